@@ -1,0 +1,36 @@
+"""From an Audio Mamba teacher to a small Mamba student inside an edge budget.
+
+==================  ============================================================
+``load``            model directory to :class:`AudioClassifier`
+``save``            :class:`AudioClassifier` to model directory
+``analyse``         MACs, bytes and the verdict of a model
+``prune``           a smaller model by explicit Mamba groups
+``quantize``        int8 weights per channel, the scan in float
+``export_onnx``     a verified ONNX file
+==================  ============================================================
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "load": "aum_edge.models.directory",
+    "save": "aum_edge.models.directory",
+    "AudioClassifier": "aum_edge.models.classifier",
+    "analyse": "aum_edge.complexity.report",
+    "prune": "aum_edge.compression.prune",
+    "quantize": "aum_edge.compression.quantize",
+    "export_onnx": "aum_edge.export.onnx",
+}
+__all__ = [*_HOME, "__version__"]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used, so that `import aum_edge` costs nothing."""
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'aum_edge' has no attribute '{name}'")

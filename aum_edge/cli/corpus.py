@@ -1,0 +1,40 @@
+"""`--data NAME=DIR` and the settings that choose a corpus's splits."""
+
+from __future__ import annotations
+
+import argparse
+
+from aum_edge.data.config import DataConfig
+from aum_edge.errors import RecipeError
+
+
+def add_corpus_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which corpus, where, and which folds or speakers are held out."""
+    parser.add_argument(
+        "--data",
+        required=True,
+        metavar="CORPUS=DIR",
+        help="for example esc=DIR, fsdd=DIR, tau2022=DIR, folder=DIR, manifest=FILE",
+    )
+    parser.add_argument("--test-folds", default="", metavar="N,N", help="esc: folds held out")
+    parser.add_argument("--test-speakers", default="", metavar="A,B", help="fsdd: held out")
+    parser.add_argument("--subset", default="split25", help="tau2022: the training subset")
+
+
+def corpus_config(options: argparse.Namespace) -> DataConfig:
+    """The corpus that the options name."""
+    name, _, root = options.data.partition("=")
+    if not root:
+        raise RecipeError(f"`--data {options.data}` must read CORPUS=DIR, for example esc=audio/.")
+    try:
+        folds = tuple(int(fold) for fold in options.test_folds.split(",") if fold)
+    except ValueError as error:
+        raise RecipeError(f"`--test-folds {options.test_folds}` must be numbers.") from error
+    speakers = tuple(name for name in options.test_speakers.split(",") if name)
+    return DataConfig(
+        corpus=name,
+        root=root,
+        test_folds=folds,
+        test_speakers=speakers,
+        subset=options.subset,
+    )

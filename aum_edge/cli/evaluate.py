@@ -1,0 +1,52 @@
+"""`aum-edge eval MODEL --data CORPUS=DIR`: accuracy overall, by class and by device."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from aum_edge.cli.corpus import add_corpus_arguments, corpus_config
+from aum_edge.cli.progress import stderr_progress
+from aum_edge.errors import DataError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
+    parser.add_argument("model", type=Path, metavar="MODEL", help="model directory or .onnx file")
+    add_corpus_arguments(parser)
+    parser.add_argument("--split", default="test", choices=("train", "val", "test"))
+    parser.add_argument("--cache", type=Path, default=Path("runs/cache"), help="feature cache")
+    parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Score the model on one split of a corpus."""
+    from aum_edge.data.cache import build_cache
+    from aum_edge.data.corpora import load_manifest
+    from aum_edge.export.predictor import open_predictor
+    from aum_edge.training.metrics import evaluate
+
+    predictor = open_predictor(options.model)
+    progress = stderr_progress()
+    manifest = load_manifest(corpus_config(options), options.cache, progress)
+    if tuple(manifest.labels) != predictor.labels:
+        raise DataError(
+            f"The model knows {list(predictor.labels)}, the corpus has {list(manifest.labels)}: "
+            "both must have the same labels."
+        )
+    wanted = replace(manifest, clips=manifest.split(options.split))
+    arrays = build_cache(wanted, predictor.frontend, options.cache, False, progress)
+    scores = evaluate(predictor.logits, arrays[options.split], predictor.labels).to_dict()
+    if options.json:
+        print(json.dumps(scores, indent=1))
+        return 0
+    print(
+        f"{scores['n']} clips: accuracy {scores['accuracy']:.3f}, "
+        f"macro {scores['macro_accuracy']:.3f}, log loss {scores['log_loss']:.3f}"
+    )
+    for kind in ("per_class", "per_device"):
+        for name, value in scores[kind].items():
+            print(f"  {kind[4:]} {name:<24} {value:.3f}")
+    return 0

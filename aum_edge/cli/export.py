@@ -1,0 +1,37 @@
+"""`aum-edge export MODEL OUT.onnx`: a file that runs on a plain CPU and is proven equal."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
+    parser.add_argument("model", type=Path, metavar="MODEL", help="model directory")
+    parser.add_argument("out", type=Path, metavar="OUT.onnx")
+    parser.add_argument("--scan", default="auto", help="how a scan is written: auto|scan|unrolled")
+    parser.add_argument("--opset", type=int, default=18)
+    parser.add_argument("--atol", type=float, default=1e-4, help="largest logit difference")
+    parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Export and verify."""
+    from aum_edge.export.config import ExportConfig
+    from aum_edge.export.onnx import export_onnx
+    from aum_edge.models.directory import load
+
+    config = ExportConfig(scan=options.scan, opset=options.opset, atol=options.atol)
+    report = export_onnx(load(options.model), options.out, config, None)
+    values = report.to_dict()
+    if options.json:
+        print(json.dumps(values, indent=1))
+    else:
+        print(
+            f"{options.out}: {values['bytes']:,} bytes, {values['nodes']} nodes, scan as "
+            f"{values['scan']}, made in {values['seconds']:.1f} s, loads in "
+            f"{values['load_ms']:.0f} ms, largest logit difference {values['max_abs_diff']:.1e}"
+        )
+    return 0

@@ -1,0 +1,114 @@
+"""The command line: one table of commands, each loaded only when it is called."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import logging
+import os
+import sys
+import traceback
+from importlib import import_module
+
+from aum_edge import __version__
+from aum_edge.errors import AumEdgeError
+
+COMMANDS = {
+    "run": "all stages of a recipe, from audio to report",
+    "train": "a recipe up to its trained teacher",
+    "distill": "a recipe up to its distilled student",
+    "prune": "a recipe up to its pruned student",
+    "quantize": "a recipe up to its int8 student, or a model directory to int8 weights",
+    "complexity": "MACs, bytes and the verdict of a model or an ONNX file",
+    "export": "a model directory to a verified ONNX file",
+    "bench": "latency of models side by side",
+    "eval": "accuracy of a model on a corpus",
+    "predict": "labels of audio files",
+    "data": "check, describe or prepare a corpus",
+    "doctor": "what this machine has and what aum-edge will use",
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command and return its exit code: 0 ok, 1 error, 2 usage, 3 over, 4 parity."""
+    arguments = sys.argv[1:] if argv is None else argv
+    parser = _parser()
+    name = next((word for word in arguments if not word.startswith("-")), None)
+    if name not in COMMANDS:
+        parser.parse_args(arguments)
+        parser.print_help()
+        return 2
+    command = import_module(f"aum_edge.cli.{_module(name)}")
+    sub = argparse.ArgumentParser(prog=f"aum-edge {name}", description=COMMANDS[name])
+    sub.add_argument("--debug", action="store_true", help="show tracebacks and debug messages")
+    command.add_arguments(sub)
+    rest = list(arguments)
+    rest.remove(name)
+    options = sub.parse_args(rest)
+    options.command = name
+    _log_to_stderr(options.debug)
+    return _guarded(command.run, options)
+
+
+def _guarded(run: object, options: argparse.Namespace) -> int:
+    try:
+        return int(run(options))  # type: ignore[operator]
+    except KeyboardInterrupt:
+        print("Stopped. Run the same command again to go on.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        if options.debug:
+            traceback.print_exc()
+        print(f"aum-edge: {_line(error)}", file=sys.stderr)
+        return error.exit_code if isinstance(error, AumEdgeError) else 1
+
+
+def _line(error: Exception) -> str:
+    """One line that says what went wrong and what to do."""
+    if isinstance(error, AumEdgeError):
+        return str(error)
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return (
+            f"The disk is full ({error.filename or 'while writing'}). Free some space and run the "
+            "same command again; finished work is kept."
+        )
+    if isinstance(error, OSError) and error.filename:
+        return f"Cannot use {error.filename}: {error.strerror}."
+    text = " ".join(str(error).split())
+    return f"Unexpected {type(error).__name__}: {text}. Run with --debug for the traceback."
+
+
+def _module(name: str) -> str:
+    if name in ("train", "distill", "prune"):
+        return "run"
+    return {"eval": "evaluate"}.get(name, name)
+
+
+def _parser() -> argparse.ArgumentParser:
+    lines = "\n".join(f"  {name:<11} {text}" for name, text in COMMANDS.items())
+    parser = argparse.ArgumentParser(
+        prog="aum-edge",
+        usage="aum-edge COMMAND ... (aum-edge COMMAND --help says more)",
+        description="From an Audio Mamba teacher to a small Mamba student inside an edge budget.",
+        epilog=f"commands:\n{lines}\n\nexit codes: 0 ok, 1 error, 2 usage or bad recipe, "
+        "3 over a limit, 4 parity failed",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"aum-edge {__version__}")
+    parser.add_argument("command", choices=COMMANDS, metavar="COMMAND", help="see below")
+    return parser
+
+
+def _log_to_stderr(debug: bool) -> None:
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.DEBUG if debug else logging.INFO,
+        format="%(asctime)s %(message)s",
+        datefmt="%H:%M:%S",
+        force=True,
+    )
+    for noisy in ("matplotlib", "fsspec", "torch", "onnxscript", "onnx_ir", "httpx", "nncf"):
+        logging.getLogger(noisy).setLevel(logging.WARNING if debug else logging.ERROR)

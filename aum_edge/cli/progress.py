@@ -1,0 +1,31 @@
+"""Progress on stderr: one bar that moves on a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+
+Progress = Callable[[int, int, str], None]
+QUIET_SECONDS = 5.0
+
+
+def stderr_progress() -> Progress:
+    """A function ``(done, total, what)`` for long work."""
+    terminal = sys.stderr.isatty()
+    state = {"line": time.monotonic(), "what": ""}
+
+    def show(done: int, total: int, what: str) -> None:
+        now = time.monotonic()
+        finished = done >= total
+        if terminal:
+            width = 30
+            filled = width * done // max(1, total)
+            bar = "#" * filled + "." * (width - filled)
+            end = "\n" if finished else ""
+            print(f"\r[{bar}] {done}/{total} {what}", end=end, file=sys.stderr, flush=True)
+        elif now - state["line"] > QUIET_SECONDS or (finished and state["what"] == what):
+            print(f"{done}/{total} {what}", file=sys.stderr, flush=True)
+            state["line"], state["what"] = now, "" if finished else what
+
+    return show

@@ -1,0 +1,47 @@
+"""`aum-edge run RECIPE`, and `train`, `distill`, `prune`: the same up to one stage."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+from pathlib import Path
+
+from aum_edge.cli.progress import stderr_progress
+
+UNTIL = {"train": "teacher", "distill": "distill", "prune": "prune", "quantize": "quantize"}
+log = logging.getLogger(__name__)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
+    parser.add_argument("recipe", type=Path, metavar="RECIPE", help="a YAML file, see recipes/")
+    parser.add_argument("--out", type=Path, help="run folder (default: runs/<recipe name>)")
+    parser.add_argument("--cache", type=Path, help="feature cache (default: cache beside --out)")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="A.B=V", help="change one recipe value"
+    )
+    parser.add_argument("--from", dest="start", metavar="STAGE", help="redo this stage and on")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the recipe; prints the report's path, or the last stage's folder."""
+    from aum_edge.pipeline import Run, run_stages
+    from aum_edge.recipe import load_recipe
+    from aum_edge.reporting import STAGES
+
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    recipe = load_recipe(options.recipe, options.set)
+    out = options.out or Path("runs") / recipe.name
+    cache = options.cache or out.parent / "cache"
+    job = Run(recipe=recipe, out=out, cache_dir=cache, progress=stderr_progress())
+    until = UNTIL.get(options.command)
+    stages = run_stages(job, STAGES, options.start, until)
+    if until is None:
+        result = job.result("report")
+        for line in result["verdict"]:
+            print(line)
+        print(f"Report: {out / 'report' / 'report.html'}")
+    else:
+        print(out / stages[-1]["name"])
+    return 0

@@ -1,0 +1,88 @@
+"""Small files in one step, and a full disk as one clear line."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from aum_edge.errors import DataError
+
+
+@contextlib.contextmanager
+def disk_errors(folder: Path, what: str) -> Iterator[None]:
+    """Turn the system's refusals to write in ``folder`` into a DataError that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DataError(
+                f"The disk is full while writing {what} in {folder}: free some space or give "
+                "another cache folder. Nothing half-written is left."
+            ) from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+            raise DataError(
+                f"Cannot write {what} in {folder} ({error.strerror}): give a folder that can be "
+                "written to."
+            ) from error
+        raise
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from a file, or an empty one when it is missing or damaged."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def write_json(path: Path, value: dict[str, Any]) -> None:
+    """Write JSON so that a kill leaves the old file or the new one."""
+    with disk_errors(path.parent, path.name):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+        try:
+            draft.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+            os.replace(draft, path)
+        except BaseException:
+            draft.unlink(missing_ok=True)
+            raise
+
+
+@contextlib.contextmanager
+def new_folder(final: Path, what: str) -> Iterator[Path]:
+    """A draft folder that becomes ``final`` when the block ends well and is removed otherwise.
+
+    Drafts of processes that were killed are removed first. When another process has made
+    ``final`` meanwhile, its folder stays and the draft goes.
+    """
+    with disk_errors(final.parent, what):
+        final.parent.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(final)
+        draft = final.with_name(f"{final.name}.{os.getpid()}.draft")
+        try:
+            shutil.rmtree(draft, ignore_errors=True)
+            draft.mkdir()
+            yield draft
+            try:
+                os.replace(draft, final)
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+
+
+def _remove_abandoned(final: Path) -> None:
+    for draft in final.parent.glob(f"{final.name}.*.draft"):
+        pid = draft.name.split(".")[-2]
+        if pid.isdigit() and not psutil.pid_exists(int(pid)):
+            shutil.rmtree(draft, ignore_errors=True)

@@ -1,0 +1,183 @@
+"""A corpus for Lightning: cached features in batches whose order a seed and the epoch decide."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import lightning as L
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from aum_edge.audio.config import FrontEndConfig, Normalization
+from aum_edge.data.cache import ClipArrays, build_cache, normalization
+from aum_edge.data.config import DataConfig
+from aum_edge.data.corpora import load_manifest
+from aum_edge.data.manifest import Manifest
+from aum_edge.data.segments import Progress
+from aum_edge.data.validate import validate
+from aum_edge.errors import DataError
+
+Rows = NDArray[np.int64]
+Batch = dict[str, Tensor]
+
+
+class BatchRows(Dataset[Batch]):
+    """Whole batches by their row numbers: one indexing of the arrays, nothing per clip."""
+
+    def __init__(self, arrays: ClipArrays, waveforms: bool) -> None:
+        self._arrays = arrays
+        self._waveforms = waveforms
+
+    def __getitem__(self, rows: Rows) -> Batch:
+        batch = {
+            "y": torch.from_numpy(self._arrays.labels[rows]),
+            "index": torch.from_numpy(rows),
+        }
+        if self._waveforms and self._arrays.waveforms is not None:
+            batch["waveform"] = torch.from_numpy(self._arrays.waveforms[rows])
+        else:
+            batch["x"] = torch.from_numpy(self._arrays.features[rows]).unsqueeze(1)
+        return batch
+
+
+class BatchOrder(Sampler[Rows]):
+    """Row numbers of each batch; shuffled by (seed, epoch), or in order when ``seed`` is None.
+
+    A resumed run sees the batches that the uninterrupted one would have seen, because nothing
+    but the epoch's number goes into the shuffle.
+    """
+
+    def __init__(self, n: int, batch_size: int, seed: int | None, epoch: Callable[[], int]) -> None:
+        self._n = n
+        self._batch_size = batch_size
+        self._seed = seed
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        whole, rest = divmod(self._n, self._batch_size)
+        # Batch statistics of one clip do not exist, so training leaves such a batch out.
+        alone = self._seed is not None and rest == 1 and whole > 0
+        return whole + (1 if rest and not alone else 0)
+
+    def __iter__(self) -> Iterator[Rows]:
+        rows = np.arange(self._n)
+        if self._seed is not None:
+            rows = np.random.default_rng([self._seed, self._epoch()]).permutation(rows)
+        for batch in range(len(self)):
+            yield rows[batch * self._batch_size : (batch + 1) * self._batch_size]
+
+
+class AudioData(L.LightningDataModule):
+    """Reads a corpus, caches its features and serves ``{"x" | "waveform", "y", "index"}``.
+
+    ``x`` is (B, 1, n_mels, n_frames) float32, not normalised; ``waveform`` (B, clip_samples) takes
+    its place in training alone and if ``waveforms`` is set; ``y`` and ``index`` (the row in the
+    split) are (B,) int64. After :meth:`setup`: ``manifest``, ``labels``, ``arrays`` by split,
+    ``normalization`` of the training split, and ``fingerprint`` of corpus and front end.
+    """
+
+    manifest: Manifest
+    arrays: dict[str, ClipArrays]
+    normalization: Normalization
+    fingerprint: str
+
+    def __init__(
+        self,
+        config: DataConfig,
+        frontend: FrontEndConfig,
+        *,
+        cache_dir: Path,
+        batch_size: int = 64,
+        seed: int = 0,
+        waveforms: bool = False,
+        progress: Progress | None = None,
+    ) -> None:
+        super().__init__()
+        if batch_size < 1:
+            raise DataError(f"`batch_size` must be at least 1, got {batch_size}.")
+        self.config = config
+        self.frontend = frontend
+        self.cache_dir = Path(cache_dir)
+        self.batch_size = batch_size
+        self.seed = seed
+        self.waveforms = waveforms
+        self.progress = progress
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The classes, in the order of the model's outputs."""
+        return self.manifest.labels
+
+    def prepare_data(self) -> None:
+        """Read the corpus, or generate it, and compute the features that are not cached."""
+        self.setup("fit")
+
+    def setup(self, stage: str | None = None) -> None:
+        """Open every split; calling it again does nothing.
+
+        Raises:
+            DataError: Whatever is wrong with the corpus, in one line.
+        """
+        if hasattr(self, "arrays"):
+            return
+        self.manifest = load_manifest(self.config, self.cache_dir, self.progress)
+        validate(self.manifest)
+        self.arrays = build_cache(
+            self.manifest, self.frontend, self.cache_dir, False, self.progress
+        )
+        self.normalization = normalization(self.arrays["train"])
+        text = json.dumps([self.manifest.fingerprint(), asdict(self.frontend)])
+        self.fingerprint = hashlib.sha256(text.encode()).hexdigest()
+        self._add_waveforms()
+
+    def with_batches(self, batch_size: int, waveforms: bool | None = None) -> AudioData:
+        """The same corpus and arrays behind loaders of another batch size."""
+        self.setup()
+        other = AudioData(
+            self.config,
+            self.frontend,
+            cache_dir=self.cache_dir,
+            batch_size=batch_size,
+            seed=self.seed,
+            waveforms=self.waveforms if waveforms is None else waveforms,
+            progress=self.progress,
+        )
+        other.manifest, other.arrays = self.manifest, dict(self.arrays)
+        other.normalization, other.fingerprint = self.normalization, self.fingerprint
+        other._add_waveforms()
+        return other
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Shuffled by (seed, epoch); a last batch of a single clip is left out."""
+        return self._loader("train", self.seed, self.waveforms)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """Validation in order."""
+        return self._loader("val", None, False)
+
+    def test_dataloader(self) -> DataLoader[Batch]:
+        """Test in order."""
+        return self._loader("test", None, False)
+
+    def _add_waveforms(self) -> None:
+        """Training rows with waveforms; the other splits are never augmented and need none."""
+        if self.waveforms and self.arrays["train"].waveforms is None:
+            train = Manifest(self.manifest.name, self.manifest.split("train"), self.labels)
+            stored = build_cache(train, self.frontend, self.cache_dir, True, self.progress)
+            self.arrays["train"] = stored["train"]
+
+    def _loader(self, split: str, seed: int | None, waveforms: bool) -> DataLoader[Batch]:
+        arrays = self.arrays[split]
+        order = BatchOrder(len(arrays), self.batch_size, seed, self._current_epoch)
+        # batch_size None: the sampler's row numbers reach the dataset as they are.
+        return DataLoader(BatchRows(arrays, waveforms), sampler=order, batch_size=None)
+
+    def _current_epoch(self) -> int:
+        return self.trainer.current_epoch if self.trainer is not None else 0

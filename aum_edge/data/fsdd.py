@@ -1,0 +1,56 @@
+"""Free Spoken Digit Dataset: ``<digit>_<speaker>_<take>.wav``."""
+
+from __future__ import annotations
+
+import logging
+import re
+from pathlib import Path
+
+from aum_edge.data.config import DataConfig
+from aum_edge.data.files import audio_files, corpus_folder, no_audio
+from aum_edge.data.manifest import Clip, Manifest, make_manifest
+from aum_edge.data.validate import few
+from aum_edge.errors import DataError
+
+log = logging.getLogger(__name__)
+NAME = re.compile(r"(?P<digit>[^_]+)_(?P<speaker>[^_]+)_(?P<take>\d+)")
+
+
+def load_fsdd(config: DataConfig) -> Manifest:
+    """Train on every speaker but ``test_speakers``. Reads ``root`` or ``root/recordings``.
+
+    All digits of one speaker's take are one group, so validation holds out takes of the speakers
+    trained on. Source: github.com/Jakobovski/free-spoken-digit-dataset.
+
+    Raises:
+        DataError: No such folder, no recordings, or speakers that the corpus does not have.
+    """
+    root = corpus_folder(config.root, "fsdd")
+    folder = root / "recordings" if (root / "recordings").is_dir() else root
+    matches = {path: NAME.fullmatch(path.stem) for path in audio_files(folder)}
+    strange = [path.name for path, match in matches.items() if match is None]
+    if len(strange) == len(matches):
+        raise no_audio("fsdd", folder, "<digit>_<speaker>_<take>.wav")
+    if strange:
+        log.warning("Left out %d files not named as FSDD's are: %s", len(strange), few(strange))
+    speakers = sorted({match["speaker"] for match in matches.values() if match})
+    _check_speakers(config.test_speakers, speakers)
+    clips = [_clip(path, match, config) for path, match in matches.items() if match]
+    return make_manifest("fsdd", clips)
+
+
+def _clip(path: Path, match: re.Match[str], config: DataConfig) -> Clip:
+    return Clip(
+        path=path,
+        label=match["digit"],
+        split="test" if match["speaker"] in config.test_speakers else "train",
+        clip_id=path.stem,
+        group=f"{match['speaker']}-{match['take']}",
+    )
+
+
+def _check_speakers(asked: tuple[str, ...], speakers: list[str]) -> None:
+    unknown = sorted(set(asked) - set(speakers))
+    if unknown or not asked:
+        got = f"has no speaker {few(unknown)}" if unknown else "needs `test_speakers`"
+        raise DataError(f"Corpus `fsdd` {got}; its speakers are {', '.join(speakers)}.")

@@ -1,0 +1,119 @@
+"""TAU Urban Acoustic Scenes 2022 Mobile, and any corpus in its layout."""
+
+from __future__ import annotations
+
+import csv
+import logging
+from pathlib import Path
+
+from aum_edge.data.config import SUBSETS, DataConfig
+from aum_edge.data.files import corpus_folder
+from aum_edge.data.manifest import Clip, Manifest, Split, make_manifest
+from aum_edge.data.validate import few
+from aum_edge.errors import DataError
+
+log = logging.getLogger(__name__)
+META = ("filename", "scene_label", "identifier", "source_label")
+SPLIT_FOLDERS = ("", "split_setup", "evaluation_setup")
+Rows = dict[str, dict[str, str]]
+"""Lines of a table by their filename."""
+
+
+def load_tau2022(config: DataConfig) -> Manifest:
+    """The challenge's training subset and its test split.
+
+    ``root`` holds ``meta.csv`` and ``audio/``; ``<subset>.csv`` and ``test.csv`` lie beside them
+    or in ``split_setup/``. All tables are separated by tabs. Every location is one group.
+
+    Raises:
+        DataError: A missing folder, table or column, or a clip that meta.csv does not know.
+    """
+    root = corpus_folder(config.root, "tau2022")
+    return read_layout(root, config.subset, "tau2022")
+
+
+def read_layout(root: Path, subset: str, name: str) -> Manifest:
+    """The manifest of a folder in TAU's layout, under the corpus name given."""
+    meta = _read_table(root / "meta.csv", META, "unpack the corpus's meta archive there")
+    splits: dict[Split, Rows] = {
+        "train": _split_table(root, subset),
+        "test": _split_table(root, "test"),
+    }
+    straddling = _straddling(splits, meta)
+    clips = [
+        _clip(root, split, filename, meta[filename], straddling)
+        for split, rows in splits.items()
+        for filename in rows
+    ]
+    return make_manifest(name, clips)
+
+
+def _clip(
+    root: Path, split: Split, filename: str, row: dict[str, str], straddling: set[str]
+) -> Clip:
+    place = row["identifier"]
+    # audio/{scene}-{city}-{location}-{segment}-{piece}-{device}.wav
+    segment = Path(filename).stem.rsplit("-", 2)[0]
+    return Clip(
+        path=root / filename,
+        label=row["scene_label"],
+        split=split,
+        device=row["source_label"],
+        clip_id=filename,
+        group=segment if place in straddling else place,
+    )
+
+
+def _straddling(splits: dict[Split, Rows], meta: Rows) -> set[str]:
+    """Locations in both splits as published; their 10-s segments are the groups then."""
+    places: dict[Split, set[str]] = {}
+    for split, rows in splits.items():
+        unknown = [filename for filename in rows if filename not in meta]
+        if unknown:
+            raise DataError(
+                f"{len(unknown)} clips of the {split} split are not in meta.csv: {few(unknown)}. "
+                "Do the split files belong to this corpus?"
+            )
+        places[split] = {meta[filename]["identifier"] for filename in rows}
+    both = places["train"] & places["test"]
+    if both:
+        log.warning("%d locations are in both published splits: %s", len(both), few(sorted(both)))
+    return both
+
+
+def _split_table(root: Path, name: str) -> Rows:
+    for folder in SPLIT_FOLDERS:
+        path = root / folder / f"{name}.csv"
+        if path.is_file():
+            return _read_table(path, ("filename", "scene_label"), "")
+    found = [
+        subset
+        for subset in SUBSETS
+        for f in SPLIT_FOLDERS
+        if (root / f / f"{subset}.csv").is_file()
+    ]
+    raise DataError(
+        f"{root} has no {name}.csv (nor split_setup/{name}.csv); training subsets found: "
+        f"{', '.join(found) or 'none'}. The challenge's baseline publishes these files."
+    )
+
+
+def _read_table(path: Path, columns: tuple[str, ...], advice: str) -> Rows:
+    if not path.is_file():
+        raise DataError(f"There is no {path}: {advice}.")
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.DictReader(file, delimiter="\t")
+        lacking = [name for name in columns if name not in (reader.fieldnames or [])]
+        if lacking:
+            raise DataError(
+                f"{path} lacks the columns {', '.join(lacking)}; it has {reader.fieldnames} when "
+                "read as a table separated by tabs."
+            )
+        rows: Rows = {}
+        for row in reader:
+            if any(row[name] is None for name in columns):
+                raise DataError(f"{path} line {reader.line_num} has too few columns.")
+            if row["filename"] in rows:
+                raise DataError(f"{path} lists {row['filename']} twice (line {reader.line_num}).")
+            rows[row["filename"]] = row
+    return rows

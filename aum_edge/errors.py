@@ -1,0 +1,54 @@
+"""The one family of exceptions. Each carries the exit code the command line gives it.
+
+A message is one clear line: what is wrong, the value got, the values allowed, what to do next.
+"""
+
+from __future__ import annotations
+
+
+class AumEdgeError(Exception):
+    """Anything aum-edge reports to its user; the command line exits with ``exit_code``."""
+
+    exit_code = 1
+
+
+class RecipeError(AumEdgeError, ValueError):
+    """A recipe or a configuration value is wrong."""
+
+    exit_code = 2
+
+
+class AudioError(AumEdgeError):
+    """An audio file cannot be used: missing, unreadable, empty, silent, NaN, too short."""
+
+
+class DataError(AumEdgeError):
+    """A corpus or manifest is wrong: missing split, unknown label, no clips."""
+
+
+class CheckpointError(AumEdgeError):
+    """A model directory or checkpoint is foreign, truncated or of another architecture."""
+
+
+class CompressionError(AumEdgeError):
+    """Pruning or quantization cannot reach what was asked for."""
+
+
+class UnsupportedOperatorError(AumEdgeError):
+    """An operator has no counting or export rule."""
+
+
+class BudgetError(AumEdgeError):
+    """A model is over a limit."""
+
+    exit_code = 3
+
+
+class ExportError(AumEdgeError):
+    """An ONNX file could not be made or read."""
+
+
+class ParityError(ExportError):
+    """Two runtimes disagree by more than the tolerance."""
+
+    exit_code = 4

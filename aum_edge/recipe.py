@@ -1,0 +1,177 @@
+"""A recipe: everything one run needs to know, as dataclasses read strictly from YAML."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonargparse import ArgumentError, ArgumentParser, Namespace
+
+from aum_edge.audio.config import FrontEndConfig
+from aum_edge.bench.config import BenchConfig
+from aum_edge.compression.config import PruneConfig, QuantizeConfig
+from aum_edge.data.config import DataConfig
+from aum_edge.errors import RecipeError
+from aum_edge.export.config import ExportConfig
+from aum_edge.models.config import BackboneConfig
+from aum_edge.models.presets import preset
+from aum_edge.training.config import DistillConfig, TrainConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelChoice:
+    """A preset and the fields of its config that differ."""
+
+    preset: str
+    overrides: dict[str, Any] = field(default_factory=dict)
+
+    def config(self, n_classes: int, frontend: FrontEndConfig) -> BackboneConfig:
+        """The architecture for this many classes and this front end's features."""
+        values = {k: tuple(v) if isinstance(v, list) else v for k, v in self.overrides.items()}
+        base = preset(
+            self.preset, n_classes=n_classes, n_mels=frontend.n_mels, n_frames=frontend.n_frames
+        )
+        try:
+            return replace(base, **values)
+        except TypeError as error:
+            raise RecipeError(
+                f"Preset `{self.preset}` has no such setting ({error}); "
+                f"its settings are {sorted(asdict(base))}."
+            ) from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeacherConfig:
+    """The large model, or several: trained here, or read from model directories."""
+
+    model: ModelChoice = ModelChoice(preset="aum-mini")
+    train: TrainConfig = TrainConfig()
+    members: int = 1
+    """How many are trained, from seeds of their own; their logits are averaged."""
+    checkpoints: tuple[str, ...] = ()
+    """Model directories to use instead of training."""
+
+    def __post_init__(self) -> None:
+        if self.members < 1:
+            raise RecipeError(f"`teacher.members` must be at least 1, got {self.members}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudentConfig:
+    """The small model and how it listens to the teacher."""
+
+    model: ModelChoice = ModelChoice(preset="student-ssd")
+    train: TrainConfig = TrainConfig()
+    distill: DistillConfig = DistillConfig()
+
+
+@dataclass(frozen=True, kw_only=True)
+class PruningConfig:
+    """Cut the student to a target, then let it recover by distillation."""
+
+    cut: PruneConfig = PruneConfig()
+    recover: TrainConfig = TrainConfig(epochs=10, lr=1e-3)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ControlConfig:
+    """The CNN every result is held against, trained on the same data with the same teacher."""
+
+    model: ModelChoice = ModelChoice(preset="cp-mobile")
+    train: TrainConfig = TrainConfig()
+    distill: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """One run from audio to report."""
+
+    name: str
+    title: str = ""
+    seed: int = 0
+    limits: str = "dcase2025"
+    data: DataConfig = DataConfig()
+    frontend: FrontEndConfig = FrontEndConfig()
+    teacher: TeacherConfig = TeacherConfig()
+    student: StudentConfig = StudentConfig()
+    prune: PruningConfig = PruningConfig()
+    quantize: QuantizeConfig = QuantizeConfig()
+    control: ControlConfig = ControlConfig()
+    export: ExportConfig = ExportConfig()
+    bench: BenchConfig = BenchConfig()
+
+    def resolved(self) -> dict[str, Any]:
+        """Every value, defaults included, as plain JSON and YAML values."""
+        return plain(asdict(self))
+
+
+def plain(value: Any) -> Any:
+    """Tuples as lists and paths as text, so that YAML and JSON read back the same."""
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe; ``overrides`` are ``a.b=value`` texts that win over the file.
+
+    Relative data folders are taken from the folder the command runs in.
+
+    Raises:
+        RecipeError: A missing file, broken YAML, an unknown key or a value of the wrong type.
+    """
+    if not path.is_file():
+        raise RecipeError(f"There is no recipe {path}: give a YAML file, as recipes/*.yaml are.")
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(values, dict):
+        raise RecipeError(f"{path} must hold `key: value` lines, got {type(values).__name__}.")
+    for text in overrides:
+        key, _, value = text.partition("=")
+        if not _ or not key:
+            raise RecipeError(f"`--set {text}` must read key=value, for example seed=3.")
+        _place(values, key, text, yaml.safe_load(value))
+    return _parse(values, str(path))
+
+
+def _place(values: dict[str, Any], key: str, text: str, value: Any) -> None:
+    *parents, last = key.split(".")
+    for parent in parents:
+        values = values.setdefault(parent, {})
+        if not isinstance(values, dict):
+            raise RecipeError(f"`--set {text}`: `{parent}` is a value and has no settings.")
+    values[last] = value
+
+
+def _parse(values: dict[str, Any], source: str) -> Recipe:
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(Recipe, "recipe")
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):
+            parsed = parser.parse_object({"recipe": values})
+            recipe = parser.instantiate_classes(Namespace(recipe=parsed.recipe)).recipe
+    except RecipeError as error:
+        raise RecipeError(f"{source}: {error}") from error
+    except (ArgumentError, TypeError, ValueError, KeyError) as error:
+        raise RecipeError(f"{source}: {_one_line(str(error))}") from error
+    if not re.fullmatch(r"[\w.-]+", recipe.name):
+        raise RecipeError(
+            f"{source}: `name` may hold letters, digits, '.', '_' and '-', got '{recipe.name}'."
+        )
+    return recipe
+
+
+def _one_line(text: str) -> str:
+    """jsonargparse's message in one line, in the recipe's own key names."""
+    text = re.sub(r"\s+", " ", text).replace("recipe.", "")
+    return text[:500]

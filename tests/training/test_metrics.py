@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from aum_edge.errors import DataError
+from aum_edge.training.metrics import evaluate, score
+
+LABELS = ("bus", "park")
+
+
+def arrays(labels: list[int], clip_ids: list[str], devices: list[str]) -> SimpleNamespace:
+    return SimpleNamespace(
+        labels=np.array(labels),
+        clip_ids=clip_ids,
+        devices=devices,
+        features=np.zeros((len(labels), 4, 3), dtype=np.float32),
+    )
+
+
+def test_score_averages_segments_of_one_clip() -> None:
+    logits = torch.tensor([[4.0, 0.0], [0.0, 1.0], [0.0, 3.0]])
+    result = score(logits, arrays([0, 0, 1], ["x", "x", "y"], ["a", "a", "b"]), LABELS)
+    assert result.n == 2
+    assert result.accuracy == 1.0
+    assert result.segment_accuracy == pytest.approx(2 / 3)
+    assert result.per_device == {"a": 1.0, "b": 1.0}
+    assert result.confusion == [[1, 0], [0, 1]]
+
+
+def test_score_macro_accuracy_weighs_classes_equally() -> None:
+    logits = torch.tensor([[1.0, 0.0]] * 4)
+    result = score(logits, arrays([0, 0, 0, 1], list("pqrs"), [""] * 4), LABELS)
+    assert result.accuracy == 0.75
+    assert result.macro_accuracy == 0.5
+    assert result.per_class == {"bus": 1.0, "park": 0.0}
+    assert result.per_device == {}
+
+
+def test_score_log_loss_is_that_of_the_mean_probability() -> None:
+    logits = torch.log(torch.tensor([[0.8, 0.2], [0.4, 0.6]]))
+    result = score(logits, arrays([0, 0], ["x", "x"], ["", ""]), LABELS)
+    assert result.log_loss == pytest.approx(-np.log(0.6))
+
+
+def test_score_refuses_nan() -> None:
+    with pytest.raises(DataError, match="NaN or Inf for 1 of 2"):
+        score(torch.tensor([[0.0, 1.0], [float("nan"), 0.0]]), arrays([0, 1], ["x", "y"], ["", ""]), LABELS)
+
+
+def test_evaluate_refuses_an_empty_split() -> None:
+    with pytest.raises(DataError, match="no clips"):
+        evaluate(lambda x: x, arrays([], [], []), LABELS)
