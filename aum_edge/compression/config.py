@@ -58,7 +58,7 @@ class QuantizeConfig:
     method: Literal["max", "mse"] = "mse"
     """max: the largest weight is 127; mse: the scale with the least squared error."""
     skip: tuple[str, ...] = ()
-    """Modules that stay float: names or shell patterns such as ``backbone.stem.*``."""
+    """Modules that stay float: names or shell patterns such as ``stem.*``."""
     float_dtype: Literal["float32", "float16"] = "float32"
     """How the remaining tensors are stored; decay rates (A_log) and scales stay float32."""
 

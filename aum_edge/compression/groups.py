@@ -111,9 +111,7 @@ def _inner(mixer: S6Mixer | MambaMixer) -> Group:
     if isinstance(mixer, S6Mixer):
         members.append(Member(name="norm.weight", kind="parameter"))
     members.append(Member(name="out_proj", kind="in"))
-    return Group(
-        dimension="inner", units=mixer.d_inner, minimum=MIN_INNER, members=tuple(members)
-    )
+    return Group(dimension="inner", units=mixer.d_inner, minimum=MIN_INNER, members=tuple(members))
 
 
 def _states(mixer: S6Mixer | MambaMixer) -> Group:

@@ -55,9 +55,8 @@ def _taylor(model: nn.Module, batches: Iterable[Batch]) -> dict[str, Tensor]:
             raise CompressionError(
                 f"The loss on importance batch {count} is {loss.item()}; check the clips given."
             )
-        for total, p, grad in zip(
-            totals, parameters, torch.autograd.grad(loss, parameters, allow_unused=True), strict=True
-        ):
+        grads = torch.autograd.grad(loss, parameters, allow_unused=True)
+        for total, p, grad in zip(totals, parameters, grads, strict=True):
             if grad is not None:
                 total += (p.detach() * grad).abs()
         count += 1

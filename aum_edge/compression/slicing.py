@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import copy
-import logging
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import torch
 from torch import nn
@@ -18,15 +18,15 @@ from torch_pruning.pruner.function import (
 )
 
 from aum_edge.compression.config import Dimension
-from aum_edge.compression.groups import Group, Member, groups_of
+from aum_edge.compression.groups import Group, groups_of
 from aum_edge.errors import CompressionError
 from aum_edge.models.audio_mamba import AudioMamba
 from aum_edge.models.build import build
 from aum_edge.models.config import AudioMambaConfig, MambaStudentConfig
 from aum_edge.models.mamba_student import MambaStudent
 
-log = logging.getLogger(__name__)
 Backbone = AudioMamba | MambaStudent
+Config = TypeVar("Config", AudioMambaConfig, MambaStudentConfig)
 MODULE_CUTS = {
     "out": prune_linear_out_channels,
     "in": prune_linear_in_channels,
@@ -77,24 +77,27 @@ def shrink(backbone: Backbone, removal: Removal) -> Backbone:
     """
     work = copy.deepcopy(backbone)
     groups = mixer_groups(work)
-    for (index, dimension), units in removal.units.items():
-        if index not in removal.blocks:
-            _cut(blocks_of(work)[index].get_submodule("mixer"), groups[index][dimension], units)
     kept = [i for i in range(len(groups)) if i not in removal.blocks]
     if not kept:
         raise CompressionError("Pruning must leave at least one block.")
     sizes = [_sizes(groups[i], i, removal) for i in kept]
+    for index, block in enumerate(blocks_of(work)):
+        taken = {
+            groups[index][dimension]: units
+            for (place, dimension), units in removal.units.items()
+            if place == index and units
+        }
+        _cut(block.get_submodule("mixer"), taken)
     blocks = nn.ModuleList(blocks_of(work)[i] for i in kept)
     setattr(work, "layers" if isinstance(work, AudioMamba) else "blocks", blocks)
     small = mamba_of(build(resized(backbone.config, sizes)))
-    small.load_state_dict(work.state_dict())
     example = next(backbone.parameters())
-    return small.to(device=example.device, dtype=example.dtype).train(backbone.training)
+    small.to(device=example.device, dtype=example.dtype).train(backbone.training)
+    small.load_state_dict(work.state_dict())
+    return small
 
 
-def resized[Config: (AudioMambaConfig, MambaStudentConfig)](
-    config: Config, sizes: list[dict[Dimension, int]]
-) -> Config:
+def resized(config: Config, sizes: list[dict[Dimension, int]]) -> Config:
     """The config of a network with one block of each given size (channels, states, rank)."""
     ranks = tuple(size["dt_rank"] for size in sizes if "dt_rank" in size)
     return replace(
@@ -119,21 +122,29 @@ def _sizes(groups: dict[Dimension, Group], index: int, removal: Removal) -> dict
     return sizes
 
 
-def _cut(mixer: nn.Module, group: Group, units: frozenset[int]) -> None:
-    """Remove the units from every member of the group; the mixer's own sizes go stale."""
-    for member in group.members:
-        _cut_member(mixer, member, member.indices(units))
-    if any(member.name == "norm.weight" for member in group.members):
-        weight = mixer.get_parameter("norm.weight")
-        with torch.no_grad():
-            weight *= math.sqrt(group.units / (group.units - len(units)))
+def _cut(mixer: nn.Module, taken: Mapping[Group, frozenset[int]]) -> None:
+    """Remove units of several groups at once; the mixer's own sizes go stale.
+
+    At once, because the first cut of a tensor would move the indices of the next.
+    """
+    cuts: dict[tuple[str, str, int], set[int]] = {}
+    for group, units in taken.items():
+        for member in group.members:
+            key = (member.name, member.kind, member.dim)
+            cuts.setdefault(key, set()).update(member.indices(units))
+            if member.name == "norm.weight":
+                weight = mixer.get_parameter(member.name)
+                with torch.no_grad():
+                    weight *= math.sqrt(group.units / (group.units - len(units)))
+    for (name, kind, axis), indices in cuts.items():
+        _cut_tensor(mixer, name, kind, axis, sorted(indices))
 
 
-def _cut_member(mixer: nn.Module, member: Member, indices: list[int]) -> None:
-    if member.kind != "parameter":
-        MODULE_CUTS[member.kind](mixer.get_submodule(member.name), indices)
+def _cut_tensor(mixer: nn.Module, name: str, kind: str, axis: int, indices: list[int]) -> None:
+    if kind != "parameter":
+        MODULE_CUTS[kind](mixer.get_submodule(name), indices)
         return
-    owner, _, name = member.name.rpartition(".")
+    owner, _, own_name = name.rpartition(".")
     holder = mixer.get_submodule(owner)
-    old = holder.get_parameter(name)
-    setattr(holder, name, ParameterPruner(pruning_dim=member.dim)(old, indices))
+    old = holder.get_parameter(own_name)
+    setattr(holder, own_name, ParameterPruner(pruning_dim=axis)(old, indices))

@@ -35,6 +35,21 @@ def disk_errors(folder: Path, what: str) -> Iterator[None]:
         raise
 
 
+def require_space(folder: Path, size: int, what: str) -> None:
+    """Refuse work that cannot end well, before it starts.
+
+    Raises:
+        DataError: If the disk of ``folder`` has fewer than ``size`` bytes free.
+    """
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    free = shutil.disk_usage(there).free
+    if free < size:
+        raise DataError(
+            f"{what.capitalize()} needs {size / 1e6:.0f} MB in {folder}, which has "
+            f"{free / 1e6:.0f} MB free: free some space or give another cache folder."
+        )
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object from a file, or an empty one when it is missing or damaged."""
     try:
@@ -51,7 +66,7 @@ def write_json(path: Path, value: dict[str, Any]) -> None:
         draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
         try:
             draft.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
-            os.replace(draft, path)
+            draft.replace(path)
         except BaseException:
             draft.unlink(missing_ok=True)
             raise
@@ -73,7 +88,7 @@ def new_folder(final: Path, what: str) -> Iterator[Path]:
             draft.mkdir()
             yield draft
             try:
-                os.replace(draft, final)
+                draft.replace(final)
             except OSError as error:
                 if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                     raise

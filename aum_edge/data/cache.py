@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,13 +16,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from aum_edge.audio.check import SILENT_PEAK
 from aum_edge.audio.config import FrontEndConfig, Normalization
 from aum_edge.audio.frontend import FrontEnd
 from aum_edge.audio.load import load_clip
 from aum_edge.data.array_file import ArrayWriter, open_array
-from aum_edge.data.atomic import new_folder, read_json, write_json
+from aum_edge.data.atomic import new_folder, read_json, require_space, write_json
 from aum_edge.data.manifest import SPLITS, Clip, Manifest, fingerprint
-from aum_edge.data.segments import SILENT_PEAK, WORKERS
+from aum_edge.data.segments import WORKERS
 from aum_edge.data.validate import few
 from aum_edge.errors import AudioError, DataError
 
@@ -45,7 +47,7 @@ class ClipArrays:
     """(n,) indices into the manifest's labels."""
     clips: tuple[Clip, ...]
     silent: int = 0
-    """Rows whose peak is below -60 dB of full scale."""
+    """Rows without sound, as `data check` judges it; they are kept."""
 
     @property
     def devices(self) -> list[str]:
@@ -80,12 +82,16 @@ def build_cache(
     Raises:
         DataError: Unreadable audio (all of it named at once), a full disk.
     """
-    return {
-        split: _split_arrays(
-            manifest, manifest.split(split), frontend, cache_dir, waveforms, progress
-        )
-        for split in SPLITS
-    }
+    stored: dict[str, ClipArrays] = {}
+    for split in SPLITS:
+        job = _job(manifest.split(split), frontend, cache_dir, waveforms)
+        if job.clips and not _intact(job):
+            if job.folder.exists():
+                log.warning("The feature cache in %s is damaged; building it again.", job.folder)
+                shutil.rmtree(job.folder)
+            _build(job, progress)
+        stored[split] = _open(job, manifest.labels)
+    return stored
 
 
 def normalization(arrays: ClipArrays) -> Normalization:
@@ -122,34 +128,26 @@ class _Job:
         return shapes
 
 
-def _split_arrays(
-    manifest: Manifest,
-    clips: tuple[Clip, ...],
-    frontend: FrontEndConfig,
-    cache_dir: Path,
-    waveforms: bool,
-    progress: Progress | None,
-) -> ClipArrays:
+def _job(
+    clips: tuple[Clip, ...], frontend: FrontEndConfig, cache_dir: Path, waveforms: bool
+) -> _Job:
     settings = [CACHE_VERSION, fingerprint(clips), asdict(frontend), waveforms]
     key = hashlib.sha256(json.dumps(settings).encode()).hexdigest()
-    job = _Job(clips, frontend, waveforms, cache_dir / f"features-{key[:32]}")
-    if clips and not _intact(job):
-        if job.folder.exists():
-            log.warning("The feature cache in %s is damaged; building it again.", job.folder)
-            shutil.rmtree(job.folder)
-        _build(job, progress)
-    index = read_json(job.folder / "index.json") if clips else {"silent": 0}
-    position = {label: i for i, label in enumerate(manifest.labels)}
-    stored = {
-        name: open_array(job.folder / f"{name}.npy") if clips else np.zeros(shape, np.float32)
+    return _Job(clips, frontend, waveforms, cache_dir / f"features-{key[:32]}")
+
+
+def _open(job: _Job, labels: tuple[str, ...]) -> ClipArrays:
+    arrays = {
+        name: open_array(job.folder / f"{name}.npy") if job.clips else np.zeros(shape, np.float32)
         for name, shape in job.shapes().items()
     }
+    position = {label: index for index, label in enumerate(labels)}
     return ClipArrays(
-        features=stored["features"],
-        waveforms=stored.get("waveforms"),
-        labels=np.array([position[clip.label] for clip in clips], dtype=np.int64),
-        clips=clips,
-        silent=int(index["silent"]),
+        features=arrays["features"],
+        waveforms=arrays.get("waveforms"),
+        labels=np.array([position[clip.label] for clip in job.clips], dtype=np.int64),
+        clips=job.clips,
+        silent=int(read_json(job.folder / "index.json").get("silent", 0)),
     )
 
 
@@ -175,6 +173,8 @@ def checksum(path: Path) -> str:
 
 def _build(job: _Job, progress: Progress | None) -> None:
     silent = 0
+    values = sum(math.prod(shape) for shape in job.shapes().values())
+    require_space(job.folder.parent, 4 * values, "the feature cache")
     with new_folder(job.folder, "the feature cache") as draft:
         writers = {
             name: ArrayWriter(draft / f"{name}.npy", shape) for name, shape in job.shapes().items()

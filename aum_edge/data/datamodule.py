@@ -170,8 +170,10 @@ class AudioData(L.LightningDataModule):
         """Training rows with waveforms; the other splits are never augmented and need none."""
         if self.waveforms and self.arrays["train"].waveforms is None:
             train = Manifest(self.manifest.name, self.manifest.split("train"), self.labels)
-            stored = build_cache(train, self.frontend, self.cache_dir, True, self.progress)
-            self.arrays["train"] = stored["train"]
+            self.arrays["train"] = self._cached(train, waveforms=True)["train"]
+
+    def _cached(self, manifest: Manifest, *, waveforms: bool) -> dict[str, ClipArrays]:
+        return build_cache(manifest, self.frontend, self.cache_dir, waveforms, self.progress)
 
     def _loader(self, split: str, seed: int | None, waveforms: bool) -> DataLoader[Batch]:
         arrays = self.arrays[split]

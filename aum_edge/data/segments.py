@@ -17,7 +17,7 @@ from aum_edge.data.manifest import Clip, fingerprint
 from aum_edge.errors import AudioError
 
 log = logging.getLogger(__name__)
-SILENT_PEAK = 1e-3
+PADDING_PEAK = 1e-3
 WORKERS = min(4, os.cpu_count() or 1)
 Progress = Callable[[int, int, str], None]
 
@@ -58,7 +58,7 @@ def drop_silent(
     kept = [
         clip
         for row, clip in enumerate(clips)
-        if peaks[row] >= SILENT_PEAK or loudest[clip.clip_id] == row
+        if peaks[row] >= PADDING_PEAK or loudest[clip.clip_id] == row
     ]
     if len(kept) < len(clips):
         log.info("Left out %d of %d segments: silent.", len(clips) - len(kept), len(clips))

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from aum_edge.audio.io import write_wav
-from aum_edge.data.atomic import new_folder, read_json, write_json
+from aum_edge.data.atomic import new_folder, read_json, require_space, write_json
 from aum_edge.data.config import SUBSETS, SyntheticConfig
 from aum_edge.data.devices import SEEN, UNSEEN, device_generator, record
 from aum_edge.data.events import RATE, Samples
@@ -72,6 +72,7 @@ def generate(config: SyntheticConfig, root: Path, progress: Progress | None = No
             return root
         _clear(root, settings)
     clips = [*_clips("train", config), *_clips("test", config)]
+    require_space(root.parent, 3 * RATE * len(clips), "the synthetic corpus")
     with new_folder(root, "the synthetic corpus") as draft:
         (draft / "audio").mkdir()
         (draft / "split_setup").mkdir()
