@@ -11,7 +11,11 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
+    # `pytest tests/parity --fixtures DIR` is a stable interface of this project, but pytest has a
+    # flag of that name (it lists fixtures, as --funcargs still does): ours takes its place.
+    group = parser.getgroup("parity", "numeric oracles")
+    group._arggroup.conflict_handler = "resolve"
+    group.addoption(
         "--fixtures",
         type=Path,
         default=Path(__file__).parent / "parity" / "data",

@@ -20,7 +20,8 @@ TIERS = [
     {"pipeline"},
     {"stages"},
     {"reporting"},
-    {"cli", "__main__"},
+    {"cli"},
+    {"__main__"},
 ]
 HEAVY = {
     "lightning": {"training", "data", "pipeline"},

@@ -1,154 +1,197 @@
-"""Augmentation of waveforms and features; every draw comes from the generator that is given."""
+"""Training-time variations of clips: device responses, roll, Freq-MixStyle, masks, mixup."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Generator, Tensor
 
 from aum_edge.audio.config import FrontEndConfig
-from aum_edge.audio.impulse import device_responses
+from aum_edge.audio.convolve import convolve
+from aum_edge.audio.impulse import device_responses, folder_responses
 from aum_edge.errors import RecipeError
+
+DEVICES = 64
+"""Built-in imaginary devices."""
+_EPSILON = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentConfig:
-    """How training clips are varied; 0 switches a part off."""
+    """How much of each variation; 0 switches it off.
+
+    The defaults are the DCASE 2025 baseline's, less its frequency mask.
+    """
 
     roll_seconds: float = 0.1
-    """Clips are rolled in time by up to this much either way."""
+    """Each clip is rotated in time by up to this much, either way."""
     mixstyle_p: float = 0.4
-    """Chance that a batch mixes the frequency statistics of its clips."""
+    """Probability that a batch goes through Freq-MixStyle."""
     mixstyle_alpha: float = 0.3
+    """Of the Beta distribution of its mixing weights."""
     freq_mask: int = 0
-    """Largest number of neighbouring mels that are masked."""
+    """Largest number of neighbouring mel bands that are blanked in a clip."""
     time_mask: int = 0
-    """Largest number of neighbouring frames that are masked."""
+    """Largest number of neighbouring frames that are blanked in a clip."""
     mixup_p: float = 0.0
-    """Chance that a batch mixes its clips and labels."""
+    """Probability that a clip is mixed with another of its batch."""
     mixup_alpha: float = 0.3
+    """Of the Beta distribution of the clip's share."""
     ir_p: float = 0.0
-    """Chance that a clip passes through another device's impulse response."""
+    """Probability that a clip is convolved with a device impulse response."""
     ir_dir: str = ""
-    """Folder of impulse responses; empty takes 64 made-up devices."""
+    """Folder of recorded impulse responses; empty is the built-in set of imaginary devices."""
+    ir_seed: int = 0
+    """Which set of imaginary devices."""
 
     def __post_init__(self) -> None:
         for name in ("mixstyle_p", "mixup_p", "ir_p"):
-            value = getattr(self, name)
-            if not 0 <= value <= 1:
-                raise RecipeError(f"`{name}` is a chance between 0 and 1, got {value}.")
-        for name in ("roll_seconds", "freq_mask", "time_mask"):
-            if getattr(self, name) < 0:
-                raise RecipeError(f"`{name}` must not be negative, got {getattr(self, name)}.")
+            if not 0 <= getattr(self, name) <= 1:
+                raise RecipeError(
+                    f"`augment.{name}` is a probability from 0 to 1, got {getattr(self, name)}."
+                )
         for name in ("mixstyle_alpha", "mixup_alpha"):
-            if not getattr(self, name) > 0:
-                raise RecipeError(f"`{name}` must be above 0, got {getattr(self, name)}.")
+            if not 0 < getattr(self, name) < float("inf"):
+                raise RecipeError(f"`augment.{name}` must be above 0, got {getattr(self, name)}.")
+        for name in ("roll_seconds", "freq_mask", "time_mask", "ir_seed"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise RecipeError(
+                    f"`augment.{name}` must be at least 0, got {getattr(self, name)}."
+                )
 
 
 class Augment:
-    """The augmentations of one recipe for one front end."""
+    """Varies batches as configured; every draw comes from the generator that is given.
+
+    No input is changed in place. The generator lives on the CPU, so that a seed means the same on
+    every machine; tensors may be anywhere.
+
+    Raises:
+        RecipeError: If a mask could blank a whole clip of this front end.
+        AudioError: If the folder of impulse responses cannot be used.
+    """
 
     def __init__(self, config: AugmentConfig, frontend: FrontEndConfig) -> None:
         self.config = config
-        self.frontend = frontend
-        self._responses: Tensor | None = None
+        for name, widest in (("freq_mask", frontend.n_mels), ("time_mask", frontend.n_frames)):
+            if getattr(config, name) >= widest:
+                raise RecipeError(
+                    f"`augment.{name}` {getattr(config, name)} could blank a whole clip of "
+                    f"{widest}: give at most {widest - 1}."
+                )
+        self.roll_frames = round(config.roll_seconds * frontend.sample_rate / frontend.hop_length)
+        self.responses: Tensor | None = None
         if config.ir_p > 0:
-            self._responses = device_responses(frontend.sample_rate, config.ir_dir)
+            self.responses = (
+                folder_responses(config.ir_dir, frontend.sample_rate)
+                if config.ir_dir
+                else device_responses(frontend.sample_rate, DEVICES, config.ir_seed)
+            )
 
     def waveform(self, x: Tensor, generator: Generator) -> Tensor:
-        """(B, samples): some clips as another device would have recorded them."""
-        if self._responses is None:
+        """Convolve some clips with a device impulse response drawn for each.
+
+        Shape:
+            (B, samples) to the same.
+
+        Source: device impulse response augmentation, Morocutti et al., arXiv 2305.07499.
+        """
+        if self.responses is None:
             return x
         chosen = torch.rand(len(x), generator=generator) < self.config.ir_p
-        which = torch.randint(len(self._responses), (len(x),), generator=generator)
+        device = torch.randint(len(self.responses), (len(x),), generator=generator)
         rows = chosen.nonzero().squeeze(1)
-        if len(rows) == 0:
+        if not len(rows):
             return x
-        size = x.shape[1] + self._responses.shape[1]
-        spectrum = torch.fft.rfft(x[rows], n=size)
-        device = torch.fft.rfft(self._responses[which[rows]].to(x), n=size)
-        out = x.clone()
-        out[rows] = torch.fft.irfft(spectrum * device, n=size)[:, : x.shape[1]]
-        return out
+        responses = self.responses[device[rows]].to(x)
+        rows = rows.to(x.device)
+        return x.index_copy(0, rows, convolve(x[rows], responses))
 
     def features(self, x: Tensor, generator: Generator) -> Tensor:
-        """(B, 1, n_mels, n_frames): rolled, device styles mixed, bands and moments masked."""
-        config = self.config
-        x = self._roll(x, generator)
-        if config.mixstyle_p > 0 and _chance(config.mixstyle_p, generator):
-            x = mix_style(x, config.mixstyle_alpha, generator)
-        x = mask(x, config.freq_mask, 2, generator)
-        return mask(x, config.time_mask, 3, generator)
+        """Roll, Freq-MixStyle, then frequency and time masks.
+
+        Shape:
+            (B, 1, F, T) to the same.
+        """
+        if self.roll_frames:
+            x = roll(x, self.roll_frames, generator)
+        p = self.config.mixstyle_p
+        if p and float(torch.rand((), generator=generator)) < p:
+            x = freq_mixstyle(x, self.config.mixstyle_alpha, generator)
+        if self.config.freq_mask or self.config.time_mask:
+            fill = x.mean()
+            x = mask(x, 2, self.config.freq_mask, fill, generator)
+            x = mask(x, 3, self.config.time_mask, fill, generator)
+        return x
 
     def mixup(
         self, x: Tensor, targets: Tensor, generator: Generator
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Mix clips and targets; also returns each row's partner and its own share (1: unmixed).
+        """Mix some clips with a partner from the batch: ``lam`` of the clip, the rest of it.
+
+        Args:
+            x: Features.
+            targets: Class shares as floats.
+            generator: Source of the draws.
+
+        Shape:
+            x: (B, 1, F, T); targets: (B, C). Returns x, targets, the partners (B,) int64 and the
+            shares lam (B,); lam is 1 where nothing is mixed in.
 
         Source: Zhang et al., arXiv 1710.09412.
         """
-        config = self.config
-        if config.mixup_p == 0 or not _chance(config.mixup_p, generator):
-            return x, targets, torch.arange(len(x)), torch.ones(len(x))
-        lam = _beta(config.mixup_alpha, len(x), generator)
-        lam = torch.maximum(lam, 1 - lam)
-        partner = torch.randperm(len(x), generator=generator)
-        share = lam.to(x)
-        wide = share.view(-1, *[1] * (x.ndim - 1))
-        mixed = wide * x + (1 - wide) * x[partner]
-        rows = share.unsqueeze(1) * targets + (1 - share).unsqueeze(1) * targets[partner]
-        return mixed, rows, partner, lam
-
-    def _roll(self, x: Tensor, generator: Generator) -> Tensor:
-        """Each clip by its own number of frames, what leaves at one end comes back at the other."""
-        frames = round(self.config.roll_seconds * self.frontend.sample_rate)
-        frames //= self.frontend.hop_length
-        if frames == 0:
-            return x
-        shifts = torch.randint(-frames, frames + 1, (len(x), 1), generator=generator)
-        places = (torch.arange(x.shape[3]) - shifts) % x.shape[3]
-        index = places.to(x.device)[:, None, None, :].expand_as(x)
-        return torch.gather(x, 3, index)
+        n = len(x)
+        if not self.config.mixup_p:
+            return x, targets, torch.arange(n, device=x.device), x.new_ones(n)
+        partner = torch.randperm(n, generator=generator).to(x.device)
+        lam = beta(self.config.mixup_alpha, n, generator)
+        lam[torch.rand(n, generator=generator) >= self.config.mixup_p] = 1
+        lam = lam.to(x)
+        share, rows = lam[:, None, None, None], lam.to(targets)[:, None]
+        x = share * x + (1 - share) * x[partner]
+        return x, rows * targets + (1 - rows) * targets[partner], partner, lam
 
 
-def mix_style(x: Tensor, alpha: float, generator: Generator) -> Tensor:
-    """Freq-MixStyle: give each clip a mix of its own and another's level and spread by frequency.
+def roll(x: Tensor, most: int, generator: Generator) -> Tensor:
+    """Rotate each clip (B, 1, F, T) in time by -most to +most frames, drawn for each."""
+    shift = torch.randint(-most, most + 1, (len(x),), generator=generator)
+    source = (torch.arange(x.shape[3]) - shift[:, None]) % x.shape[3]
+    return x.gather(3, source.to(x.device)[:, None, None].expand_as(x))
 
-    Shape: (B, 1, n_mels, n_frames). Source: Schmid et al., DCASE 2022 (arXiv 2206.12513), after
-    Zhou et al., arXiv 2104.02008.
+
+def freq_mixstyle(x: Tensor, alpha: float, generator: Generator) -> Tensor:
+    """Give each clip (B, 1, F, T) frequency statistics mixed with those of another clip.
+
+    Mean and deviation of every mel band over channel and time are taken off and replaced by a
+    Beta(alpha, alpha) mix of the clip's own and its partner's.
+
+    Source: Schmid et al., DCASE 2022 Task 1; after MixStyle, Zhou et al., arXiv 2104.02008.
     """
     mean = x.mean(dim=(1, 3), keepdim=True)
-    std = (x.var(dim=(1, 3), keepdim=True) + 1e-6).sqrt()
-    share = _beta(alpha, len(x), generator).to(x).view(-1, 1, 1, 1)
-    partner = torch.randperm(len(x), generator=generator)
-    new_mean = share * mean + (1 - share) * mean[partner]
-    new_std = share * std + (1 - share) * std[partner]
-    return (x - mean) / std * new_std + new_mean
+    std = (x.var(dim=(1, 3), keepdim=True) + _EPSILON).sqrt()
+    partner = torch.randperm(len(x), generator=generator).to(x.device)
+    lam = beta(alpha, len(x), generator).to(x)[:, None, None, None]
+    mixed_mean = lam * mean + (1 - lam) * mean[partner]
+    mixed_std = lam * std + (1 - lam) * std[partner]
+    return (x - mean) * (mixed_std / std) + mixed_mean
 
 
-def mask(x: Tensor, largest: int, axis: int, generator: Generator) -> Tensor:
-    """Replace a random run of up to ``largest`` rows of each clip by the batch's mean."""
-    size = x.shape[axis]
-    largest = min(largest, size - 1)
-    if largest <= 0:
+def mask(x: Tensor, dim: int, most: int, fill: Tensor, generator: Generator) -> Tensor:
+    """Blank 0 to ``most`` neighbouring rows of ``dim`` in each clip (B, 1, F, T) with ``fill``."""
+    if not most:
         return x
-    count = torch.randint(0, largest + 1, (len(x), 1), generator=generator)
-    start = (torch.rand(len(x), 1, generator=generator) * (size - count + 1)).long()
-    place = torch.arange(size)
-    hidden = (place >= start) & (place < start + count)
-    shape = [len(x), 1, 1, 1]
-    shape[axis] = size
-    return torch.where(hidden.view(shape).to(x.device), x.mean(), x)
+    size = x.shape[dim]
+    width = torch.randint(0, most + 1, (len(x),), generator=generator)
+    first = (torch.rand(len(x), generator=generator) * (size - width + 1)).long()
+    at = torch.arange(size)
+    hidden = (at >= first[:, None]) & (at < (first + width)[:, None])
+    hidden = hidden[:, None, :, None] if dim == 2 else hidden[:, None, None, :]
+    return torch.where(hidden.to(x.device), fill, x)
 
 
-def _chance(p: float, generator: Generator) -> bool:
-    return bool(torch.rand((), generator=generator) < p)
-
-
-def _beta(alpha: float, count: int, generator: Generator) -> Tensor:
-    """Beta(alpha, alpha) from two gamma draws, so that the generator decides."""
-    shape = torch.full((count,), alpha)
-    first = torch._standard_gamma(shape, generator=generator)
-    second = torch._standard_gamma(shape, generator=generator)
-    return (first / (first + second).clamp_min(1e-12)).clamp(0, 1)
+def beta(alpha: float, count: int, generator: Generator) -> Tensor:
+    """Draws (count,) float32 from Beta(alpha, alpha), which torch takes no generator for."""
+    seed = int(torch.randint(1 << 62, (), generator=generator))
+    return torch.from_numpy(np.random.default_rng(seed).beta(alpha, alpha, count)).float()

@@ -1,68 +1,115 @@
-"""Impulse responses of recording devices: from a folder, or made up from a fixed seed."""
+"""Impulse responses of recording devices: made from a seed, or read from a folder."""
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
+from torch import Generator, Tensor
 
+from aum_edge.audio.fit import fit_samples
 from aum_edge.audio.io import read_audio
 from aum_edge.audio.resample import resample
-from aum_edge.errors import DataError
+from aum_edge.errors import AudioError
 
-MADE_UP = 64
-TAPS = 512
-SEED = 20221
+DEVICE_SECONDS = 0.02
+LONGEST_SECONDS = 0.5
+LEAD_SECONDS = 0.001
+SUFFIXES = (".wav", ".flac", ".ogg", ".aif", ".aiff")
 
 
-def device_responses(sample_rate: int, folder: str = "") -> Tensor:
-    """Responses (devices, taps) at ``sample_rate``, each with unit energy.
+def device_responses(sample_rate: int, count: int, seed: int) -> Tensor:
+    """Impulse responses of imaginary small microphones, the same for the same arguments.
+
+    Each is the minimum-phase filter of a response drawn at random: a low cut at 40 to 400 Hz and
+    a high cut at 4 to 16 kHz, of 6 to 24 dB per octave, two to five resonances or notches of up
+    to 10 dB, and a tilt. Minimum phase means that no clip is delayed; unit energy, that loudness
+    stays about what it was.
+
+    Args:
+        sample_rate: Hz.
+        count: How many devices.
+        seed: Of the draws.
+
+    Returns:
+        (count, taps) float32, 20 ms each.
+
+    Reference: the cepstral construction of Oppenheim & Schafer, Discrete-Time Signal Processing.
+    """
+    draws = torch.Generator().manual_seed(seed)
+    taps = max(8, round(DEVICE_SECONDS * sample_rate))
+    n_fft = 4 << (taps - 1).bit_length()
+    hz = torch.arange(n_fft // 2 + 1, dtype=torch.float64) * (sample_rate / n_fft)
+    gains = torch.stack([_device_db(hz.clamp(min=1.0), draws) for _ in range(count)])
+    responses = _minimum_phase(gains.clamp(min=-80) * (math.log(10) / 20), n_fft)[:, :taps]
+    fade = torch.linspace(0, math.pi / 2, taps, dtype=torch.float64).cos().square()
+    return _unit_energy(responses * fade).float()
+
+
+def folder_responses(folder: str | Path, sample_rate: int) -> Tensor:
+    """All recorded impulse responses below a folder, resampled, aligned and of unit energy.
+
+    The silence before a response is cut to 1 ms ahead of its peak, so that clips are coloured and
+    not moved; anything after half a second is left out.
+
+    Returns:
+        (count, taps) float32 in the order of their paths, shorter ones zero-padded.
 
     Raises:
-        DataError: If the folder holds no audio.
-        AudioError: If one of its files cannot be read.
+        AudioError: If the folder holds no audio file, or one is unreadable or silent.
     """
-    if not folder:
-        rng = np.random.default_rng(SEED)
-        rows = np.stack([_made_up(rng, sample_rate) for _ in range(MADE_UP)])
-        return _unit_energy(torch.from_numpy(rows).float())
-    files = sorted(p for p in Path(folder).glob("*") if p.suffix.lower() in (".wav", ".flac"))
-    if not files:
-        raise DataError(f"{folder} holds no .wav or .flac impulse responses; check `ir_dir`.")
-    waves = []
-    for path in files:
-        samples, rate = read_audio(path)
-        waves.append(resample(torch.from_numpy(samples), rate, sample_rate))
-    longest = max(len(wave) for wave in waves)
-    padded = [torch.nn.functional.pad(wave, (0, longest - len(wave))) for wave in waves]
-    return _unit_energy(torch.stack(padded))
+    folder = Path(folder)
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    if not paths:
+        raise AudioError(
+            f"No impulse responses in {folder}: give a folder with WAV files, or none to use "
+            "the built-in devices."
+        )
+    responses = [_recorded(path, sample_rate) for path in paths]
+    taps = max(len(response) for response in responses)
+    return torch.stack([fit_samples(response, taps) for response in responses])
 
 
-def _made_up(rng: np.random.Generator, sample_rate: int) -> NDArray[np.float64]:
-    """A minimum-phase filter: band limits, a tilt and a few resonances, as small devices have."""
-    hertz = np.fft.rfftfreq(2 * TAPS, 1 / sample_rate)
-    octave = np.log2(np.maximum(hertz, 20) / 1000)
-    gain = rng.normal(0, 1.5) * octave
-    for _ in range(rng.integers(2, 6)):
-        centre, width = rng.uniform(-4, 3.5), rng.uniform(0.1, 0.8)
-        gain = gain + rng.normal(0, 6) * np.exp(-0.5 * ((octave - centre) / width) ** 2)
-    low, high = np.log2(rng.uniform(40, 300) / 1000), np.log2(rng.uniform(6000, 16000) / 1000)
-    gain = gain - 12 * np.maximum(0, low - octave) - 12 * np.maximum(0, octave - high)
-    return _minimum_phase(np.clip(gain, -60, 24))
+def _recorded(path: Path, sample_rate: int) -> Tensor:
+    samples, rate = read_audio(path)
+    response = resample(torch.from_numpy(samples), rate, sample_rate)
+    if not response.any():
+        raise AudioError(f"The impulse response {path} is silent: remove it.")
+    first = max(0, int(response.abs().argmax()) - round(LEAD_SECONDS * sample_rate))
+    return _unit_energy(response[first : first + round(LONGEST_SECONDS * sample_rate)])
 
 
-def _minimum_phase(decibel: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The causal filter of this magnitude, by folding the real cepstrum."""
-    cepstrum = np.fft.irfft(decibel * np.log(10) / 20)
-    size = len(cepstrum)
-    cepstrum[1 : size // 2] *= 2
-    cepstrum[size // 2 + 1 :] = 0
-    response: NDArray[np.float64] = np.fft.irfft(np.exp(np.fft.rfft(cepstrum)))[:TAPS]
-    return response
+def _device_db(hz: Tensor, draws: Generator) -> Tensor:
+    """Gain in dB at each frequency of one device."""
+    low = _log_uniform(40, 400, draws)
+    high = _log_uniform(4_000, 16_000, draws)
+    db = -10 * torch.log10(1 + (low / hz) ** _uniform(2, 8, draws))
+    db -= 10 * torch.log10(1 + (hz / high) ** _uniform(2, 8, draws))
+    db += _uniform(-1.5, 1.5, draws) * torch.log2(hz / 1000)
+    for _ in range(int(_uniform(2, 6, draws))):
+        centre = _log_uniform(200, 9_000, draws)
+        octaves = _uniform(0.15, 0.8, draws)
+        peak = _uniform(-10, 10, draws)
+        db += peak * torch.exp(-0.5 * (torch.log2(hz / centre) / octaves) ** 2)
+    return db
 
 
-def _unit_energy(rows: Tensor) -> Tensor:
-    return rows / rows.square().sum(dim=1, keepdim=True).sqrt().clamp_min(1e-9)
+def _minimum_phase(log_gain: Tensor, n_fft: int) -> Tensor:
+    """Impulse responses (n, n_fft) with these natural-log gains (n, n_fft // 2 + 1)."""
+    cepstrum = torch.fft.irfft(log_gain, n_fft)
+    cepstrum[:, 1 : n_fft // 2] *= 2
+    cepstrum[:, n_fft // 2 + 1 :] = 0
+    return torch.fft.irfft(torch.exp(torch.fft.rfft(cepstrum)), n_fft)
+
+
+def _unit_energy(response: Tensor) -> Tensor:
+    return response / response.norm(dim=-1, keepdim=True)
+
+
+def _uniform(low: float, high: float, draws: Generator) -> float:
+    return low + (high - low) * float(torch.rand((), generator=draws, dtype=torch.float64))
+
+
+def _log_uniform(low: float, high: float, draws: Generator) -> float:
+    return math.exp(_uniform(math.log(low), math.log(high), draws))

@@ -1,18 +1,32 @@
-"""Audio files in and out, by soundfile: WAV, FLAC, OGG, MP3, any rate, any channel count."""
+"""Audio files in and out, by libsndfile: WAV, FLAC, Ogg, MP3, AIFF and its other formats."""
 
 from __future__ import annotations
 
+import contextlib
+import io
+import math
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import soundfile as sf
+import soundfile
 from numpy.typing import NDArray
 
+from aum_edge.audio.truncation import cut_short
 from aum_edge.errors import AudioError
 
-SUBTYPES = {16: "PCM_16", 24: "PCM_24", 32: "FLOAT"}
+Samples = NDArray[np.float32]
+BLOCK = 1 << 18
+"""Sample times decoded at once, so that long multi-channel files need little memory."""
+_UNKNOWN_LENGTH = 1 << 48
+"""A FLAC written to a pipe states none; libsndfile then reports a number above this."""
+_MP3_SLACK = 2304
+"""Two frames: an MP3 states its length to the frame only."""
+_MALFORMED = 7
+"""libsndfile's "not a regular file", which it also says of a damaged MP3."""
+_SUBTYPES = {16: "PCM_16", 24: "PCM_24", 32: "PCM_32"}
 
 
 @dataclass(frozen=True)
@@ -20,89 +34,216 @@ class AudioInfo:
     """What a file's header says."""
 
     sample_rate: int
+    """Hz."""
     channels: int
     samples: int
+    """Per channel."""
 
     @property
     def seconds(self) -> float:
-        """Length in seconds."""
+        """Duration."""
         return self.samples / self.sample_rate
 
 
-def audio_info(path: str | Path) -> AudioInfo:
-    """Rate, channels and samples of a file, without decoding it.
+def audio_info(path: str | os.PathLike[str]) -> AudioInfo:
+    """Rate, channels and length of an audio file.
+
+    Cost: reads the header, and the last page of an Ogg file.
 
     Raises:
-        AudioError: The file is missing, not audio, or holds no samples.
+        AudioError: If the file is missing, no audio, empty or cut short.
     """
-    _check_file(Path(path))
-    try:
-        info = sf.info(str(path))
-    except (sf.SoundFileError, OSError) as error:
-        raise AudioError(f"{path} is not audio that can be read: {_reason(error)}") from error
-    if info.frames < 1:
-        raise AudioError(f"{path} holds no samples: it may be truncated; record or copy it again.")
-    return AudioInfo(info.samplerate, info.channels, info.frames)
+    path = Path(path)
+    with open_sound(path) as sound:
+        return AudioInfo(sound.samplerate, sound.channels, sound.frames)
 
 
 def read_audio(
-    path: str | Path, start: float | None = None, end: float | None = None
-) -> tuple[NDArray[np.float32], int]:
-    """Samples (n,) in float32 and their rate; several channels are averaged into one.
+    path: str | os.PathLike[str], start: float | None = None, end: float | None = None
+) -> tuple[Samples, int]:
+    """Decode an audio file to mono.
 
-    ``start`` and ``end`` in seconds pick a part; only that part is decoded where the format can
-    seek. An ``end`` behind the last sample reads up to it.
+    Integer samples are scaled to [-1, 1); float samples are taken as they are, also above 1.
+    Several channels become their mean.
+
+    Args:
+        path: File in any format of libsndfile.
+        start: First second to read; ``None`` is the beginning.
+        end: Second to stop at; ``None``, or beyond the file, is its end.
+
+    Returns:
+        Samples (n,) in float32 and their rate in Hz.
+
+    Cost: seeks to ``start`` and decodes up to ``end`` alone where the format can seek.
 
     Raises:
-        AudioError: The file is missing, not audio, empty, holds NaN or Inf, or ends before
-            ``start``.
+        AudioError: If the file is missing, a folder, no audio, empty or cut short, if it holds
+            NaN or infinity, or if ``start`` is not inside it or not before ``end``.
     """
-    info = audio_info(path)
-    first = round((start or 0.0) * info.sample_rate)
-    last = info.samples if end is None else min(info.samples, round(end * info.sample_rate))
-    if not 0 <= first < last:
-        raise AudioError(
-            f"{path} lasts {info.seconds:.3f} s, which leaves nothing between "
-            f"{start or 0.0:g} s and {'its end' if end is None else f'{end:g} s'}."
-        )
-    try:
-        samples, rate = sf.read(str(path), start=first, stop=last, dtype="float32", always_2d=True)
-    except (sf.SoundFileError, OSError) as error:
-        raise AudioError(f"{path} cannot be decoded: {_reason(error)}") from error
-    if len(samples) == 0:
-        raise AudioError(f"{path} decodes to no samples: it is truncated; copy it again.")
+    path = Path(path)
+    with open_sound(path) as sound:
+        rate: int = sound.samplerate
+        first, stop = _span(sound, path, start, end)
+        mono = [block.mean(axis=1) for block in blocks(sound, path, first, stop)]
+    samples = np.concatenate(mono) if len(mono) > 1 else mono[0]
     if not np.isfinite(samples).all():
-        raise AudioError(f"{path} holds NaN or Inf samples: make the file again.")
-    mono: NDArray[np.float32] = samples.mean(axis=1, dtype=np.float32)
-    return mono, int(rate)
+        raise AudioError(f"{path} holds NaN or infinite samples: export it again.")
+    return samples, rate
 
 
 def write_wav(
-    path: str | Path, samples: NDArray[np.floating], sample_rate: int, bits: int = 24
+    path: str | os.PathLike[str], samples: NDArray[np.floating], sample_rate: int, bits: int = 24
 ) -> None:
-    """Write a mono WAV in one step: 16 or 24 bit integers, or 32 bit float."""
+    """Write a PCM WAV file in one step; values outside [-1, 1] are clipped.
+
+    Args:
+        path: File to write; its folder must exist.
+        samples: (n,) or (n, channels).
+        sample_rate: Hz.
+        bits: 16, 24 or 32 per sample.
+
+    Raises:
+        AudioError: If the samples are not such an array or not finite, the rate is not positive
+            or ``bits`` is none of those.
+        OSError: If the system refuses to write; nothing is left behind.
+    """
     path = Path(path)
-    if bits not in SUBTYPES:
-        raise AudioError(f"WAV is written with {sorted(SUBTYPES)} bits, got {bits}.")
-    draft = path.with_name(f".{path.name}.tmp")
+    if bits not in _SUBTYPES:
+        raise AudioError(f"A WAV file has 16, 24 or 32 bits per sample, got {bits}.")
+    if sample_rate < 1:
+        raise AudioError(f"The sample rate of {path} must be at least 1 Hz, got {sample_rate}.")
+    if samples.dtype.kind != "f" or samples.ndim not in (1, 2) or not samples.size:
+        raise AudioError(
+            f"{path} needs floating samples (n,) or (n, channels), "
+            f"got {samples.dtype} {samples.shape}."
+        )
+    if not np.isfinite(samples).all():
+        raise AudioError(f"{path} needs finite samples, got NaN or infinity.")
+    samples = samples.astype(np.float64)
+    encoded = io.BytesIO()
+    soundfile.write(encoded, samples, sample_rate, subtype=_SUBTYPES[bits], format="WAV")
+    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        sf.write(str(draft), samples, sample_rate, subtype=SUBTYPES[bits], format="WAV")
-        os.replace(draft, path)
-    except sf.SoundFileError as error:
-        raise AudioError(f"{path} cannot be written: {_reason(error)}") from error
-    finally:
+        draft.write_bytes(encoded.getbuffer())
+        draft.replace(path)
+    except BaseException:
         draft.unlink(missing_ok=True)
+        raise
 
 
-def _check_file(path: Path) -> None:
-    if path.is_dir():
-        raise AudioError(f"{path} is a folder, an audio file is needed.")
-    if not path.exists():
-        raise AudioError(f"There is no file {path}.")
-    if path.stat().st_size == 0:
-        raise AudioError(f"{path} is empty (0 bytes): copy or record it again.")
+@contextlib.contextmanager
+def open_sound(path: Path) -> Iterator[soundfile.SoundFile]:
+    """An open audio file with at least one sample, and decoder errors as AudioError.
+
+    Raises:
+        AudioError: If the file is missing, a folder, no audio, empty or cut short.
+    """
+    _require_file(path)
+    try:
+        with _decoder(path) as sound:
+            missing = cut_short(path, sound.extra_info)
+            if missing:
+                raise AudioError(f"{path} is cut short: {missing}. Copy or record it again.")
+            if not sound.frames:
+                raise AudioError(f"{path} has 0 samples: remove it or record it again.")
+            if sound.frames >= _UNKNOWN_LENGTH:
+                raise AudioError(f"{path} does not state its length: encode it again to a file.")
+            yield sound
+    except soundfile.LibsndfileError as error:
+        raise AudioError(f"{path} cannot be decoded ({_reason(error)}): {_ADVICE}") from error
 
 
-def _reason(error: Exception) -> str:
-    """libsndfile's reason without the file name it repeats."""
-    return str(error).rpartition(": ")[2] or type(error).__name__
+def _decoder(path: Path) -> soundfile.SoundFile:
+    try:
+        return soundfile.SoundFile(path)
+    except TypeError as error:
+        # soundfile takes `.raw` for headerless samples and asks for their format this way.
+        raise AudioError(f"{path} has no header ({error}): {_ADVICE}") from error
+
+
+def blocks(
+    sound: soundfile.SoundFile, path: Path, first: int = 0, stop: int | None = None
+) -> Iterator[Samples]:
+    """Decoded pieces (n, channels) of an open file, samples ``first`` up to ``stop``.
+
+    Raises:
+        AudioError: If decoding ends before ``stop``, or before the length that the header states.
+    """
+    last = stop if stop is not None else sound.frames
+    if first and not sound.seekable():
+        _skip(sound, first)
+    elif first:
+        sound.seek(first)
+    at = first
+    while at < last:
+        try:
+            block = sound.read(min(BLOCK, last - at), dtype="float32", always_2d=True)
+        except soundfile.LibsndfileError as error:
+            raise AudioError(
+                f"{path} is cut short or damaged: it cannot be decoded beyond sample {at} of "
+                f"{sound.frames} ({_reason(error)}). Copy or record it again."
+            ) from error
+        if not len(block):
+            break
+        at += len(block)
+        yield block
+    slack = _MP3_SLACK if sound.format in ("MP3", "MPEG") else 0
+    if at + slack < last or at == first:
+        raise AudioError(
+            f"{path} is cut short: its header promises {sound.frames} samples and decoding ends "
+            f"after {at}. Copy or record it again."
+        )
+
+
+_ADVICE = "give a whole WAV, FLAC, Ogg, MP3 or AIFF file."
+
+
+def _require_file(path: Path) -> None:
+    try:
+        if path.is_file():
+            if not os.access(path, os.R_OK):
+                raise AudioError(f"{path} may not be read: change its permissions.")
+            if not path.stat().st_size:
+                raise AudioError(f"{path} has 0 bytes: remove it or record it again.")
+            return
+        kind = "is a folder" if path.is_dir() else "is no regular file"
+        found = path.exists()
+    except (OSError, ValueError) as error:
+        raise AudioError(f"{path!s:.200} is no usable file name ({error}).") from error
+    if not found:
+        raise AudioError(f"{path} does not exist: check the name and the folder.")
+    raise AudioError(f"{path} {kind}: give one audio file.")
+
+
+def _span(
+    sound: soundfile.SoundFile, path: Path, start: float | None, end: float | None
+) -> tuple[int, int | None]:
+    for name, value in (("start", start), ("end", end)):
+        if value is not None and not (math.isfinite(value) and value >= 0):
+            raise AudioError(f"`{name}` of {path} must be a second from 0 on, got {value}.")
+    if start is not None and end is not None and end <= start:
+        raise AudioError(f"`end` of {path} must be after `start` {start:g} s, got {end:g} s.")
+    rate = sound.samplerate
+    first = round((start or 0.0) * rate)
+    if first >= sound.frames:
+        raise AudioError(
+            f"`start` {start:g} s is not inside {path}, which is {sound.frames / rate:g} s long."
+        )
+    if end is None:
+        return first, None
+    # A span shorter than one sample still is one sample: there is sound at that time.
+    return first, min(sound.frames, max(first + 1, round(end * rate)))
+
+
+def _skip(sound: soundfile.SoundFile, samples: int) -> None:
+    while samples > 0:
+        got = len(sound.read(min(BLOCK, samples), dtype="float32", always_2d=True))
+        if not got:
+            return
+        samples -= got
+
+
+def _reason(error: soundfile.LibsndfileError) -> str:
+    if error.code == _MALFORMED:
+        return "malformed"
+    return error.error_string.rstrip(". ")

@@ -1,8 +1,4 @@
-"""Sample-rate conversion by a windowed sinc, as torchaudio's default does it.
-
-Written here because torchaudio does not import beside a CPU-only torch, and the other libraries
-differ from it by more than the parity tests allow. Reference: Smith, Digital Audio Resampling.
-"""
+"""Sample-rate conversion with a windowed sinc, equal to torchaudio's default."""
 
 from __future__ import annotations
 
@@ -15,42 +11,95 @@ from torch import Tensor
 
 from aum_edge.errors import AudioError
 
-ZEROS = 6
-"""Zero crossings of the sinc on each side."""
+ZERO_CROSSINGS = 6
 ROLLOFF = 0.99
 """Cut-off as a share of the lower Nyquist frequency."""
+_DENSE_LIMIT = 1 << 21
+"""Largest kernel bank, in weights, that is kept; rates with no common divisor exceed it."""
+_GATHER_LIMIT = 1 << 22
 
 
 def resample(waveform: Tensor, old_rate: int, new_rate: int) -> Tensor:
-    """Convert (..., samples) from ``old_rate`` to ``new_rate``.
+    """Convert the sample rate.
 
-    Returns (..., ceil(samples * new_rate / old_rate)) in the input's float type.
+    Each new sample is the sum of the old ones around it, weighted by a Hann-windowed sinc
+    (six zero crossings, cut-off 0.99 of the lower Nyquist frequency); outside the waveform there
+    is silence.
+
+    Args:
+        waveform: Real samples; integers are converted to float32 without scaling.
+        old_rate: Hz.
+        new_rate: Hz.
+
+    Shape:
+        (..., samples) to (..., ceil(samples * new_rate / old_rate)).
+
+    Cost: about 13 * max(1, old_rate / new_rate) useful MACs per new sample. Kernels are cached by
+    the pair of rates.
 
     Raises:
-        AudioError: If a rate is below 1.
+        AudioError: If a rate is below 1 Hz.
+
+    Reference: J. O. Smith, Digital Audio Resampling; the constants are those of
+    ``torchaudio.transforms.Resample``. julius scales each kernel to a sum of one, which differs.
     """
-    if min(old_rate, new_rate) < 1:
+    if old_rate < 1 or new_rate < 1:
         raise AudioError(f"Sample rates must be at least 1 Hz, got {old_rate} and {new_rate}.")
-    if old_rate == new_rate:
+    if waveform.dtype not in (torch.float32, torch.float64):
+        waveform = waveform.float()
+    if old_rate == new_rate or waveform.shape[-1] == 0:
         return waveform
     divisor = math.gcd(old_rate, new_rate)
     old, new = old_rate // divisor, new_rate // divisor
-    kernels, width = _kernels(old, new)
-    length = waveform.shape[-1]
-    rows = F.pad(waveform.reshape(-1, 1, length), (width, width + old))
-    phases = F.conv1d(rows, kernels.to(waveform), stride=old)
-    wanted = math.ceil(new * length / old)
-    return phases.transpose(1, 2).flatten(1)[:, :wanted].reshape(*waveform.shape[:-1], wanted)
+    samples = waveform.shape[-1]
+    length = -(-samples * new // old)
+    flat = waveform.reshape(-1, samples)
+    dense = new * (2 * _reach(old, new) + old) <= _DENSE_LIMIT
+    out = _by_convolution(flat, old, new) if dense else _by_position(flat, old, new, length)
+    return out[:, :length].reshape(*waveform.shape[:-1], length)
+
+
+def _reach(old: int, new: int) -> int:
+    """Old samples on either side that one new sample hears."""
+    return math.ceil(ZERO_CROSSINGS * old / (min(old, new) * ROLLOFF))
+
+
+def _weights(offset: Tensor, old: int, new: int) -> Tensor:
+    """Kernel at ``offset`` old samples from its centre, in float64."""
+    scale = min(old, new) * ROLLOFF / old
+    t = (offset * scale).clamp(-ZERO_CROSSINGS, ZERO_CROSSINGS)
+    return torch.sinc(t) * torch.cos(t * (math.pi / (2 * ZERO_CROSSINGS))).square() * scale
 
 
 @lru_cache(maxsize=32)
-def _kernels(old: int, new: int) -> tuple[Tensor, int]:
-    """One filter for each output phase (new, 1, taps), and how far they reach to the left."""
-    cutoff = min(old, new) * ROLLOFF
-    width = math.ceil(ZEROS * old / cutoff)
-    taps = torch.arange(-width, width + old, dtype=torch.float64) / old
-    # Single precision on purpose: torchaudio rounds the phases so, and its numbers are the oracle.
-    phase = torch.arange(0, -new, -1) / new
-    t = ((phase[:, None] + taps) * cutoff).clamp(-ZEROS, ZEROS)
-    window = torch.cos(t * math.pi / (2 * ZEROS)) ** 2
-    return (torch.sinc(t) * window * cutoff / old).unsqueeze(1), width
+@torch.inference_mode(False)  # A kernel born in inference mode could not serve a gradient later.
+def _bank(old: int, new: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """One kernel (new, 1, taps) for each of the ``new`` phases."""
+    reach = _reach(old, new)
+    taps = torch.arange(-reach, reach + old, dtype=torch.float64)
+    # torchaudio rounds this quotient to float32, which moves its output by up to 2e-5.
+    phase = (torch.arange(new) / new).double()[:, None] * old
+    return _weights(taps - phase, old, new).unsqueeze(1).to(device, dtype)
+
+
+def _by_convolution(waveform: Tensor, old: int, new: int) -> Tensor:
+    """All phases at once: every ``old`` samples give ``new`` ones."""
+    reach = _reach(old, new)
+    padded = F.pad(waveform, (reach, reach + old)).unsqueeze(1)
+    bank = _bank(old, new, waveform.dtype, waveform.device)
+    return F.conv1d(padded, bank, stride=old).transpose(1, 2).flatten(1)
+
+
+def _by_position(waveform: Tensor, old: int, new: int, length: int) -> Tensor:
+    """Kernels made for each new sample in turn, where a bank of all phases would be huge."""
+    reach = _reach(old, new)
+    windows = F.pad(waveform, (reach, reach + 1)).unfold(-1, 2 * reach + 2, 1)
+    taps = torch.arange(-reach, reach + 2, dtype=torch.float64, device=waveform.device)
+    step = max(1, _GATHER_LIMIT // (len(waveform) * len(taps)))
+    pieces = []
+    for first in range(0, length, step):
+        ticks = torch.arange(first, min(length, first + step), device=waveform.device) * old
+        phase = (ticks % new).double() / new
+        weights = _weights(taps - phase[:, None], old, new).to(waveform.dtype)
+        pieces.append((windows[:, ticks // new] * weights).sum(-1))
+    return torch.cat(pieces, dim=-1)

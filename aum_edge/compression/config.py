@@ -79,7 +79,7 @@ class StaticConfig:
 
     calibration: Literal["minmax", "percentile", "entropy"] = "minmax"
     """How activation ranges follow from the calibration clips."""
-    activations: Literal["int8", "uint8"] = "int8"
+    activations: Literal["int8", "uint8"] = "uint8"
     """int8 is symmetric; uint8 has a zero point."""
     percentile: float = 99.99
     """Share of the activations inside the range, in percent (percentile only)."""

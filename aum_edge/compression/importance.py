@@ -77,7 +77,7 @@ def unit_scores(mixer: nn.Module, group: Group, scores: dict[str, Tensor], prefi
     for member in group.members:
         for name, axis in member.tensors(mixer):
             table = scores[prefix + name].double().cpu()
-            rows = table.sum(dim=[d for d in range(table.ndim) if d != axis])
+            rows = table.movedim(axis, 0).reshape(table.shape[axis], -1).sum(dim=1)
             for start, width in member.spans:
                 total += rows[start : start + group.units * width].reshape(-1, width).sum(1)
     return total

@@ -6,7 +6,6 @@ import copy
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
 
 import torch
 from torch import nn
@@ -26,7 +25,7 @@ from aum_edge.models.config import AudioMambaConfig, MambaStudentConfig
 from aum_edge.models.mamba_student import MambaStudent
 
 Backbone = AudioMamba | MambaStudent
-Config = TypeVar("Config", AudioMambaConfig, MambaStudentConfig)
+Config = AudioMambaConfig | MambaStudentConfig
 MODULE_CUTS = {
     "out": prune_linear_out_channels,
     "in": prune_linear_in_channels,
@@ -135,7 +134,7 @@ def _cut(mixer: nn.Module, taken: Mapping[Group, frozenset[int]]) -> None:
             if member.name == "norm.weight":
                 weight = mixer.get_parameter(member.name)
                 with torch.no_grad():
-                    weight *= math.sqrt(group.units / (group.units - len(units)))
+                    weight.mul_(math.sqrt(group.units / (group.units - len(units))))
     for (name, kind, axis), indices in cuts.items():
         _cut_tensor(mixer, name, kind, axis, sorted(indices))
 

@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from aum_edge.audio.check import SILENT_PEAK
 from aum_edge.audio.config import FrontEndConfig, Normalization
 from aum_edge.audio.frontend import FrontEnd
 from aum_edge.audio.load import load_clip
@@ -30,6 +29,8 @@ from aum_edge.errors import AudioError, DataError
 log = logging.getLogger(__name__)
 CACHE_VERSION = 1
 """Raised whenever the same audio and front end would give other numbers."""
+SILENT_PEAK = 1e-4
+"""-80 dB of full scale."""
 BATCH = 64
 Progress = Callable[[int, int, str], None]
 Floats = NDArray[np.float32]
@@ -47,7 +48,7 @@ class ClipArrays:
     """(n,) indices into the manifest's labels."""
     clips: tuple[Clip, ...]
     silent: int = 0
-    """Rows without sound, as `data check` judges it; they are kept."""
+    """Rows whose peak is below -80 dB of full scale; they are kept."""
 
     @property
     def devices(self) -> list[str]:

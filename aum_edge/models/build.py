@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from torch import nn
-
 from aum_edge.models.audio_mamba import AudioMamba
 from aum_edge.models.config import (
     AudioMambaConfig,
@@ -14,6 +12,7 @@ from aum_edge.models.config import (
 from aum_edge.models.cp_mobile import CPMobile
 from aum_edge.models.mamba_student import MambaStudent
 
+Backbone = AudioMamba | MambaStudent | CPMobile
 ARCHITECTURES: dict[str, type[BackboneConfig]] = {
     "audio_mamba": AudioMambaConfig,
     "mamba_student": MambaStudentConfig,
@@ -21,7 +20,7 @@ ARCHITECTURES: dict[str, type[BackboneConfig]] = {
 }
 
 
-def build(config: BackboneConfig) -> nn.Module:
+def build(config: BackboneConfig) -> Backbone:
     """A network with fresh weights, in training mode."""
     if isinstance(config, AudioMambaConfig):
         return AudioMamba(config)

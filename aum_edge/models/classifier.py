@@ -8,7 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from aum_edge.audio.config import FrontEndConfig, Normalization
-from aum_edge.errors import CheckpointError
+from aum_edge.audio.frontend import FrontEnd
+from aum_edge.errors import AudioError, CheckpointError
+from aum_edge.models.build import Backbone
+from aum_edge.models.quantized import refresh
 
 
 class AudioClassifier(nn.Module):
@@ -16,11 +19,23 @@ class AudioClassifier(nn.Module):
 
     Normalisation is part of the model, so features are never normalised twice or forgotten, in
     torch or in ONNX.
+
+    Args:
+        backbone: The network; it says in its config what features it takes.
+        frontend: How audio becomes those features.
+        normalization: Of the features, over the training clips.
+        labels: Class names in the order of the logits.
+        lineage: What was done to the model, oldest first; each step as plain JSON values.
+        quantization: Which layers hold int8 weights and which tensors are stored as float16.
+
+    Raises:
+        CheckpointError: If the network takes other features or gives other classes than
+            ``frontend`` and ``labels`` say, or a label comes twice.
     """
 
     def __init__(
         self,
-        backbone: nn.Module,
+        backbone: Backbone,
         *,
         frontend: FrontEndConfig,
         normalization: Normalization,
@@ -34,12 +49,14 @@ class AudioClassifier(nn.Module):
         if shape != (frontend.n_mels, frontend.n_frames):
             raise CheckpointError(
                 f"The network takes {shape[0]} mels by {shape[1]} frames, its front end gives "
-                f"{frontend.n_mels} by {frontend.n_frames}."
+                f"{frontend.n_mels} by {frontend.n_frames}: build it for this front end."
             )
-        if config.n_classes != len(labels):
+        if config.n_classes != len(labels) or len(set(labels)) != len(labels):
             raise CheckpointError(
-                f"The network has {config.n_classes} classes, {len(labels)} labels were given."
+                f"The network has {config.n_classes} classes, it needs as many different labels; "
+                f"got {list(labels)}."
             )
+        refresh(backbone)
         self.backbone = backbone
         self.frontend = frontend
         self.normalization = normalization
@@ -52,22 +69,42 @@ class AudioClassifier(nn.Module):
         gain = 1 / self.normalization.scale
         return self.backbone((features - self.normalization.mean) * gain)
 
+    @torch.inference_mode()
+    def predict_waveform(self, waveform: Tensor) -> Tensor:
+        """Probabilities (B, n_classes) of clips (B, clip_samples) at the front end's rate.
+
+        The model must be in eval mode, as :func:`~aum_edge.models.directory.load` gives it.
+
+        Raises:
+            AudioError: If the clips are of another length.
+        """
+        if waveform.ndim != 2 or waveform.shape[1] != self.frontend.clip_samples:
+            raise AudioError(
+                f"The model takes clips (batch, {self.frontend.clip_samples}), got "
+                f"{tuple(waveform.shape)}: cut or pad them, as audio.load.load_clip does."
+            )
+        front_end = FrontEnd(self.frontend).to(waveform.device)
+        return torch.softmax(self(front_end(waveform).unsqueeze(1)), dim=1)
+
     def example_input(self, batch: int = 1) -> Tensor:
         """Zeros in the shape of ``batch`` clips' features."""
         return torch.zeros(batch, 1, self.frontend.n_mels, self.frontend.n_frames)
 
     def with_backbone(
         self,
-        backbone: nn.Module,
+        backbone: Backbone,
         step: dict[str, Any],
         quantization: dict[str, Any] | None = None,
     ) -> AudioClassifier:
-        """The same classifier around another network; ``step`` joins its lineage."""
+        """The same classifier around another network; ``step`` joins its lineage if it has words.
+
+        ``quantization`` describes the new network, the old one's is not taken over.
+        """
         return AudioClassifier(
             backbone,
             frontend=self.frontend,
             normalization=self.normalization,
             labels=self.labels,
-            lineage=(*self.lineage, step),
+            lineage=(*self.lineage, step) if step else self.lineage,
             quantization=quantization,
         ).train(self.training)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from aum_edge.errors import RecipeError
 
@@ -15,17 +15,68 @@ def _check(ok: bool, message: str) -> None:
         raise RecipeError(message)
 
 
-def _per_block(values: tuple[int, ...] | None, default: int, depth: int, name: str) -> None:
-    if values is not None:
+def _check_words(config: Any) -> None:
+    """Every word is one of those its field names; a config may come from a foreign file."""
+    for name, hint in get_type_hints(type(config)).items():
+        value = getattr(config, name)
+        if get_origin(hint) is Literal:
+            allowed = ", ".join(get_args(hint))
+            _check(value in get_args(hint), f"`{name}` must be one of {allowed}, got {value!r}.")
+
+
+def _check_sizes(config: Any, *names: str) -> None:
+    for name in names:
+        value = getattr(config, name)
         _check(
-            len(values) == depth and min(values) >= 1,
-            f"`{name}` must give one size of at least 1 for each of {depth} blocks, got {values}.",
+            min(value if isinstance(value, tuple) else (value,)) >= 1,
+            f"`{name}` must be at least 1, got {value}.",
         )
-    _check(default >= 1, f"The size behind `{name}` must be at least 1, got {default}.")
+
+
+def _check_share(config: Any, name: str) -> None:
+    value = getattr(config, name)
+    _check(0 <= value < 1, f"`{name}` must be at least 0 and below 1, got {value}.")
+
+
+class _Blocks:
+    """Sizes of each block: one default for all of them, or what pruning left of each."""
+
+    d_model: int
+    depth: int
+    d_state: int
+    expand: int
+    inner: tuple[int, ...] | None
+    states: tuple[int, ...] | None
+    dt_ranks: tuple[int, ...] | None
+
+    @property
+    def block_inner(self) -> tuple[int, ...]:
+        """Inner channels of each block."""
+        return self.inner or (self.expand * self.d_model,) * self.depth
+
+    @property
+    def block_states(self) -> tuple[int, ...]:
+        """State size of each block."""
+        return self.states or (self.d_state,) * self.depth
+
+    @property
+    def block_dt_ranks(self) -> tuple[int, ...]:
+        """Delta rank of each block."""
+        return self.dt_ranks or (-(-self.d_model // 16),) * self.depth
+
+    def _check_blocks(self) -> None:
+        _check_sizes(self, "d_model", "depth", "d_state", "expand")
+        for name in ("inner", "states", "dt_ranks"):
+            values = getattr(self, name)
+            _check(
+                values is None or (len(values) == self.depth and min(values) >= 1),
+                f"`{name}` must give one size of at least 1 for each of {self.depth} blocks, "
+                f"got {values}.",
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
-class AudioMambaConfig:
+class AudioMambaConfig(_Blocks):
     """The AuM teacher (arXiv 2406.03344). Input ``(n_mels, n_frames)``; patch as (freq, time)."""
 
     n_classes: int
@@ -53,7 +104,9 @@ class AudioMambaConfig:
     layer_pairs: bool = False
     """Layers 2i and 2i+1 run on opposite directions and are added (SSAMBA)."""
     layer_scale: float | None = None
+    """First value of a learned gain on each mixer's output; ``None`` is no gain."""
     drop_path: float = 0.0
+    """Share of clips whose last layer is skipped in training; earlier layers less, linearly."""
     inner: tuple[int, ...] | None = None
     """Inner channels of each block; ``None`` is expand * d_model everywhere (pruning sets it)."""
     states: tuple[int, ...] | None = None
@@ -62,38 +115,30 @@ class AudioMambaConfig:
     """Delta rank of each block; ``None`` is ceil(d_model / 16) everywhere."""
 
     def __post_init__(self) -> None:
-        _check(self.n_classes >= 1, f"`n_classes` must be at least 1, got {self.n_classes}.")
+        _check_words(self)
+        _check_sizes(self, "n_classes", "patch_size", "d_conv")
+        if self.stride is not None:
+            _check_sizes(self, "stride")
+        self._check_blocks()
+        _check_share(self, "drop_path")
+        _check(self.norm_eps > 0, f"`norm_eps` must be above 0, got {self.norm_eps}.")
+        _check(
+            self.layer_scale is None or self.layer_scale > 0,
+            f"`layer_scale` must be above 0, or null for none; got {self.layer_scale}.",
+        )
         _check(
             self.n_mels >= self.patch_size[0] and self.n_frames >= self.patch_size[1],
             f"A patch of {self.patch_size} does not fit into {self.n_mels} mels by "
             f"{self.n_frames} frames; choose a smaller `patch_size`.",
         )
-        _per_block(self.inner, self.expand * self.d_model, self.depth, "inner")
-        _per_block(self.states, self.d_state, self.depth, "states")
-        _per_block(self.dt_ranks, -(-self.d_model // 16), self.depth, "dt_ranks")
         _check(
             not self.layer_pairs or self.depth % 2 == 0,
             f"`layer_pairs` needs an even `depth`, got {self.depth}.",
         )
 
-    @property
-    def block_inner(self) -> tuple[int, ...]:
-        """Inner channels of each block."""
-        return self.inner or (self.expand * self.d_model,) * self.depth
-
-    @property
-    def block_states(self) -> tuple[int, ...]:
-        """State size of each block."""
-        return self.states or (self.d_state,) * self.depth
-
-    @property
-    def block_dt_ranks(self) -> tuple[int, ...]:
-        """Delta rank of each block."""
-        return self.dt_ranks or (-(-self.d_model // 16),) * self.depth
-
 
 @dataclass(frozen=True, kw_only=True)
-class MambaStudentConfig:
+class MambaStudentConfig(_Blocks):
     """A small Mamba: convolutional stem, frequency folded into channels, few time tokens."""
 
     n_classes: int
@@ -121,10 +166,10 @@ class MambaStudentConfig:
     """Delta rank of each block (S6); ``None`` is ceil(d_model / 16) everywhere."""
 
     def __post_init__(self) -> None:
-        _check(self.n_classes >= 1, f"`n_classes` must be at least 1, got {self.n_classes}.")
-        _per_block(self.inner, self.expand * self.d_model, self.depth, "inner")
-        _per_block(self.states, self.d_state, self.depth, "states")
-        _per_block(self.dt_ranks, -(-self.d_model // 16), self.depth, "dt_ranks")
+        _check_words(self)
+        _check_sizes(self, "n_classes", "n_frames", "head_dim", "d_conv", "stem_channels")
+        self._check_blocks()
+        _check_share(self, "dropout")
         _check(self.n_mels >= 8, f"The stem needs at least 8 mels, got {self.n_mels}.")
         _check(
             not self.bidirectional or self.d_conv % 2 == 1,
@@ -137,21 +182,6 @@ class MambaStudentConfig:
                 f"SSD needs inner channels in whole heads of {self.head_dim}, got {bad}; "
                 "change `d_model`, `expand` or `head_dim`.",
             )
-
-    @property
-    def block_inner(self) -> tuple[int, ...]:
-        """Inner channels of each block."""
-        return self.inner or (self.expand * self.d_model,) * self.depth
-
-    @property
-    def block_states(self) -> tuple[int, ...]:
-        """State size of each block."""
-        return self.states or (self.d_state,) * self.depth
-
-    @property
-    def block_dt_ranks(self) -> tuple[int, ...]:
-        """Delta rank of each block."""
-        return self.dt_ranks or (-(-self.d_model // 16),) * self.depth
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,8 +198,11 @@ class CPMobileConfig:
     """Batch norms live inside their convolutions: the deployed form, made by ``fold``."""
 
     def __post_init__(self) -> None:
-        _check(self.n_classes >= 1, f"`n_classes` must be at least 1, got {self.n_classes}.")
+        _check_sizes(self, "n_classes", "n_mels", "n_frames")
         _check(self.base_channels >= 8, f"`base_channels` must be >= 8, got {self.base_channels}.")
+        for name in ("channels_multiplier", "expansion_rate"):
+            value = getattr(self, name)
+            _check(value > 0, f"`{name}` must be above 0, got {value}.")
 
 
 BackboneConfig = AudioMambaConfig | MambaStudentConfig | CPMobileConfig

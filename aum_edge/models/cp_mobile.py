@@ -67,9 +67,7 @@ class CPMobile(nn.Module):
                 width = outputs
             self.stages.add_module(f"s{stage + 1}", blocks)
         classes = config.n_classes
-        self.feed_forward = ConvNorm(
-            width, classes, (1, 1), activation=False, folded=config.folded
-        )
+        self.feed_forward = ConvNorm(width, classes, (1, 1), activation=False, folded=config.folded)
 
     def forward(self, x: Tensor) -> Tensor:
         """Classify."""

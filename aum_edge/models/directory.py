@@ -18,63 +18,66 @@ from aum_edge.audio.config import FrontEndConfig, Normalization
 from aum_edge.errors import CheckpointError
 from aum_edge.models.build import ARCHITECTURES, architecture_of, build
 from aum_edge.models.classifier import AudioClassifier
-from aum_edge.models.quantized import replace_layer
+from aum_edge.models.quantized import refresh, replace_layer
 
 FORMAT_VERSION = 1
+CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 COUNTERS = "num_batches_tracked"
 """Batch norm's step counters: training state that inference does not need."""
+SHOWN = 3
 
 
 def save(model: AudioClassifier, folder: str | Path, card: str | None = None) -> None:
-    """Write a model directory in one step; an older one there is replaced only at the end.
+    """Write a model directory in one step; a model already there is replaced only at the end.
 
-    ``card`` is the README.md; without it a short one is written.
+    Other files beside the old model are kept. ``card`` is the README.md; without it a short one
+    is written.
+
+    Raises:
+        CheckpointError: If the folder holds something else than a model, or cannot be written.
     """
-    folder = Path(folder)
+    folder = Path(os.path.abspath(folder))
+    if folder.exists() and not _replaceable(folder):
+        raise CheckpointError(
+            f"{folder} exists and is no model directory: give a new or an empty folder."
+        )
     draft = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
     try:
-        save_file(stored_tensors(model), draft / "model.safetensors")
-        (draft / "config.json").write_text(json.dumps(describe(model), indent=1) + "\n")
-        (draft / "README.md").write_text(card or _short_card(model), encoding="utf-8")
-        old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
-        if folder.exists():
-            os.replace(folder, old)
-        os.replace(draft, folder)
-        shutil.rmtree(old, ignore_errors=True)
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir(parents=True)
+        save_file(stored_tensors(model), draft / WEIGHTS)
+        text = json.dumps(describe(model), indent=1, allow_nan=False)
+        (draft / CONFIG).write_text(text + "\n", encoding="utf-8")
+        (draft / CARD).write_text(card or _short_card(model), encoding="utf-8")
+        _swap(draft, folder)
+    except (OSError, SafetensorError, TypeError, ValueError) as error:
+        raise CheckpointError(f"Cannot save a model as {folder}: {_one_line(error)}.") from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 
 
 def load(folder: str | Path) -> AudioClassifier:
-    """Read a model directory, ready to classify.
+    """Read a model directory, ready to classify: in eval mode, on the CPU, in float32.
+
+    The global random state is left as it was.
 
     Raises:
-        CheckpointError: The folder or a file is missing, truncated, of another architecture or
-            format, or a tensor is missing, unexpected or of another shape.
+        CheckpointError: If the folder or a file is missing, truncated, of another architecture
+            or format, or a tensor is missing, unexpected or of another shape or type.
     """
     folder = Path(folder)
     config = _read_config(folder)
     try:
-        kind = ARCHITECTURES[config["architecture"]]
-        backbone = build(kind(**_tuples(config["model"])))
-        quantization = config["quantization"]
-        for name in quantization["layers"] if quantization else ():
-            replace_layer(backbone, name)
-        model = AudioClassifier(
-            backbone,
-            frontend=FrontEndConfig(**config["frontend"]),
-            normalization=Normalization(**config["normalization"]),
-            labels=tuple(config["labels"]),
-            lineage=tuple(config["lineage"]),
-            quantization=quantization,
-        )
-    except CheckpointError:
-        raise
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise CheckpointError(f"{folder}/config.json does not describe a model: {error}.") from error
-    _fill(backbone, folder / "model.safetensors")
+        with torch.random.fork_rng(devices=[]):
+            model = _rebuild(config)
+    except KeyError as error:
+        raise CheckpointError(f"{folder / CONFIG} lacks the entry {error}.") from error
+    except (TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError) as error:
+        raise CheckpointError(
+            f"{folder / CONFIG} does not describe a model: {_one_line(error)}."
+        ) from error
+    _fill(model.backbone, folder / WEIGHTS)
+    refresh(model)
     return model.eval()
 
 
@@ -95,13 +98,13 @@ def describe(model: AudioClassifier) -> dict[str, Any]:
 
 
 def stored_tensors(model: AudioClassifier) -> dict[str, Tensor]:
-    """Every tensor that inference needs, in the type it is stored in."""
+    """Every tensor that inference needs, on the CPU and in the type it is stored in."""
     half = set((model.quantization or {}).get("float16", ()))
     tensors = {}
     for name, tensor in model.backbone.state_dict().items():
         if not name.endswith(COUNTERS):
-            kept = tensor.detach().cpu().contiguous()
-            tensors[name] = kept.half() if name in half else kept.clone()
+            kept = tensor.detach().cpu().half() if name in half else tensor.detach().cpu()
+            tensors[name] = kept.clone(memory_format=torch.contiguous_format)
     return tensors
 
 
@@ -113,18 +116,42 @@ def payload_bytes(model: AudioClassifier) -> tuple[int, int]:
     return own, sum(sizes.values()) - own
 
 
+def _replaceable(folder: Path) -> bool:
+    """Whether the folder is empty or holds a model, so that nobody's other work is lost."""
+    return folder.is_dir() and ((folder / CONFIG).is_file() or not any(folder.iterdir()))
+
+
+def _swap(draft: Path, folder: Path) -> None:
+    """Put the draft in the folder's place; if that fails, the folder is as it was."""
+    if not folder.exists():
+        draft.replace(folder)
+        return
+    for other in folder.iterdir():
+        if other.name not in (CONFIG, WEIGHTS, CARD):
+            copy = shutil.copytree if other.is_dir() else shutil.copy2
+            copy(other, draft / other.name)
+    old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
+    folder.replace(old)
+    try:
+        draft.replace(folder)
+    except OSError:
+        old.replace(folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
 def _read_config(folder: Path) -> dict[str, Any]:
-    path = folder / "config.json"
+    path = folder / CONFIG
     if not path.is_file():
         raise CheckpointError(
-            f"{folder} is no model directory: it has no config.json. Give a folder that "
+            f"{folder} is no model directory: it has no {CONFIG}. Give a folder that "
             "aum-edge wrote, such as RUN/quantize/model."
         )
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
         version = config["format_version"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{path} is damaged or not ours: {error}.") from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path} is damaged or not ours: {_one_line(error)}.") from error
     if version != FORMAT_VERSION:
         raise CheckpointError(
             f"{path} has format version {version}, this aum-edge reads {FORMAT_VERSION}: "
@@ -138,39 +165,86 @@ def _read_config(folder: Path) -> dict[str, Any]:
     return dict(config)
 
 
+def _rebuild(config: dict[str, Any]) -> AudioClassifier:
+    """The classifier that a config.json describes, its weights still random."""
+    backbone = build(ARCHITECTURES[config["architecture"]](**_tuples(config["model"])))
+    quantization = config["quantization"]
+    for name in quantization["layers"] if quantization else ():
+        replace_layer(backbone, name)
+    return AudioClassifier(
+        backbone,
+        frontend=FrontEndConfig(**config["frontend"]),
+        normalization=Normalization(**config["normalization"]),
+        labels=tuple(config["labels"]),
+        lineage=tuple(config["lineage"]),
+        quantization=quantization,
+    )
+
+
 def _tuples(values: dict[str, Any]) -> dict[str, Any]:
     return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
 
 
 def _fill(backbone: nn.Module, path: Path) -> None:
-    """Load every tensor strictly: what is missing, unexpected or misshapen is named."""
+    """Load every tensor strictly: what is missing, unexpected or different is named."""
+    if not path.is_file():
+        raise CheckpointError(f"There are no weights: {path} is missing.")
     try:
         tensors = load_file(path)
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path} is missing, truncated or not safetensors: {error}.") from error
+        raise CheckpointError(
+            f"{path} is truncated or not safetensors: {_one_line(error)}."
+        ) from error
     wanted = {k: v for k, v in backbone.state_dict().items() if not k.endswith(COUNTERS)}
+    different = [
+        f"{name} as {_form(tensors[name])} instead of {_form(tensor)}"
+        for name, tensor in wanted.items()
+        if name in tensors and _form(tensors[name]) != _form(tensor)
+    ]
     missing = sorted(wanted.keys() - tensors.keys())
     foreign = sorted(tensors.keys() - wanted.keys())
-    shapes = [
-        f"{name} {tuple(tensors[name].shape)} instead of {tuple(tensor.shape)}"
-        for name, tensor in wanted.items()
-        if name in tensors and tensors[name].shape != tensor.shape
-    ]
-    for what, names in (("lacks", missing), ("has unexpected", foreign), ("has", shapes)):
+    for what, names in (("lacks", missing), ("has unexpected", foreign), ("has", different)):
         if names:
-            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-            raise CheckpointError(f"{path} {what} {', '.join(names[:3])}{more}: another model's?")
+            more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+            shown = ", ".join(names[:SHOWN])
+            raise CheckpointError(
+                f"{path} {what} {shown}{more}: it does not belong to the {CONFIG} beside it."
+            )
     with torch.no_grad():
         for name, target in wanted.items():
             target.copy_(tensors[name])
 
 
+def _form(tensor: Tensor) -> str:
+    """Kind and shape. Any float type may stand for another, never for integers."""
+    kind = "float" if tensor.is_floating_point() else str(tensor.dtype).removeprefix("torch.")
+    return f"{kind} {list(tensor.shape)}"
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()).rstrip(".")
+
+
 def _short_card(model: AudioClassifier) -> str:
-    steps = ", then ".join(str(step.get("step", "made")) for step in model.lineage) or "built"
+    """What is known without an evaluation, and that there was none."""
+    parameters, buffers = payload_bytes(model)
     weights = sum(parameter.numel() for parameter in model.parameters())
-    return (
-        f"# {architecture_of(model.backbone.config)}\n\n"
-        f"An audio classifier of {len(model.labels)} classes with {weights:,} parameters, made by "
-        f"aum-edge ({steps}).\n\nLabels: {', '.join(model.labels)}.\n\n"
-        f'Use: `aum-edge predict DIR AUDIO` or `aum_edge.load("DIR")`.\n'
+    steps = [str(step["step"]) for step in model.lineage if "step" in step]
+    frontend = model.frontend
+    return "\n".join(
+        (
+            f"# {architecture_of(model.backbone.config)}",
+            "",
+            f"An audio classifier of {len(model.labels)} classes, written by aum-edge.",
+            "",
+            f"- Parameters: {weights:,}; {parameters:,} bytes, and {buffers:,} bytes of buffers.",
+            f"- Audio: {frontend.clip_seconds:g} s at {frontend.sample_rate:,} Hz, "
+            f"{frontend.n_mels} mels by {frontend.n_frames} frames.",
+            f"- Made by: {', then '.join(steps) or 'not recorded'}.",
+            "- Accuracy: not measured when this card was written.",
+            f"- Labels: {', '.join(model.labels)}.",
+            "",
+            'Use: `aum-edge predict DIR AUDIO`, or `aum_edge.load("DIR")` in Python.',
+            "",
+        )
     )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 
 import torch
-from torch import nn
 
+from aum_edge.errors import CompressionError
 from aum_edge.models.build import build
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.config import AudioMambaConfig
@@ -15,25 +16,27 @@ from aum_edge.models.conv import ConvNorm, folded_weights
 
 @torch.no_grad()
 def fold_batch_norm(model: AudioClassifier) -> AudioClassifier:
-    """A copy whose convolutions carry their batch norms; AuM has none and is copied as it is.
+    """A copy in eval mode whose convolutions carry their batch norms; the argument is left alone.
 
     Folding costs no accuracy, saves the norms' weights and statistics, and makes the int8 scales
-    those of the weights that really run.
+    those of the weights that really run. A model without batch norms is copied as it is.
+
+    Raises:
+        CompressionError: If weights are int8 already: their codes cannot take up a norm.
     """
     config = model.backbone.config
-    if not isinstance(config, AudioMambaConfig):
-        config = replace(config, folded=True)
-    folded = build(config)
-    values = {k: v for k, v in model.backbone.state_dict().items() if ".1." not in _norm_part(k)}
-    blocks = dict(model.backbone.named_modules())
-    for name, block in folded.named_modules():
-        source = blocks[name]
-        if isinstance(block, ConvNorm) and isinstance(source[1], nn.BatchNorm2d):
-            values[f"{name}.0.weight"], values[f"{name}.0.bias"] = folded_weights(source)
-    wanted = folded.state_dict().keys()
-    folded.load_state_dict({key: values[key] for key in wanted})
+    if isinstance(config, AudioMambaConfig) or config.folded:
+        return copy.deepcopy(model).eval()
+    if model.quantization:
+        raise CompressionError(
+            "Batch norms must be folded before quantization; give the float model."
+        )
+    example = next(model.backbone.parameters())
+    with torch.random.fork_rng(devices=[]):
+        folded = build(replace(config, folded=True)).to(example)
+    values = dict(model.backbone.state_dict())
+    for name, block in model.backbone.named_modules():
+        if isinstance(block, ConvNorm):
+            values[f"{name}.0.weight"], values[f"{name}.0.bias"] = folded_weights(block)
+    folded.load_state_dict({key: values[key] for key in folded.state_dict()})
     return model.with_backbone(folded, {"step": "fold batch norm"}).eval()
-
-
-def _norm_part(key: str) -> str:
-    return key if key.endswith(("running_mean", "running_var", "num_batches_tracked")) else ""

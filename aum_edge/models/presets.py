@@ -1,22 +1,27 @@
-"""Named architectures. Sizes are for 10 classes at 256 mels by 65 frames unless said otherwise.
+"""Named architectures.
 
-==================  ============================================================================
-aum-base            AuM as published: d 768, depth 24, Fo-Bi, patches 16x16
-aum-small           AuM as published: d 384, depth 24, Bi-Bi
-aum-tiny            AuM: d 192, depth 24, Bi-Bi
-aum-mini            a teacher that a laptop trains: Bi-Bi, d 96, depth 4, 32 patches a second
-student-ssd         94 k weights, SSD, both directions: the default
-student-s6          97 k weights, S6, both directions
-student-ssd-64k     62 k weights: fits 128,000 bytes in 16 bit
-student-ssd-causal  93 k weights, one direction, causal throughout
-student-ssd-tiny    16 k weights
-cp-mobile           61 k weights, the CNN control as in the DCASE 2025 baseline
-==================  ============================================================================
+Parameters are for 10 classes at 256 mels by 65 frames, a 1 s clip of the DCASE front end. The
+students fold all frequencies into channels, so each has ``stem_channels[1] * d_model`` weights
+more for every 8 mels.
+
+==================  =========  ===================================================================
+aum-base            91.4 M     AuM as published: d 768, depth 24, Fo-Bi, patches 16x16
+aum-small           25.2 M     AuM as published: d 384, depth 24, Bi-Bi
+aum-tiny            6.8 M      AuM: d 192, depth 24, Bi-Bi
+aum-mini            0.56 M     a teacher that a laptop trains: Bi-Bi, d 128, depth 4, 32 patches
+student-ssd         94,122     SSD, both directions; 128,000 bytes in int8: the default
+student-s6          97,074     S6, both directions; 128,000 bytes in int8
+student-ssd-64k     61,684     SSD; 128,000 bytes in 16 bit
+student-ssd-causal  92,922     student-ssd in one direction, causal throughout
+student-ssd-tiny    15,788     SSD; 16,000 weights
+cp-mobile           61,148     the CNN control of the DCASE 2024 and 2025 baselines
+==================  =========  ===================================================================
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields, replace
 from typing import Any
 
 from aum_edge.errors import RecipeError
@@ -28,24 +33,34 @@ from aum_edge.models.config import (
 )
 
 Factory = Callable[..., BackboneConfig]
+"""Called with ``n_classes``, ``n_mels`` and ``n_frames``."""
 
 
-def _mini(n_mels: int, n_frames: int, **sizes: Any) -> AudioMambaConfig:
+def _mini(*, n_classes: int, n_mels: int, n_frames: int) -> AudioMambaConfig:
     """Two frequency bands by about 16 time steps: 32 patches, few enough for a CPU."""
-    patch = (max(1, n_mels // 2), max(1, n_frames // 16))
-    values = {"d_model": 96, "depth": 4, "d_state": 8, "direction": "bi-bi"} | sizes
-    return AudioMambaConfig(n_mels=n_mels, n_frames=n_frames, patch_size=patch, **values)
+    return AudioMambaConfig(
+        n_classes=n_classes,
+        n_mels=n_mels,
+        n_frames=n_frames,
+        patch_size=(max(1, n_mels // 2), max(1, n_frames // 16)),
+        d_model=128,
+        depth=4,
+        d_state=8,
+        direction="bi-bi",
+    )
 
 
 def _of(kind: Factory, **values: Any) -> Factory:
-    return lambda **sizes: kind(**(values | sizes))
+    return lambda **sizes: kind(**values, **sizes)
 
 
-PRESETS: dict[str, Factory] = {
+TEACHERS: dict[str, Factory] = {
     "aum-base": _of(AudioMambaConfig, d_model=768, direction="fo-bi"),
     "aum-small": _of(AudioMambaConfig, d_model=384, direction="bi-bi"),
     "aum-tiny": _of(AudioMambaConfig, d_model=192, direction="bi-bi"),
     "aum-mini": _mini,
+}
+STUDENTS: dict[str, Factory] = {
     "student-ssd": _of(MambaStudentConfig),
     "student-s6": _of(MambaStudentConfig, mixer="s6", d_state=8),
     "student-ssd-64k": _of(MambaStudentConfig, depth=3, d_state=8, stem_channels=(8, 8)),
@@ -53,16 +68,33 @@ PRESETS: dict[str, Factory] = {
     "student-ssd-tiny": _of(
         MambaStudentConfig, d_model=24, depth=2, d_state=8, stem_channels=(4, 8)
     ),
-    "cp-mobile": _of(CPMobileConfig),
 }
+CONTROLS: dict[str, Factory] = {"cp-mobile": _of(CPMobileConfig)}
+PRESETS: dict[str, Factory] = TEACHERS | STUDENTS | CONTROLS
 
 
-def preset(name: str, *, n_classes: int, n_mels: int, n_frames: int) -> BackboneConfig:
+def preset(
+    name: str, *, n_classes: int, n_mels: int, n_frames: int, **overrides: Any
+) -> BackboneConfig:
     """The named architecture for this many classes and features of this shape.
 
+    Args:
+        name: One of ``PRESETS``.
+        n_classes: Classes.
+        n_mels: Mel bands of the features.
+        n_frames: Frames of the features.
+        **overrides: Fields of the preset's config to set to other values.
+
     Raises:
-        RecipeError: If there is no such preset, or its patches do not fit the features.
+        RecipeError: If there is no such preset or field, or a value does not fit.
     """
     if name not in PRESETS:
         raise RecipeError(f"There is no preset `{name}`; there are {', '.join(PRESETS)}.")
-    return PRESETS[name](n_classes=n_classes, n_mels=n_mels, n_frames=n_frames)
+    config = PRESETS[name](n_classes=n_classes, n_mels=n_mels, n_frames=n_frames)
+    known = [field.name for field in fields(config)]
+    unknown = sorted(overrides.keys() - set(known))
+    if unknown:
+        raise RecipeError(
+            f"Preset `{name}` has no setting {', '.join(unknown)}; it has {', '.join(known)}."
+        )
+    return replace(config, **overrides)

@@ -6,7 +6,8 @@ stored tensors are parameters, so the challenge's own script counts their bytes 
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
@@ -20,40 +21,73 @@ class QuantizedLayer(nn.Module):
 
     def __init__(self, layer: nn.Linear | nn.Conv1d | nn.Conv2d) -> None:
         super().__init__()
-        empty = torch.zeros(layer.weight.shape, dtype=torch.int8)
+        weight = layer.weight
+        empty = torch.zeros(weight.shape, dtype=torch.int8, device=weight.device)
+        scale = torch.ones(weight.shape[0], dtype=weight.dtype, device=weight.device)
         self.weight = nn.Parameter(empty, requires_grad=False)
-        self.scale = nn.Parameter(torch.ones(layer.weight.shape[0]), requires_grad=False)
+        self.scale = nn.Parameter(scale, requires_grad=False)
         self.bias = None
         if layer.bias is not None:
             self.bias = nn.Parameter(layer.bias.detach().clone(), requires_grad=False)
-        self._cache: tuple[int, Tensor] | None = None
+        self._cache: tuple[tuple[tuple[int, int], ...], Tensor] | None = None
+
+    @classmethod
+    def from_float(
+        cls, layer: nn.Linear | nn.Conv1d | nn.Conv2d, codes: Tensor, scale: Tensor
+    ) -> Self:
+        """The int8 twin of ``layer``: int8 ``codes`` in its weight's shape, ``scale`` (out,)."""
+        small = cls(layer)
+        with torch.no_grad():
+            small.weight.copy_(codes)
+            small.scale.copy_(scale)
+        refresh(small)
+        return small
 
     def float_weight(self) -> Tensor:
-        """The weight as it is computed with: int8 times its channel's scale."""
-        version = self.weight._version + self.scale._version
-        cached = self._cache
-        if cached is None or cached[0] != version or cached[1].device != self.scale.device:
-            shape = (-1, *[1] * (self.weight.ndim - 1))
-            value = self.weight.detach().to(self.scale) * self.scale.detach().view(shape)
-            self._cache = (version, value)
-            return value
-        return cached[1]
+        """The weight as it is computed with: int8 times its channel's scale.
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> QuantizedLayer:
-        """Copy the stored tensors; the cached float weight is made anew."""
-        copy = type(self).__new__(type(self))
-        memo[id(self)] = copy
-        nn.Module.__init__(copy)
-        for name, value in self.__dict__.items():
-            if name in ("_parameters", "_buffers", "_modules"):
-                continue
-            copy.__dict__[name] = None if name == "_cache" else value
-        for name, parameter in self._parameters.items():
-            stored = None
-            if parameter is not None:
-                stored = nn.Parameter(parameter.detach().clone(), requires_grad=False)
-            copy.register_parameter(name, stored)
-        return copy
+        Made again only when a stored tensor has changed. While a program is being traced it is
+        computed in the trace, so that the program holds the int8 codes.
+        """
+        if torch.compiler.is_compiling():
+            return self._dequantized()
+        state = (_version(self.weight), _version(self.scale))
+        if self._cache is None or self._cache[0] != state:
+            # An inference tensor could not serve a later pass that needs gradients.
+            with torch.inference_mode(False):
+                self._cache = (state, self._dequantized())
+        return self._cache[1]
+
+    def _dequantized(self) -> Tensor:
+        shape = (-1, *[1] * (self.weight.ndim - 1))
+        return self.weight.detach().to(self.scale.dtype) * self.scale.detach().view(shape)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Move or cast; at once, so that no later pass pays for it or counts it."""
+        super()._apply(fn, recurse)
+        self._cache = None
+        self.float_weight()
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Copies and pickles hold the stored tensors only."""
+        return {**self.__dict__, "_cache": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self.float_weight()
+
+
+def refresh(root: nn.Module) -> None:
+    """Make the float weights of all int8 layers now, not in the first pass."""
+    for module in root.modules():
+        if isinstance(module, QuantizedLayer):
+            module.float_weight()
+
+
+def _version(tensor: Tensor) -> tuple[int, int]:
+    """Changes whenever the tensor is written in place or replaced."""
+    return id(tensor), 0 if tensor.is_inference() else tensor._version
 
 
 class QuantLinear(QuantizedLayer):
@@ -93,7 +127,7 @@ class QuantConv1d(QuantizedLayer):
 class QuantTokenConv(QuantConv1d):
     """The student's depthwise convolution over tokens (B, L, channels) with int8 weights."""
 
-    def __init__(self, layer: nn.Conv1d) -> None:
+    def __init__(self, layer: TokenConv) -> None:
         super().__init__(layer)
         self.reach = layer.reach
 
@@ -107,24 +141,26 @@ class QuantTokenConv(QuantConv1d):
 
 def quantized_layer(layer: nn.Module) -> QuantizedLayer | None:
     """The int8 twin of a layer, weights still to be set; ``None`` for layers that have none."""
-    kinds: tuple[tuple[type[nn.Module], type[QuantizedLayer]], ...] = (
-        (TokenConv, QuantTokenConv),
-        (nn.Conv2d, QuantConv2d),
-        (nn.Conv1d, QuantConv1d),
-        (nn.Linear, QuantLinear),
-    )
-    for plain, small in kinds:
-        if isinstance(layer, plain):
-            return small(layer)  # type: ignore[arg-type]
-    return None
+    if isinstance(layer, TokenConv):
+        return QuantTokenConv(layer)
+    if isinstance(layer, nn.Conv2d):
+        return QuantConv2d(layer)
+    if isinstance(layer, nn.Conv1d):
+        return QuantConv1d(layer)
+    return QuantLinear(layer) if isinstance(layer, nn.Linear) else None
 
 
 def replace_layer(root: nn.Module, name: str) -> QuantizedLayer:
-    """Put the int8 twin in the place of the layer ``name`` and return it."""
+    """Put the int8 twin in the place of the layer ``name`` and return it.
+
+    Raises:
+        TypeError: If that layer has no int8 form.
+        AttributeError: If there is no such layer.
+    """
     parent_name, _, child = name.rpartition(".")
     parent = root.get_submodule(parent_name)
     small = quantized_layer(parent.get_submodule(child))
     if small is None:
-        raise TypeError(f"The layer {name} has no int8 form.")
+        raise TypeError(f"the layer {name} has no int8 form")
     setattr(parent, child, small)
     return small

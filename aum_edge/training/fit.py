@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,6 +105,7 @@ def _trainer(config: TrainConfig, work_dir: Path, callbacks: list[Callback]) -> 
         default_root_dir=work_dir,
         num_sanity_val_steps=0,
         enable_model_summary=False,
+        enable_progress_bar=sys.stderr.isatty(),
         log_every_n_steps=10,
     )
 

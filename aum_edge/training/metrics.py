@@ -88,7 +88,7 @@ def score(logits: Tensor, arrays: ClipArrays, labels: Sequence[str]) -> Metrics:
         log_loss=float(-np.log(np.clip(picked, 1e-15, 1)).mean()),
         segment_accuracy=float((segment_p.argmax(axis=1) == truth).mean()),
         per_class=per_class,
-        per_device={name: float(hits[clip_device == name].mean()) for name in devices},
+        per_device={str(name): float(hits[clip_device == name].mean()) for name in devices},
         confusion=confusion.tolist(),
     )
 

@@ -1,0 +1,101 @@
+"""torch to an ONNX graph of float weights, every selective scan still one opaque node."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from functools import partial
+
+import onnx_ir as ir
+import torch
+from onnxscript import optimizer
+from torch import nn
+
+import aum_edge.ssm.core  # noqa: F401 - registers torch.ops.aum_edge.scan
+from aum_edge.errors import ExportError
+from aum_edge.export.naming import name_nodes
+from aum_edge.export.scan_op import translate
+from aum_edge.models.classifier import AudioClassifier
+from aum_edge.models.quantized import QuantizedLayer
+
+INPUT, OUTPUT = "spectrogram", "logits"
+FOLD_LIMIT = 1 << 26
+"""Elements; transposed weights and decay rates of the largest teacher are folded too."""
+
+
+def capture(model: AudioClassifier, opset: int) -> ir.Model:
+    """The model as a graph: input ``spectrogram`` (batch, 1, n_mels, n_frames), output ``logits``.
+
+    The model itself is left as it is. Cost: a few seconds, mostly torch.export.
+
+    Raises:
+        ExportError: If an operator has no ONNX form, or the batch size is fixed by the code.
+    """
+    plain = _float_twin(model)
+    try:
+        with _quiet():
+            program = torch.onnx.export(
+                plain,
+                (plain.example_input(2),),
+                dynamo=True,
+                opset_version=opset,
+                input_names=[INPUT],
+                output_names=[OUTPUT],
+                dynamic_shapes=({0: torch.export.Dim("batch")},),
+                custom_translation_table={torch.ops.aum_edge.scan.default: translate},
+                verbose=False,
+            )
+    except torch.onnx.OnnxExporterError as error:
+        raise ExportError(f"The model cannot become ONNX: {_reason(error)}.") from error
+    assert program is not None
+    captured = program.model
+    if isinstance(captured.graph.inputs[0].shape[0], int):
+        raise ExportError(
+            "The network's code fixes the batch size (a Python len() or int() of the input's "
+            "shape): take it from x.shape[0]."
+        )
+    name_nodes(captured.graph)
+    optimizer.fold_constants(
+        captured, input_size_limit=FOLD_LIMIT, output_size_limit=FOLD_LIMIT
+    )
+    ir.passes.common.RemoveUnusedNodesPass()(captured)
+    return captured
+
+
+def _float_twin(model: AudioClassifier) -> AudioClassifier:
+    """A copy in eval mode on the CPU whose int8 layers hold their float weights."""
+    twin = copy.deepcopy(model).cpu().eval().requires_grad_(False)
+    for layer in twin.modules():
+        if isinstance(layer, QuantizedLayer):
+            weight = layer.float_weight()
+            layer.weight = nn.Parameter(weight, requires_grad=False)
+            setattr(layer, "float_weight", partial(getattr, layer, "weight"))  # noqa: B010
+    return twin
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter's remarks about missing optional packages away from the user."""
+    names = ("torch.onnx", "onnxscript", "onnx_ir")
+    before = {name: logging.getLogger(name).level for name in names}
+    try:
+        for name in names:
+            logging.getLogger(name).setLevel(logging.ERROR)
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for name, level in before.items():
+            logging.getLogger(name).setLevel(level)
+
+
+def _reason(error: Exception) -> str:
+    """The innermost cause in one line."""
+    cause: BaseException = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    return " ".join(str(cause).split())[:300]

@@ -1,0 +1,49 @@
+"""Node names that follow module paths, so that viewers and profilers group them.
+
+``blocks.0.mixer.in_proj`` is the scope ``/blocks.0/mixer/in_proj``; its nodes are
+``/blocks.0/mixer/in_proj/MatMul`` and so on.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import Counter
+
+import onnx_ir as ir
+
+SCOPES = "pkg.torch.onnx.name_scopes"
+BACKBONE = "backbone."
+"""The classifier's network; its weights have no such prefix in the model directory either."""
+
+
+def scope(module: str) -> str:
+    """The scope of a module path."""
+    path = module.removeprefix(BACKBONE.rstrip(".")).removeprefix(".")
+    return "".join(f"/{part}" for part in re.split(r"\.(?!\d)", path) if part)
+
+
+def scope_of(node: ir.Node) -> str:
+    """The scope in a node's name."""
+    return (node.name or "").rpartition("/")[0]
+
+
+def name_nodes(graph: ir.Graph) -> None:
+    """Name the exporter's nodes and weights after their modules."""
+    for node in graph:
+        scopes = ast.literal_eval(node.metadata_props.get(SCOPES, "['']"))
+        node.name = f"{scope(scopes[-2] if len(scopes) > 1 else '')}/{node.op_type}"
+    for value in list(graph.initializers.values()):
+        if value.name and value.name.startswith(BACKBONE):
+            graph.initializers.pop(value.name)
+            value.name = value.name.removeprefix(BACKBONE)
+            graph.register_initializer(value)
+
+
+def number_nodes(graph: ir.Graph) -> None:
+    """Give nodes of equal names a number each."""
+    seen: Counter[str] = Counter()
+    for node in graph:
+        name = node.name or f"/{node.op_type}"
+        seen[name] += 1
+        node.name = name if seen[name] == 1 else f"{name}_{seen[name] - 1}"

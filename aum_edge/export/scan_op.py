@@ -1,0 +1,76 @@
+"""``aum_edge::Scan``: the selective scan as one node between capture and lowering."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import onnx
+import onnx_ir as ir
+from onnxscript.values import Op, Opset
+
+from aum_edge.errors import ExportError
+
+SCAN_DOMAIN = "aum_edge"
+
+
+def _operator() -> Op:
+    schema = onnx.defs.OpSchema
+    return Op(
+        Opset(SCAN_DOMAIN, 1),
+        "Scan",
+        schema(
+            "Scan",
+            SCAN_DOMAIN,
+            1,
+            inputs=[schema.FormalParameter(name, "T") for name in ("u", "delta", "A", "B", "C")],
+            outputs=[schema.FormalParameter(name, "T") for name in ("y", "last_state")],
+            type_constraints=[("T", ["tensor(float)"], "float32")],
+            attributes=[schema.Attribute("reverse", schema.AttrType.INT, "1: last token first")],
+        ),
+    )
+
+
+_SCAN = _operator()
+
+
+def translate(u: Any, delta: Any, A: Any, B: Any, C: Any, reverse: bool = False) -> Sequence[Any]:
+    """The exporter's rule for ``torch.ops.aum_edge.scan``: one node, nothing expanded."""
+    return _SCAN(u, delta, A, B, C, reverse=int(reverse))
+
+
+@dataclass(frozen=True)
+class Lane:
+    """One opaque scan: one direction of one layer, and its sizes."""
+
+    node: ir.Node
+    length: int
+    groups: int
+    states: int
+    width: int
+    reverse: bool
+
+    @property
+    def elements(self) -> int:
+        """States of one clip over all tokens."""
+        return self.length * self.groups * self.states * self.width
+
+
+def find_lanes(graph: ir.Graph) -> list[Lane]:
+    """Every opaque scan, in order.
+
+    Raises:
+        ExportError: If one has a length that is not fixed.
+    """
+    return [_lane(node) for node in graph if node.domain == SCAN_DOMAIN]
+
+
+def _lane(node: ir.Node) -> Lane:
+    u, _, A, B, _ = node.inputs
+    sizes = [value.shape[axis] for value, axis in ((u, 1), (A, 0), (A, 1), (B, 2))]
+    if not all(isinstance(size, int) for size in sizes):
+        raise ExportError(f"The scan {node.name} has sizes that are not fixed: {sizes}.")
+    length, channels, states, groups = (int(size) for size in sizes)
+    reverse = bool(node.attributes.get_int("reverse", 0))
+    return Lane(node, length, groups, states, channels // groups, reverse)

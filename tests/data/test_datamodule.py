@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import lightning as L
+import numpy as np
+import pytest
+import torch
+from jsonargparse import ArgumentParser
+
+from aum_edge.audio.frontend import FrontEnd
+from aum_edge.data.config import DataConfig, SyntheticConfig
+from aum_edge.data.datamodule import AudioData, BatchOrder
+from aum_edge.errors import DataError
+
+
+@pytest.fixture(scope="module")
+def config(fsdd_corpus):
+    return DataConfig(corpus="fsdd", root=str(fsdd_corpus), test_speakers=("cy",), val_fraction=0.3)
+
+
+@pytest.fixture(scope="module")
+def data(config, frontend, tmp_path_factory):
+    module = AudioData(
+        config, frontend, cache_dir=tmp_path_factory.mktemp("cache"), batch_size=5, seed=7
+    )
+    module.prepare_data()
+    module.setup("fit")
+    return module
+
+
+class Recorder(L.LightningModule):
+    """Notes the rows of every batch it is given."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+        self.rows = {}
+
+    def training_step(self, batch, batch_idx):
+        self.rows.setdefault(self.current_epoch, []).append(batch["index"].tolist())
+        return self.weight.sum()
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+def fit(data, epochs, folder, checkpoint=None):
+    model = Recorder()
+    trainer = L.Trainer(
+        max_epochs=epochs,
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        accelerator="cpu",
+        limit_val_batches=0,
+        default_root_dir=folder,
+    )
+    trainer.fit(model, datamodule=data, ckpt_path=checkpoint, weights_only=False)
+    trainer.save_checkpoint(folder / "last.ckpt")
+    return model.rows
+
+
+def test_batches_hold_the_rows_they_name(data):
+    arrays = data.arrays["train"]
+    seen = []
+    for batch in data.train_dataloader():
+        assert set(batch) == {"x", "y", "index"}
+        rows = batch["index"].numpy()
+        assert batch["x"].dtype == torch.float32
+        assert batch["x"].shape == (len(rows), 1, 16, 41)
+        assert np.array_equal(batch["x"][:, 0].numpy(), arrays.features[rows])
+        assert np.array_equal(batch["y"].numpy(), arrays.labels[rows])
+        assert batch["y"].dtype == batch["index"].dtype == torch.int64
+        seen += rows.tolist()
+    assert sorted(seen) == list(range(len(arrays)))
+    assert seen != sorted(seen)
+
+
+def test_validation_and_test_come_in_order(data):
+    for split, loader in (("val", data.val_dataloader()), ("test", data.test_dataloader())):
+        rows = [row for batch in loader for row in batch["index"].tolist()]
+        assert rows == list(range(len(data.arrays[split])))
+
+
+def test_epochs_differ_and_a_resumed_run_sees_the_same_batches(data, tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    whole = fit(data.with_batches(5), 4, tmp_path / "a")
+    assert whole[0] != whole[1]
+    fit(data.with_batches(5), 2, tmp_path / "b")
+    rest = fit(data.with_batches(5), 4, tmp_path / "b", tmp_path / "b" / "last.ckpt")
+    assert rest == {2: whole[2], 3: whole[3]}
+
+
+def test_another_seed_gives_another_order():
+    orders = [[rows.tolist() for rows in BatchOrder(20, 6, seed, lambda: 0)] for seed in (1, 1, 2)]
+    assert orders[0] == orders[1] != orders[2]
+
+
+@pytest.mark.parametrize(
+    ("n", "seed", "sizes"),
+    [(7, 0, [3, 3]), (8, 0, [3, 3, 2]), (7, None, [3, 3, 1]), (1, 0, [1]), (6, 0, [3, 3])],
+)
+def test_training_leaves_out_a_last_batch_of_one(n, seed, sizes):
+    order = BatchOrder(n, 3, seed, lambda: 0)
+    assert [len(rows) for rows in order] == sizes
+    assert len(order) == len(sizes)
+
+
+def test_waveforms_take_the_place_of_features_in_training_alone(data, frontend):
+    other = data.with_batches(4, waveforms=True)
+    batch = next(iter(other.train_dataloader()))
+    assert set(batch) == {"waveform", "y", "index"}
+    features = FrontEnd(frontend)(batch["waveform"])
+    rows = batch["index"].numpy()
+    np.testing.assert_allclose(features, data.arrays["train"].features[rows], atol=1e-4)
+    assert "x" in next(iter(other.val_dataloader()))
+    assert "x" in next(iter(data.train_dataloader()))
+    assert other.fingerprint == data.fingerprint
+    assert other.arrays["test"] is data.arrays["test"]
+
+
+def test_what_is_known_after_setup(data, frontend, config, tmp_path):
+    assert data.labels == ("0", "1", "2")
+    assert data.normalization.std > 0
+    again = AudioData(config, frontend, cache_dir=data.cache_dir)
+    again.setup()
+    assert again.fingerprint == data.fingerprint
+    held = DataConfig(corpus="fsdd", root=config.root, test_speakers=("bo",))
+    other = AudioData(held, frontend, cache_dir=tmp_path)
+    other.setup()
+    assert other.fingerprint != data.fingerprint
+
+
+def test_a_corpus_without_training_clips_is_refused(fsdd_corpus, frontend, tmp_path):
+    config = DataConfig(corpus="fsdd", root=str(fsdd_corpus), test_speakers=("ada", "bo", "cy"))
+    with pytest.raises(DataError, match="train split of corpus `fsdd` is empty"):
+        AudioData(config, frontend, cache_dir=tmp_path).setup()
+    with pytest.raises(DataError, match="`batch_size` must be at least 1, got 0"):
+        AudioData(config, frontend, cache_dir=tmp_path, batch_size=0)
+
+
+@pytest.mark.parametrize("register", ["add_argument", "add_class_arguments"])
+def test_yaml_values_become_the_config(register):
+    parser = ArgumentParser(exit_on_error=False)
+    if register == "add_argument":
+        parser.add_argument("--data", type=DataConfig)
+    else:
+        parser.add_class_arguments(DataConfig, "data")
+    values = {
+        "corpus": "esc",
+        "test_folds": [4, 5],
+        "test_speakers": ["theo"],
+        "synthetic": {"n_train": 100},
+    }
+    parsed = parser.parse_object({"data": values})
+    config = parser.instantiate_classes(parsed).data
+    assert config == DataConfig(
+        corpus="esc",
+        test_folds=(4, 5),
+        test_speakers=("theo",),
+        synthetic=SyntheticConfig(n_train=100),
+    )
+    with pytest.raises(Exception, match="test_folds"):
+        parser.parse_object({"data": {"test_folds": ["four"]}})
