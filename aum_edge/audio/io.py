@@ -14,6 +14,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from aum_edge.audio.ogg import ogg_end
 from aum_edge.audio.truncation import cut_short
 from aum_edge.errors import AudioError
 
@@ -170,10 +171,8 @@ def blocks(
         AudioError: If decoding ends before ``stop``, or before the length that the header states.
     """
     last = stop if stop is not None else sound.frames
-    if first and not sound.seekable():
-        _skip(sound, first)
-    elif first:
-        sound.seek(first)
+    if first:
+        _go_to(sound, path, first)
     at = first
     while at < last:
         try:
@@ -233,6 +232,18 @@ def _span(
         return first, None
     # A span shorter than one sample still is one sample: there is sound at that time.
     return first, min(sound.frames, max(first + 1, round(end * rate)))
+
+
+def _go_to(sound: soundfile.SoundFile, path: Path, first: int) -> None:
+    target = first if sound.seekable() else 0
+    if sound.subtype == "VORBIS":
+        # libsndfile 1.2 may land some samples off on the last page, whose length is trimmed:
+        # go to the page before and decode from there.
+        end = ogg_end(path)
+        target = min(target, max(0, end.last_start - 1) if end else 0)
+    if target:
+        sound.seek(target)
+    _skip(sound, first - target)
 
 
 def _skip(sound: soundfile.SoundFile, samples: int) -> None:

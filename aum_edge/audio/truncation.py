@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from aum_edge.audio.ogg import ogg_end
+
 _SIZE_LINE = re.compile(
     r"^\s*(?:data|SSND|Data Size|riff|Riff size)\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE
 )
 _STREAMED = 0x7FFF_0000
 """Recorders that write to a pipe put a size from here up where they do not know it yet."""
-_PAGE_HEADER = 27
-_PAGE_LIMIT = 65_307
-_LAST_PAGE = 4
 
 
 def cut_short(path: Path, header_log: str) -> str | None:
@@ -31,20 +30,5 @@ def cut_short(path: Path, header_log: str) -> str | None:
     for promised, found in _SIZE_LINE.findall(header_log):
         if int(found) < int(promised) < _STREAMED:
             return f"its header promises {promised} bytes and {found} are there"
-    with path.open("rb") as file:
-        if file.read(4) != b"OggS":
-            return None
-        size = file.seek(0, 2)
-        file.seek(max(0, size - _PAGE_LIMIT))
-        return _ogg_end(file.read())
-
-
-def _ogg_end(tail: bytes) -> str | None:
-    at = tail.rfind(b"OggS")
-    body = tail[at + _PAGE_HEADER :]
-    segments = tail[at + _PAGE_HEADER - 1] if body else 0
-    if at < 0 or len(body) < segments or len(body) - segments < sum(body[:segments]):
-        return "its last Ogg page is not whole"
-    if not tail[at + 5] & _LAST_PAGE:
-        return "its last Ogg page is not marked as the end"
-    return None
+    ogg = ogg_end(path)
+    return ogg.missing if ogg else None

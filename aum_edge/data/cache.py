@@ -22,15 +22,13 @@ from aum_edge.audio.load import load_clip
 from aum_edge.data.array_file import ArrayWriter, open_array
 from aum_edge.data.atomic import new_folder, read_json, require_space, write_json
 from aum_edge.data.manifest import SPLITS, Clip, Manifest, fingerprint
-from aum_edge.data.segments import WORKERS
+from aum_edge.data.segments import SILENT_PEAK, WORKERS
 from aum_edge.data.validate import few
 from aum_edge.errors import AudioError, DataError
 
 log = logging.getLogger(__name__)
 CACHE_VERSION = 1
 """Raised whenever the same audio and front end would give other numbers."""
-SILENT_PEAK = 1e-4
-"""-80 dB of full scale."""
 BATCH = 64
 Progress = Callable[[int, int, str], None]
 Floats = NDArray[np.float32]
@@ -48,7 +46,7 @@ class ClipArrays:
     """(n,) indices into the manifest's labels."""
     clips: tuple[Clip, ...]
     silent: int = 0
-    """Rows whose peak is below -80 dB of full scale; they are kept."""
+    """Rows whose peak is below -60 dB of full scale; they are kept."""
 
     @property
     def devices(self) -> list[str]:

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
+from aum_edge.audio.check import SILENT_DB
 from aum_edge.audio.io import audio_info, read_audio
 from aum_edge.data.atomic import read_json, write_json
 from aum_edge.data.manifest import Clip, fingerprint
 from aum_edge.errors import AudioError
 
 log = logging.getLogger(__name__)
-PADDING_PEAK = 1e-3
+SILENT_PEAK = 10 ** (SILENT_DB / 20)
 WORKERS = min(4, os.cpu_count() or 1)
 Progress = Callable[[int, int, str], None]
 
@@ -58,7 +59,7 @@ def drop_silent(
     kept = [
         clip
         for row, clip in enumerate(clips)
-        if peaks[row] >= PADDING_PEAK or loudest[clip.clip_id] == row
+        if peaks[row] >= SILENT_PEAK or loudest[clip.clip_id] == row
     ]
     if len(kept) < len(clips):
         log.info("Left out %d of %d segments: silent.", len(clips) - len(kept), len(clips))

@@ -59,23 +59,16 @@ def corpus_stats(
     at a time. An unreadable file counts 0 s and is always listed under ``problems``.
     """
     paths = list(dict.fromkeys(clip.path for clip in manifest.clips))
-    facts: dict[Path, tuple[float, int]] = {}
-    problems: dict[str, list[str]] = {}
     with ThreadPoolExecutor(WORKERS) as pool:
-        for done, (path, fact) in enumerate(zip(paths, pool.map(_facts, paths), strict=True)):
-            facts[path] = (0.0, 0) if isinstance(fact, str) else fact
-            if isinstance(fact, str):
-                problems[str(path)] = [fact]
-            if progress and not check and done + 1 == len(paths):
-                progress(done + 1, len(paths), "files counted")
-        if check:
-            for done, (path, found) in enumerate(
-                zip(paths, pool.map(check_audio, paths), strict=True), start=1
-            ):
-                if found:
-                    problems[str(path)] = found
-                if progress:
-                    progress(done, len(paths), "files checked")
+        read = dict(zip(paths, pool.map(_facts, paths), strict=True))
+        facts = {path: (0.0, 0) if isinstance(x, str) else x for path, x in read.items()}
+        problems = {str(path): [x] for path, x in read.items() if isinstance(x, str)}
+        checked = zip(paths, pool.map(check_audio, paths if check else ()), strict=check)
+        for done, (path, found) in enumerate(checked, start=1):
+            if found:
+                problems[str(path)] = found
+            if progress:
+                progress(done, len(paths), "files checked")
     rates = Counter(rate for _, rate in facts.values() if rate)
     return CorpusStats(
         name=manifest.name,

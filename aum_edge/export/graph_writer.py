@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,10 +12,8 @@ import onnx_ir as ir
 class GraphWriter:
     """Collects nodes and constants; ``insert_before`` puts them into the graph.
 
-    The same operation on the same values is written once.
+    The same operation on the same values is written once. The graph itself names the values.
     """
-
-    _numbers = itertools.count()
 
     def __init__(self, graph: ir.Graph, scope: str) -> None:
         self.graph = graph
@@ -36,8 +33,6 @@ class GraphWriter:
         if key not in self._known:
             node = ir.node(kind, list(inputs), attributes=attributes, num_outputs=outputs)
             node.name = f"{self.scope}/{kind}"
-            for value in node.outputs:
-                value.name = f"{kind.lower()}_s{next(self._numbers)}"
             self.nodes.append(node)
             self._known[key] = node.outputs
         return self._known[key]

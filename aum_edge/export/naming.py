@@ -23,9 +23,19 @@ def scope(module: str) -> str:
     return "".join(f"/{part}" for part in re.split(r"\.(?!\d)", path) if part)
 
 
+def module(scope: str) -> str:
+    """The module path of a scope: the inverse of :func:`scope`."""
+    return scope.strip("/").replace("/", ".")
+
+
 def scope_of(node: ir.Node) -> str:
+    """The scope of a node."""
+    return node_scope(node.name or "")
+
+
+def node_scope(name: str) -> str:
     """The scope in a node's name."""
-    return (node.name or "").rpartition("/")[0]
+    return name.rpartition("/")[0]
 
 
 def name_nodes(graph: ir.Graph) -> None:

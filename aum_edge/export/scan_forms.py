@@ -11,7 +11,6 @@ states, since a step's cost is mostly that of calling the body.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 
 import onnx_ir as ir
@@ -49,7 +48,7 @@ def unrolled(writer: GraphWriter, lanes: Sequence[Lane]) -> Results:
 
 def scan(writer: GraphWriter, lanes: Sequence[Lane]) -> Results:
     """One Scan operator over the tokens of all lanes."""
-    body = _Body()
+    body = _Body(writer.scope)
     starts: list[ir.Value] = []
     rows: list[ir.Value] = []
     directions: list[int] = []
@@ -87,9 +86,9 @@ def _split(writer: GraphWriter, value: ir.Value, length: int) -> Sequence[ir.Val
 class _Body:
     """The body of one Scan: states first, then the slices of one token."""
 
-    _numbers = itertools.count()
-
-    def __init__(self) -> None:
+    def __init__(self, scope: str) -> None:
+        self.scope = scope
+        self.count = 0
         self.starts: list[ir.Value] = []
         self.slices: list[ir.Value] = []
         self.nodes: list[ir.Node] = []
@@ -135,10 +134,15 @@ class _Body:
 
     def _value(self, groups: int, rows: int, columns: int, name: str) -> ir.Value:
         shape = ["batch", groups, rows, columns]
-        return ir.val(f"{name}_t{next(self._numbers)}", ir.DataType.FLOAT, shape)
+        return ir.val(self._name(name), ir.DataType.FLOAT, shape)
 
     def _op(self, kind: str, *inputs: ir.Value) -> ir.Value:
         node = ir.node(kind, list(inputs))
-        node.outputs[0].name = f"{kind.lower()}_t{next(self._numbers)}"
+        node.name = node.outputs[0].name = self._name(kind)
         self.nodes.append(node)
         return node.outputs[0]
+
+    def _name(self, kind: str) -> str:
+        """Unique in the whole model: a body must not hide names of the graph around it."""
+        self.count += 1
+        return f"{self.scope}/token/{kind}_{self.count}"

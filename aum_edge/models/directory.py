@@ -36,7 +36,7 @@ def save(model: AudioClassifier, folder: str | Path, card: str | None = None) ->
     Raises:
         CheckpointError: If the folder holds something else than a model, or cannot be written.
     """
-    folder = Path(os.path.abspath(folder))
+    folder = Path(folder).resolve()
     if folder.exists() and not _replaceable(folder):
         raise CheckpointError(
             f"{folder} exists and is no model directory: give a new or an empty folder."

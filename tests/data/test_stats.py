@@ -47,5 +47,5 @@ def test_problems_are_listed_by_file(tmp_path, write_tone):
     found = corpus_stats(manifest, check=True, progress=lambda *a: calls.append(a)).problems
     assert set(found) == {str(tmp_path / "quiet.wav"), str(tmp_path / "broken.wav")}
     assert "silent" in found[str(tmp_path / "quiet.wav")][0]
-    assert found[str(tmp_path / "broken.wav")][0].startswith("unreadable")
+    assert "broken.wav" in found[str(tmp_path / "broken.wav")][0]
     assert calls[-1] == (3, 3, "files checked")

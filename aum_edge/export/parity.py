@@ -1,0 +1,73 @@
+"""Is the file the model? The same clips through torch and through onnxruntime."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from aum_edge.errors import ExportError, ParityError
+from aum_edge.export.locate import first_difference
+from aum_edge.export.runner import RUN_ERRORS, OnnxClassifier
+from aum_edge.models.classifier import AudioClassifier
+
+BATCH = 32
+RANDOM_CLIPS = 16
+
+
+@dataclass(frozen=True)
+class Parity:
+    """Largest difference of a logit, and the share of clips with the same first label."""
+
+    max_abs_diff: float
+    agreement: float
+
+
+def random_clips(model: AudioClassifier, count: int = RANDOM_CLIPS) -> Tensor:
+    """Noise with the mean and spread of the model's training features, always the same."""
+    shape = model.example_input(count).shape
+    noise = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    return noise * model.normalization.std + model.normalization.mean
+
+
+def check_parity(
+    model: AudioClassifier, runner: OnnxClassifier, clips: Tensor | None, atol: float
+) -> Parity:
+    """Compare logits on ``clips`` (n, 1, n_mels, n_frames), or on noise when there are none.
+
+    ``model`` is on the CPU in eval mode. Every clip goes through in batches; the first ones also
+    alone and by three, so that a batch size baked into the graph cannot hide.
+
+    Raises:
+        ParityError: If a logit differs by more than ``atol`` or is not finite; it names the first
+            module that differs, when one can be told.
+        ExportError: If the file does not run at one of the batch sizes.
+    """
+    features = random_clips(model) if clips is None or len(clips) == 0 else clips.float().cpu()
+    rows = torch.arange(3) % len(features)
+    batches = [*features.split(BATCH), features[rows[:1]], features[rows]]
+    with torch.inference_mode():
+        expected = torch.cat([model(batch) for batch in batches]).float()
+    got = torch.cat([_run(runner, batch) for batch in batches])
+    worst = float((got - expected).abs().max())
+    if not worst <= atol:
+        where = first_difference(model, runner.path, features[rows], atol)
+        raise ParityError(
+            f"The ONNX file differs from the model by {worst:.2e} in a logit (allowed {atol:g})"
+            + (f", first in {where}" if where else "")
+            + "; it was not kept. Check that the weights and clips are finite, or try another "
+            "scan form."
+        )
+    same = got.argmax(1) == expected.argmax(1)
+    return Parity(worst, float(same[: len(features)].float().mean()))
+
+
+def _run(runner: OnnxClassifier, batch: Tensor) -> Tensor:
+    try:
+        return runner.logits(batch)
+    except RUN_ERRORS as error:
+        raise ExportError(
+            f"The ONNX file does not run on {len(batch)} clips at once: "
+            f"{' '.join(str(error).split())[:200]}."
+        ) from error

@@ -1,0 +1,181 @@
+"""What the pages say about a report: who is final, who is the control, how the parts belong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import PurePosixPath
+from typing import Any
+
+from aum_edge.report.numbers import macs, times
+from aum_edge.report.schema import Bench, LatencyRow, Model, Report
+
+CONTROL = "control"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A checked report and the questions that its pages ask."""
+
+    report: Report
+
+    @property
+    def models(self) -> list[Model]:
+        """In the order of the report: teacher, student by stage, control."""
+        return self.report["models"]
+
+    @cached_property
+    def final(self) -> Model:
+        """The model that the verdict is about."""
+        wanted = self.report["verdict"]["model"]
+        return next(model for model in self.models if model["key"] == wanted)
+
+    @cached_property
+    def control(self) -> Model | None:
+        """The CNN that every result is held against; none if the final model is it."""
+        return None if self.final["key"] == CONTROL else self.model(CONTROL)
+
+    @property
+    def teacher(self) -> Model | None:
+        """The large model."""
+        return None if self.final["key"] == "teacher" else self.model("teacher")
+
+    @property
+    def compared(self) -> list[Model]:
+        """The models whose classes and devices are drawn: final student, control, teacher."""
+        return [model for model in (self.final, self.control, self.teacher) if model]
+
+    @property
+    def bench(self) -> Bench | None:
+        """The latencies, if any were measured."""
+        bench = self.report.get("bench")
+        return bench if bench and bench["rows"] else None
+
+    def model(self, key: str) -> Model | None:
+        """The model of this key."""
+        return next((model for model in self.models if model["key"] == key), None)
+
+    def title(self, name: str) -> str:
+        """The title of a model, of a key or of an exported file's stem; else the name itself."""
+        model = self.model(self._keys.get(name, name))
+        if model is None:
+            return name
+        stems = [stem for stem, key in self._keys.items() if key == model["key"]]
+        return model["title"] if name == model["key"] or len(stems) == 1 else name
+
+    def latency(self, key: str) -> LatencyRow | None:
+        """The latency of a model: of its own file, else of the file that was exported from it."""
+        rows = self.bench["rows"] if self.bench else []
+        own = next((row for row in rows if row["model"] == key), None)
+        return own or next((row for row in rows if self._keys.get(row["model"]) == key), None)
+
+    def ratio(self, row: LatencyRow | None) -> float | None:
+        """Median latency over the control's in the same run."""
+        if row is None or self.bench is None:
+            return None
+        given = self.bench.get("ratios", {}).get(row["model"])
+        base = self.base_latency
+        if given is not None:
+            return given
+        return row["p50_ms"] / base["p50_ms"] if base and base["p50_ms"] else None
+
+    @property
+    def base_latency(self) -> LatencyRow | None:
+        """The control's row in the bench."""
+        if self.bench is None:
+            return None
+        name = self.bench.get("control", CONTROL)
+        return next((row for row in self.bench["rows"] if row["model"] == name), None)
+
+    @property
+    def devices(self) -> tuple[list[str], list[str]]:
+        """Test devices that were in training, and those that were not; the second is empty when
+        the report does not tell which devices were in training.
+        """
+        corpus = self.report["corpus"]
+        measured = list(self.final["eval"].get("per_device", {}))
+        listed = [name for name in corpus.get("test_devices", []) if name in measured]
+        names = [*listed, *sorted(set(measured) - set(listed) - {""})]
+        trained = corpus.get("train_devices")
+        if not trained:
+            return names, []
+        return [n for n in names if n in trained], [n for n in names if n not in trained]
+
+    @property
+    def official_sentence(self) -> str:
+        """Why two counts stand side by side, in one sentence, with this run's numbers."""
+        counted = self.final["complexity"]
+        official, exact = counted["official"]["macs"], counted["exact"]["macs"]
+        start = (
+            f"The official counter prints {macs(official)} for {self.final['title']} "
+            f"while running it takes {macs(exact)}"
+        )
+        if official <= 0 or 0.95 <= exact / official <= 1.05:
+            return f"{start}: here the two agree, and both have to be inside the limits."
+        if exact < official:
+            return (
+                f"{start}, {times(official / exact)[:-2]} times fewer: both figures stand here, "
+                "and both have to be inside the limits."
+            )
+        return (
+            f"{start}, {times(exact / official)[:-2]} times as many, because the official rule "
+            "counts a linear layer over a whole sequence as one token and does not see the "
+            f"recurrence at all{self._control_clause()}; both have to be inside the limits."
+        )
+
+    def _control_clause(self) -> str:
+        if self.control is None:
+            return ""
+        counted = self.control["complexity"]
+        official, exact = counted["official"]["macs"], counted["exact"]["macs"]
+        if official <= 0:
+            return ""
+        return (
+            f" (for {self.control['title']} it prints {macs(official)} "
+            f"and running it takes {macs(exact)})"
+        )
+
+    @cached_property
+    def _keys(self) -> dict[str, str]:
+        """From an exported file's stem to the key of its model."""
+        rows = self.report.get("export") or []
+        return {PurePosixPath(row["file"]).stem: row["model"] for row in rows}
+
+
+def confusions(model: Model, labels: list[str], count: int = 6) -> list[tuple[str, str, int, float]]:
+    """The most frequent mistakes: true label, answer, clips and share of the true label's clips."""
+    matrix = confusion(model, len(labels))
+    found = [
+        (labels[row], labels[column], int(value), value / sum(values))
+        for row, values in enumerate(matrix)
+        for column, value in enumerate(values)
+        if row != column and value
+    ]
+    return sorted(found, key=lambda item: -item[2])[:count]
+
+
+def confusion(model: Model, classes: int) -> list[list[float]]:
+    """Rows true, columns answered; empty unless it is square and has one row a label."""
+    matrix = model["eval"].get("confusion", [])
+    square = len(matrix) == classes and all(len(row) == classes for row in matrix)
+    return matrix if square else []
+
+
+def layer_macs(model: Model, most: int = 16) -> list[tuple[str, float]]:
+    """MACs by layer in order; the parts of one module are added up while there are too many."""
+    rows = [_layer(row) for row in model["complexity"].get("layers", [])]
+    named = [(name, value) for name, value in rows if name and value]
+    for depth in (6, 5, 4, 3, 2, 1):
+        added: dict[str, float] = {}
+        for name, value in named:
+            part = ".".join(name.split(".")[:depth])
+            added[part] = added.get(part, 0) + value
+        if len(added) <= most:
+            break
+    return list(added.items()) if named else []
+
+
+def _layer(row: dict[str, Any]) -> tuple[str, float]:
+    name = next((row[key] for key in ("name", "layer", "module", "path") if row.get(key)), "")
+    value = row.get("macs", 0)
+    return str(name), float(value) if isinstance(value, int | float) else 0.0

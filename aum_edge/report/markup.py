@@ -1,0 +1,96 @@
+"""HTML from values that may hold anything: every text is escaped where it enters the page."""
+
+from __future__ import annotations
+
+import html
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+HIDDEN = {"Cc", "Cs", "Co"}
+DIRECTION = {*map(chr, range(0x202A, 0x202F)), *map(chr, range(0x2066, 0x206A))}
+
+
+class Markup(str):
+    """HTML that is safe to put in a page as it is. Only this file and the charts make it."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table; numbers stand to the right."""
+
+    head: str
+    number: bool = True
+    hint: str = ""
+
+
+def clean(value: object) -> str:
+    """One line of visible text: control and direction-changing characters are taken out."""
+    text = " ".join(str(value).split())
+    kept = (c for c in text if unicodedata.category(c) not in HIDDEN and c not in DIRECTION)
+    return "".join(kept)
+
+
+def clipped(value: object, most: int = 26) -> str:
+    """Visible text of at most ``most`` characters, its middle left out when it is longer."""
+    text = clean(value)
+    if len(text) <= most:
+        return text
+    head = (most - 1) * 2 // 3
+    return f"{text[:head]}…{text[len(text) - (most - 1 - head) :]}"
+
+
+def escape(value: object) -> Markup:
+    """Text as HTML; markup stays as it is."""
+    return value if isinstance(value, Markup) else Markup(html.escape(clean(value), quote=True))
+
+
+def join(parts: Iterable[object], between: str = "") -> Markup:
+    """Parts one after the other, each escaped unless it is markup."""
+    return Markup(between.join(escape(part) for part in parts))
+
+
+def tag(name: str, *children: object, **attributes: str) -> Markup:
+    """``<name attributes>children</name>``; ``class_`` and ``aria_label`` give class, aria-label."""
+    words = "".join(
+        f' {key.rstrip("_").replace("_", "-")}="{escape(value)}"'
+        for key, value in attributes.items()
+    )
+    return Markup(f"<{name}{words}>{join(children)}</{name}>")
+
+
+def table(columns: Sequence[Column], rows: Iterable[Sequence[object]], caption: str) -> Markup:
+    """A table whose first column heads its rows; it scrolls sideways where it is too wide."""
+    heads = [
+        tag("th", c.head, *_hint(c), scope="col", class_="number" if c.number else "text")
+        for c in columns
+    ]
+    body = [_row(columns, row) for row in rows]
+    inner = tag(
+        "table",
+        tag("caption", caption),
+        tag("thead", tag("tr", *heads)),
+        tag("tbody", *body),
+    )
+    return tag("div", inner, class_="scroll", tabindex="0", role="region", aria_label=caption)
+
+
+def facts_list(pairs: Iterable[tuple[str, object]]) -> Markup:
+    """Names and values, one pair a line."""
+    lines = [tag("div", tag("dt", name), tag("dd", value)) for name, value in pairs]
+    return tag("dl", *lines, class_="facts")
+
+
+def _row(columns: Sequence[Column], row: Sequence[object]) -> Markup:
+    first, *others = row
+    cells = [
+        tag("td", value, class_="number" if column.number else "text")
+        for column, value in zip(columns[1:], others, strict=True)
+    ]
+    return tag("tr", tag("th", first, scope="row"), *cells)
+
+
+def _hint(column: Column) -> list[Markup]:
+    return [tag("small", column.hint)] if column.hint else []

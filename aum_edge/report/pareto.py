@@ -1,0 +1,157 @@
+"""Accuracy against cost: every model a point, every point with a label that touches nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+from matplotlib.transforms import Bbox
+
+from aum_edge.report.figure import GRID, INK, LIMIT, MUTED, house_style, new_axes, role, svg
+from aum_edge.report.markup import Markup, clipped
+from aum_edge.report.numbers import short
+
+GAP = 9.0
+"""Pixels between a point and its label."""
+REACH = (1.0, 1.8, 2.8, 4.0, 5.5)
+"""How far a label may go, in gaps, before it gives up on being near."""
+DIRECTIONS = (
+    (1, 0, "left", "center"),
+    (-1, 0, "right", "center"),
+    (0, 1, "center", "bottom"),
+    (0, -1, "center", "top"),
+    (0.8, 0.8, "left", "bottom"),
+    (0.8, -0.8, "left", "top"),
+    (-0.8, 0.8, "right", "bottom"),
+    (-0.8, -0.8, "right", "top"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """A model: its cost, its accuracy in percent and the 95 % interval of that."""
+
+    key: str
+    title: str
+    cost: float
+    accuracy: float
+    interval: tuple[float, float]
+
+
+def pareto(points: Sequence[Point], limit: float | None, unit: str, what: str) -> Markup:
+    """Accuracy in percent over a logarithmic cost, the limit as a dashed line."""
+    drawn = [point for point in points if point.cost > 0]
+    with house_style(unit):
+        figure, axes = new_axes(4.1)
+        axes.set_xscale("log")
+        _bounds(axes, drawn, limit)
+        for index, point in enumerate(drawn):
+            color, marker = role(point.key, index)
+            axes.plot([point.cost] * 2, point.interval, color=color, linewidth=1.4, alpha=0.55)
+            axes.plot([point.cost], [point.accuracy], marker, color=color, markersize=10)
+        if limit:
+            axes.axvline(limit, color=LIMIT, linewidth=1.5, linestyle=(0, (4, 3)), zorder=1)
+        axes.set_xlabel(f"{unit}, logarithmic")
+        axes.set_ylabel("test accuracy, %")
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
+        axes.xaxis.set_minor_formatter(FuncFormatter(lambda *_: ""))
+        axes.grid(color=GRID)
+        axes.tick_params(which="both", length=0, labelcolor=MUTED)
+        _place_labels(figure, axes, drawn, limit)
+        return svg(figure, what)
+
+
+def _bounds(axes: Axes, points: Sequence[Point], limit: float | None) -> None:
+    costs = [point.cost for point in points] + ([limit] if limit else [])
+    axes.set_xlim(min(costs) / 2.2, max(costs) * 2.2)
+    low = min(point.interval[0] for point in points)
+    high = max(point.interval[1] for point in points)
+    room = max(2.0, 0.12 * (high - low))
+    axes.set_ylim(low - room, high + room)
+
+
+def _place_labels(
+    figure: Figure, axes: Axes, points: Sequence[Point], limit: float | None
+) -> None:
+    """Put each label at the nearest free place around its point, and the limit's on its line."""
+    figure.draw_without_rendering()
+    taken = [_box(axes, point) for point in points]
+    if limit:
+        taken.append(_limit_label(figure, axes, limit, taken))
+        x = axes.transData.transform((limit, 0))[0]
+        taken.append(Bbox.from_extents(x - 1, axes.bbox.y0, x + 1, axes.bbox.y1))
+    for point in sorted(points, key=lambda point: -point.accuracy):
+        taken.append(_point_label(figure, axes, point, taken))
+
+
+def _point_label(figure: Figure, axes: Axes, point: Point, taken: Sequence[Bbox]) -> Bbox:
+    text = axes.annotate(
+        clipped(point.title, 24),
+        (point.cost, point.accuracy),
+        xytext=(0, 0),
+        textcoords="offset pixels",
+        color=INK,
+    )
+    best: tuple[float, float, int] | None = None
+    for reach in REACH:
+        for index, (dx, dy, horizontal, vertical) in enumerate(DIRECTIONS):
+            text.set(ha=horizontal, va=vertical)
+            text.xyann = (dx * GAP * reach, dy * GAP * reach)
+            box = text.get_window_extent()
+            cost = _trouble(box, axes.bbox, taken)
+            if best is None or cost < best[0]:
+                best = (cost, reach, index)
+        if best is not None and best[0] == 0:
+            break
+    if best is not None:
+        dx, dy, horizontal, vertical = DIRECTIONS[best[2]]
+        text.set(ha=horizontal, va=vertical)
+        text.xyann = (dx * GAP * best[1], dy * GAP * best[1])
+    return text.get_window_extent()
+
+
+def _limit_label(figure: Figure, axes: Axes, limit: float, taken: Sequence[Bbox]) -> Bbox:
+    """The limit's name beside its line, at the corner where it touches least."""
+    text = axes.annotate(
+        f"limit {short(limit)}",
+        (limit, 0),
+        xycoords=("data", "axes fraction"),
+        textcoords="offset pixels",
+        color=LIMIT,
+        fontsize=11,
+    )
+    places = [
+        (height, x, side)
+        for height in (0.02, 0.98)
+        for x, side in ((5, "left"), (-5, "right"))
+    ]
+
+    def put(place: tuple[float, int, str]) -> Bbox:
+        height, x, side = place
+        text.xy = (limit, height)
+        text.set(ha=side, va="bottom" if height < 0.5 else "top")
+        text.xyann = (x, 0)
+        return text.get_window_extent()
+
+    best = min(places, key=lambda place: _trouble(put(place), axes.bbox, taken))
+    return put(best)
+
+
+def _box(axes: Axes, point: Point) -> Bbox:
+    x, low = axes.transData.transform((point.cost, point.interval[0]))
+    _, high = axes.transData.transform((point.cost, point.interval[1]))
+    return Bbox.from_extents(x - 7, low, x + 7, high)
+
+
+def _trouble(box: Bbox, frame: Bbox, taken: Sequence[Bbox]) -> float:
+    """Pixels squared of the label over other things or out of the frame."""
+    overlap = 0.0
+    for other in taken:
+        shared = Bbox.intersection(box, other)
+        overlap += shared.width * shared.height if shared else 0.0
+    inside = Bbox.intersection(box, frame)
+    kept = inside.width * inside.height if inside else 0.0
+    return round(overlap + box.width * box.height - kept, 3)

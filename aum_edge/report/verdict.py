@@ -1,0 +1,142 @@
+"""The top of the page: inside or over, by both counts, in words, tiles and bars."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from aum_edge.report.facts import Facts
+from aum_edge.report.figure import VARIABLES, role
+from aum_edge.report.markup import Markup, tag
+from aum_edge.report.numbers import fixed, macs, percent, short, size, times
+from aum_edge.report.schema import Model
+
+LIMIT_AT = 80.0
+"""Where on a bar's track the limit stands, in percent; beyond 100 the bar is cut."""
+
+
+def verdict_section(facts: Facts) -> Markup:
+    """Headline, badges, the lines of the verdict, tiles, and bars against the limits."""
+    report = facts.report
+    within = report["verdict"]["within"]
+    word = "is inside" if within else "is over"
+    mark = "✓" if within else "✗"
+    limits = report["limits"]["name"]
+    headline = f"{mark} {facts.final['title']} {word} the {limits} limits"
+    models = [model for model in (facts.final, facts.control) if model]
+    badges = [_badge(facts.final, name) for name in ("exact", "official")]
+    return tag(
+        "section",
+        tag("h2", headline),
+        tag("div", *badges),
+        *[tag("p", line) for line in report["verdict"]["lines"]],
+        tag("div", *_tiles(facts), class_="tiles"),
+        tag("div", *[_budget(facts, model) for model in models], class_="pair"),
+        tag(
+            "p",
+            "The red line is the limit; a striped bar is over it. "
+            "1 kB is 1000 bytes, MACs are for one clip.",
+            class_="note",
+        ),
+        id="verdict",
+        class_="verdict" if within else "verdict over",
+    )
+
+
+def colour(key: str, index: int = 0) -> str:
+    """A model's colour as a CSS value, the same as on the charts."""
+    return f"--bar: var(--{VARIABLES[role(key, index)[0]]})"
+
+
+def inside_limits(model: Model) -> dict[str, bool]:
+    """By the exact and by the official count."""
+    within = model["complexity"]["within_limits"]
+    return {"exact": within["exact"], "official": within["official"]}
+
+
+def _badge(model: Model, count: str) -> Markup:
+    inside = inside_limits(model)[count]
+    text = f"✓ inside by the {count} count" if inside else f"✗ over by the {count} count"
+    return tag("span", text, class_="badge inside" if inside else "badge over")
+
+
+def _tiles(facts: Facts) -> list[Markup]:
+    final, limits = facts.final, facts.report["limits"]
+    exact = final["complexity"]["exact"]
+    rows = [
+        ("Test accuracy", f"{percent(final['eval']['accuracy'])} %", _differences(facts)),
+        ("Parameters", size(exact["param_bytes"]), _share(exact["param_bytes"], limits["param_bytes"])),
+        ("MACs, exact", short(exact["macs"]), _share(exact["macs"], limits["macs"])),
+    ]
+    row = facts.latency(final["key"])
+    if row:
+        ratio = facts.ratio(row)
+        beside = f"{times(ratio)} the control" if ratio and facts.control else "median, one clip"
+        rows.append(("Latency", f"{fixed(row['p50_ms'])} ms", beside))
+    return [tag("div", tag("span", a), tag("b", b), tag("span", c), class_="tile") for a, b, c in rows]
+
+
+def _differences(facts: Facts) -> str:
+    own = facts.final["eval"]["accuracy"]
+    others = [("teacher", facts.teacher), ("control", facts.control)]
+    parts = [
+        f"{100 * (own - model['eval']['accuracy']):+.1f} to {name}".replace("-", "−")
+        for name, model in others
+        if model
+    ]
+    return ", ".join(parts) or f"{facts.final['eval']['n']} clips"
+
+
+def _share(value: float, limit: float | None) -> str:
+    if not limit:
+        return "no limit"
+    share = value / limit
+    return f"{100 * share:.0f} % of the limit" if share < 10 else f"{times(share)} the limit"
+
+
+def _budget(facts: Facts, model: Model) -> Markup:
+    counted, limits = model["complexity"], facts.report["limits"]
+    inside = all(inside_limits(model).values())
+    badge = tag(
+        "span",
+        "✓ inside" if inside else "✗ over",
+        class_="badge inside" if inside else "badge over",
+    )
+    exact, official = counted["exact"], counted["official"]
+    bars = [
+        _bar("Bytes, exact", exact["param_bytes"], limits["param_bytes"], size),
+        _bar("Bytes, official", official["param_bytes"], limits["param_bytes"], size),
+        _bar("MACs, exact", exact["macs"], limits["macs"], macs),
+        _bar("MACs, official", official["macs"], limits["macs"], macs),
+    ]
+    return tag(
+        "div",
+        tag("h3", tag("i"), model["title"], badge),
+        *bars,
+        class_="budget",
+        style=colour(model["key"]),
+    )
+
+
+def _bar(
+    name: str, value: float, limit: float | None, text: Callable[[float | None], str]
+) -> Markup:
+    """One value on a track whose limit always stands at the same place."""
+    share = value / limit if limit else 0.0
+    width = min(100.0, LIMIT_AT * share) if limit else 100.0
+    number = f" of {text(limit)}, {_share(value, limit)}" if limit else ", no limit"
+    line = [tag("u", style=f"left: {LIMIT_AT:.0f}%")] if limit else []
+    track = tag(
+        "div",
+        tag("i", style=f"width: {width:.1f}%"),
+        *line,
+        class_="track over" if share > 1 else "track",
+        role="img",
+        aria_label=f"{name}: {text(value)}{number}",
+    )
+    return tag(
+        "div",
+        tag("span", name),
+        track,
+        tag("span", tag("b", text(value)), number, class_="value"),
+        class_="bar",
+    )

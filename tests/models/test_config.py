@@ -1,0 +1,73 @@
+"""Wrong values are refused in one line that names the field."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from aum_edge.errors import RecipeError
+from aum_edge.models.config import (
+    AudioMambaConfig,
+    BackboneConfig,
+    CPMobileConfig,
+    MambaStudentConfig,
+)
+
+REFUSED: list[tuple[type[BackboneConfig], dict[str, Any]]] = [
+    (AudioMambaConfig, {"n_classes": 0}),
+    (AudioMambaConfig, {"patch_size": (0, 16)}),
+    (AudioMambaConfig, {"patch_size": (129, 16)}),
+    (AudioMambaConfig, {"stride": (16, 0)}),
+    (AudioMambaConfig, {"d_model": 0}),
+    (AudioMambaConfig, {"depth": 0}),
+    (AudioMambaConfig, {"d_state": 0}),
+    (AudioMambaConfig, {"d_conv": 0}),
+    (AudioMambaConfig, {"direction": "bi-fo"}),
+    (AudioMambaConfig, {"class_token": "centre"}),
+    (AudioMambaConfig, {"pooling": "sum"}),
+    (AudioMambaConfig, {"token_order": "both"}),
+    (AudioMambaConfig, {"norm": "batch"}),
+    (AudioMambaConfig, {"norm_eps": 0.0}),
+    (AudioMambaConfig, {"layer_scale": 0.0}),
+    (AudioMambaConfig, {"drop_path": 1.0}),
+    (AudioMambaConfig, {"depth": 3, "layer_pairs": True}),
+    (AudioMambaConfig, {"inner": (16,)}),
+    (AudioMambaConfig, {"depth": 2, "states": (4, 0)}),
+    (MambaStudentConfig, {"n_mels": 7}),
+    (MambaStudentConfig, {"n_frames": 0}),
+    (MambaStudentConfig, {"mixer": "lstm"}),
+    (MambaStudentConfig, {"d_conv": 4}),
+    (MambaStudentConfig, {"head_dim": 0}),
+    (MambaStudentConfig, {"head_dim": 7}),
+    (MambaStudentConfig, {"stem_channels": (8, 0)}),
+    (MambaStudentConfig, {"dropout": -0.1}),
+    (MambaStudentConfig, {"dt_ranks": (1, 2)}),
+    (CPMobileConfig, {"base_channels": 4}),
+    (CPMobileConfig, {"n_frames": 0}),
+    (CPMobileConfig, {"expansion_rate": 0.0}),
+]
+
+
+@pytest.mark.parametrize(("kind", "values"), REFUSED, ids=str)
+def test_wrong_values_are_refused(kind: type[BackboneConfig], values: dict[str, Any]) -> None:
+    with pytest.raises(RecipeError) as caught:
+        kind(**({"n_classes": 10} | values))
+    message = str(caught.value)
+    assert "\n" not in message
+    assert any(name.removeprefix("n_") in message for name in values)
+
+
+def test_a_causal_student_may_have_an_even_convolution() -> None:
+    assert MambaStudentConfig(n_classes=10, bidirectional=False, d_conv=4).d_conv == 4
+
+
+def test_blocks_take_the_default_or_their_own_sizes() -> None:
+    default = MambaStudentConfig(n_classes=10)
+    assert default.block_inner == (96,) * 4
+    assert default.block_states == (16,) * 4
+    assert default.block_dt_ranks == (3,) * 4
+    pruned = MambaStudentConfig(n_classes=10, mixer="s6", depth=2, inner=(90, 50), dt_ranks=(2, 1))
+    assert pruned.block_inner == (90, 50)
+    assert pruned.block_states == (16, 16)
+    assert pruned.block_dt_ranks == (2, 1)
