@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from aum_edge.compression.half import halve
 from aum_edge.compression.prune import prune
 from aum_edge.compression.quantize import quantize
 from aum_edge.compression.static_qdq import quantize_onnx
@@ -108,12 +109,13 @@ def quantize_student(run: Run, folder: Path) -> dict[str, Any]:
 
 
 def train_control(run: Run, folder: Path) -> dict[str, Any]:
-    """Train the CNN control on the same data and, if asked, the same teacher."""
+    """Train the CNN control on the same data and, if asked, the same teacher; stored in 16 bit."""
     settings = run.recipe.control
     teacher = _distillation(run) if settings.distill else None
     model, history = _train(
         run, settings.model, settings.train, folder / "fit", "control", 0, teacher
     )
+    model = halve(model)
     save(model, folder / "model")
     return {**_scores(run, model), "history": history}
 
@@ -232,8 +234,6 @@ def _teacher_settings(recipe: Recipe) -> Any:
 
 
 def _fields(value: Any) -> dict[str, Any]:
-    from dataclasses import asdict
-
     return asdict(value)
 
 

@@ -35,5 +35,7 @@ def run(options: argparse.Namespace) -> int:
             f"{row['p99_ms']:>8.3f} {row['load_ms']:>8.1f} {row['p50_ms'] / first:5.2f}"
         )
     host = values["host"]
-    print(f"{options.threads} thread(s), {options.runs} runs each, on {host.get('cpu', 'this CPU')}")
+    print(
+        f"{options.threads} thread(s), {options.runs} runs each, on {host.get('cpu', 'this CPU')}"
+    )
     return 0

@@ -68,7 +68,11 @@ class _CountingMode(TorchDispatchMode):
         self._inside = 0
 
     def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
     ) -> Any:
         name = f"{func.namespace}.{func._opname}"
         rule = rule_for(name)

@@ -11,7 +11,10 @@ def text(result: Complexity) -> str:
     """Verdict, figures, then MACs by operator and by layer."""
     values = result.to_dict()
     exact = values["exact"]
-    lines = [f"{head:<10} {macs:>16} {size:>16}  {verdict}" for head, macs, size, verdict in _rows(values)]
+    lines = [
+        f"{head:<10} {macs:>16} {size:>16}  {verdict}"
+        for head, macs, size, verdict in _rows(values)
+    ]
     lines += [
         "",
         f"{exact['n_params']:,} weights, {exact['buffer_bytes']:,} bytes of buffers, "

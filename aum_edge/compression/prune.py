@@ -38,15 +38,12 @@ def prune(
     of a round lie evenly (in ratio) between the start and the target.
 
     Args:
-        model: a float classifier with Mamba blocks; it is left alone.
+        model: a float classifier with Mamba blocks; it is left alone, and returned as a copy if
+            it is within the limits already.
         config: limits, dimensions and importance.
-        batches: (features (B, 1, n_mels, n_frames) as the model takes them, labels (B,)), clips
-            of the training split; read once and kept. Unused by magnitude importance.
+        batches: (features (B, 1, n_mels, n_frames), labels (B,)), clips of the training split;
+            magnitude importance needs none.
         progress: called with (rounds done, rounds, what was reached).
-
-    Returns:
-        A new classifier; its lineage tells what was removed. Of a model that is within the
-        limits already, a copy.
 
     Cost: one forward and backward pass of every batch a round (taylor).
 
@@ -65,16 +62,16 @@ def prune(
         return copy.deepcopy(model)
     price = BlockCosts(model)
     _check_reachable(model, config, price, start, target)
-    work, current, clips = model, start, list(batches)
+    work, clips = model, list(batches)
     for step in range(1, config.steps + 1):
         goal = Goal(now=_between(start, target, step / config.steps), finally_=target)
-        work, current = _round(work, config, clips, price, goal)
-        log.info("Pruning round %d of %d: %s.", step, config.steps, _text(current))
+        work, reached = _round(work, config, clips, price, goal)
+        log.info("Pruning round %d of %d: %s.", step, config.steps, _text(reached))
         if progress is not None:
-            progress(step, config.steps, _text(current))
-    if not current.within(target):
-        raise CompressionError(f"Pruning stopped at {_text(current)}, above {_text(target)}.")
-    entry = _lineage(model, work, config, start, current)
+            progress(step, config.steps, _text(reached))
+    if not reached.within(target):
+        raise CompressionError(f"Pruning stopped at {_text(reached)}, above {_text(target)}.")
+    entry = _lineage(model, work, config, start, reached)
     return model.with_backbone(work.backbone, entry)
 
 

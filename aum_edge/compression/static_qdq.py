@@ -65,16 +65,12 @@ def quantize_onnx(
 
     Args:
         float_path: the float model, one input (batch, 1, n_mels, n_frames).
-        out_path: where the result goes; it appears only once it has loaded and run.
+        out_path: the result, returned; it appears only once it has loaded and run.
         calibration: float32 features (n, 1, n_mels, n_frames) of training clips; about 100 do.
         config: calibration method and activation type; the defaults if ``None``.
 
-    Returns:
-        ``out_path``.
-
     Raises:
-        CompressionError: no usable clips, nothing to quantize, or onnxruntime cannot run the
-            result.
+        CompressionError: no usable clips, nothing to quantize, or the result does not run.
     """
     config = config or StaticConfig()
     float_path, out_path = Path(float_path), Path(out_path)

@@ -53,15 +53,14 @@ def capture(model: AudioClassifier, opset: int) -> ir.Model:
         raise ExportError(f"The model cannot become ONNX: {_reason(error)}.") from error
     assert program is not None
     captured = program.model
-    if isinstance(captured.graph.inputs[0].shape[0], int):
+    shape = captured.graph.inputs[0].shape
+    if shape is None or isinstance(shape[0], int):
         raise ExportError(
             "The network's code fixes the batch size (a Python len() or int() of the input's "
             "shape): take it from x.shape[0]."
         )
     name_nodes(captured.graph)
-    optimizer.fold_constants(
-        captured, input_size_limit=FOLD_LIMIT, output_size_limit=FOLD_LIMIT
-    )
+    optimizer.fold_constants(captured, input_size_limit=FOLD_LIMIT, output_size_limit=FOLD_LIMIT)
     ir.passes.common.RemoveUnusedNodesPass()(captured)
     return captured
 

@@ -43,8 +43,7 @@ def lowered(captured: ir.Model, wanted: ScanForm, example: np.ndarray) -> tuple[
 
 def _fastest(models: dict[Form, ir.Model], example: np.ndarray) -> Form:
     sessions = {
-        name: open_session(ir.to_proto(model).SerializeToString())
-        for name, model in models.items()
+        name: open_session(ir.to_proto(model).SerializeToString()) for name, model in models.items()
     }
     times: dict[Form, list[int]] = {name: [] for name in models}
     for run in range(WARM_UP + RUNS):

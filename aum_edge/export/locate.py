@@ -15,9 +15,7 @@ from aum_edge.export.naming import node_scope, scope
 from aum_edge.export.runner import open_session
 
 
-def first_difference(
-    model: nn.Module, path: Path, features: Tensor, atol: float
-) -> str | None:
+def first_difference(model: nn.Module, path: Path, features: Tensor, atol: float) -> str | None:
     """The first layer whose output differs by more than ``atol``, relative to its largest value.
 
     Layers are the innermost modules that run once; a layer's output in the graph is that of the
@@ -34,9 +32,7 @@ def first_difference(
     got = open_session(graph.SerializeToString()).run(
         list(shared.values()), {INPUT: features.numpy()}
     )
-    for (name, want), have in zip(
-        ((name, expected[name]) for name in shared), got, strict=True
-    ):
+    for (name, want), have in zip(((name, expected[name]) for name in shared), got, strict=True):
         if want.shape == have.shape:
             gap = float(np.max(np.abs(want - have)))
             if not gap <= atol * max(1.0, float(np.max(np.abs(want)))):

@@ -44,7 +44,11 @@ class Predictor:
             features = FrontEnd(self.frontend)(clips).unsqueeze(1)
             mean = torch.softmax(self.logits(features).double(), dim=1).mean(dim=0)
         shares = {name: round(float(p), 6) for name, p in zip(self.labels, mean, strict=True)}
-        return {"file": str(path), "label": self.labels[int(mean.argmax())], "probabilities": shares}
+        return {
+            "file": str(path),
+            "label": self.labels[int(mean.argmax())],
+            "probabilities": shares,
+        }
 
     def _clips(self, path: Path) -> Tensor:
         """Audio as clips (n, clip_samples)."""

@@ -31,7 +31,7 @@ ERRORS_ONLY = 3
 
 
 def open_session(source: Path | bytes, threads: int = 1) -> onnxruntime.InferenceSession:
-    """onnxruntime on the CPU with this many threads, one operator after the other.
+    """Onnxruntime on the CPU with this many threads, one operator after the other.
 
     Raises:
         RecipeError: If ``threads`` is below 1.

@@ -40,7 +40,7 @@ def unrolled(writer: GraphWriter, lanes: Sequence[Lane]) -> Results:
             state = writer.op("Add", writer.op("Mul", decays[t], state), pushes[t])
             states[t] = state
         stacked = writer.op("Concat", *(states[t] for t in range(lane.length)), axis=0)
-        C = layout.states(writer, lane, lane.node.inputs[4], row=True)
+        C = layout.states(writer, lane, lane.C, row=True)
         last = writer.op("Squeeze", state, writer.integers(0))
         results.append((writer.op("MatMul", C, stacked), last))
     return results
@@ -54,13 +54,13 @@ def scan(writer: GraphWriter, lanes: Sequence[Lane]) -> Results:
     directions: list[int] = []
     for lane in lanes:
         starts.append(layout.zero_state(writer, lane))
-        C = layout.states(writer, lane, lane.node.inputs[4], row=True)
+        C = layout.states(writer, lane, lane.C, row=True)
         if lane.elements <= CACHE_ELEMENTS:
             inputs = [layout.decay(writer, lane), layout.push(writer, lane), C]
             body.add_small(lane)
         else:
-            delta = layout.channels(writer, lane, lane.node.inputs[1])
-            B = layout.states(writer, lane, lane.node.inputs[3], row=False)
+            delta = layout.channels(writer, lane, lane.delta)
+            B = layout.states(writer, lane, lane.B, row=False)
             inputs = [delta, layout.scaled_input(writer, lane), B, C]
             body.add_large(lane, layout.transition(writer, lane))
         rows += inputs
@@ -96,7 +96,7 @@ class _Body:
         self.outputs: list[ir.Value] = []
 
     def add_small(self, lane: Lane) -> None:
-        """h = decay h + push; y = C h."""
+        """H = decay h + push; y = C h."""
         state = self._value(lane.groups, lane.states, lane.width, "h")
         decay, push = (self._value(lane.groups, lane.states, lane.width, k) for k in ("a", "b"))
         self.slices += [decay, push]
@@ -126,14 +126,14 @@ class _Body:
         self.starts.append(state)
         end = self._op("Add", self._op("Mul", decay, state), push)
         y = self._op("MatMul", C, end)
-        sizes = ["batch", lane.groups, lane.states, lane.width]
-        end.shape, y.shape = ir.Shape(sizes), ir.Shape([*sizes[:2], 1, lane.width])
+        sizes: list[int | str] = ["batch", lane.groups, lane.states, lane.width]
+        end.shape, y.shape = ir.Shape(sizes), ir.Shape(["batch", lane.groups, 1, lane.width])
         end.type = y.type = ir.TensorType(ir.DataType.FLOAT)
         self.ends.append(end)
         self.outputs.append(y)
 
     def _value(self, groups: int, rows: int, columns: int, name: str) -> ir.Value:
-        shape = ["batch", groups, rows, columns]
+        shape: list[int | str] = ["batch", groups, rows, columns]
         return ir.val(self._name(name), ir.DataType.FLOAT, shape)
 
     def _op(self, kind: str, *inputs: ir.Value) -> ir.Value:

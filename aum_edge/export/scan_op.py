@@ -45,6 +45,11 @@ class Lane:
     """One opaque scan: one direction of one layer, and its sizes."""
 
     node: ir.Node
+    u: ir.Value
+    delta: ir.Value
+    A: ir.Value
+    B: ir.Value
+    C: ir.Value
     length: int
     groups: int
     states: int
@@ -67,10 +72,16 @@ def find_lanes(graph: ir.Graph) -> list[Lane]:
 
 
 def _lane(node: ir.Node) -> Lane:
-    u, _, A, B, _ = node.inputs
-    sizes = [value.shape[axis] for value, axis in ((u, 1), (A, 0), (A, 1), (B, 2))]
-    if not all(isinstance(size, int) for size in sizes):
+    u, delta, A, B, C = (value for value in node.inputs if value is not None)
+    sizes = [_size(value, axis) for value, axis in ((u, 1), (A, 0), (A, 1), (B, 2))]
+    fixed = [size for size in sizes if size is not None]
+    if len(fixed) < len(sizes):
         raise ExportError(f"The scan {node.name} has sizes that are not fixed: {sizes}.")
-    length, channels, states, groups = (int(size) for size in sizes)
+    length, channels, states, groups = fixed
     reverse = bool(node.attributes.get_int("reverse", 0))
-    return Lane(node, length, groups, states, channels // groups, reverse)
+    return Lane(node, u, delta, A, B, C, length, groups, states, channels // groups, reverse)
+
+
+def _size(value: ir.Value, axis: int) -> int | None:
+    size = None if value.shape is None else value.shape[axis]
+    return size if isinstance(size, int) else None

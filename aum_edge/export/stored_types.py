@@ -82,7 +82,8 @@ def _put_in_place(graph: ir.Graph, writer: GraphWriter, old: ir.Value, new: ir.V
     first = next(node for node in graph if old in node.inputs)
     ir.convenience.replace_all_uses_with(old, new)
     writer.insert_before(first)
-    del graph.initializers[old.name]
+    if old.name is not None:
+        del graph.initializers[old.name]
 
 
 def _floats(graph: ir.Graph, size: int | None = None) -> Iterator[tuple[ir.Value, np.ndarray]]:

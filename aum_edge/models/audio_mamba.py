@@ -57,7 +57,7 @@ class Layer(nn.Module):
     def forward(self, hidden: Tensor, residual: Tensor | None) -> tuple[Tensor, Tensor]:
         """Both (B, L, d_model); with drop path a clip may skip this layer in training."""
         if residual is not None and self.training and self.drop_path > 0:
-            keep = torch.rand(len(hidden), 1, 1, device=hidden.device) >= self.drop_path
+            keep = torch.rand(hidden.shape[0], 1, 1, device=hidden.device) >= self.drop_path
             hidden = hidden * keep / (1 - self.drop_path)
         residual = hidden if residual is None else residual + hidden
         return self.mixer(self.norm(residual)), residual
@@ -105,7 +105,7 @@ class AudioMamba(nn.Module):
     def _tokens(self, x: Tensor) -> Tensor:
         """Patches with their positions, in token order, and the class tokens in their places."""
         patches = self.patch_embed(x)
-        special = self._class_tokens(len(x))
+        special = self._class_tokens(x.shape[0])
         if self.config.position_embedding:
             table = self.pos_embed.pos_embed
             n = len(special)

@@ -44,9 +44,7 @@ def matrix_picture(matrix: list[list[float]], labels: Sequence[str], what: str) 
         return svg(figure, what)
 
 
-def _cell(
-    axes: Axes, place: tuple[int, int], value: float, share: float, numbered: bool
-) -> None:
+def _cell(axes: Axes, place: tuple[int, int], value: float, share: float, numbered: bool) -> None:
     column, row = place
     axes.add_patch(
         Rectangle(

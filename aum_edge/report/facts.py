@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, Literal
 
 from aum_edge.report.numbers import macs, times
 from aum_edge.report.schema import Bench, LatencyRow, Model, Report
 
 CONTROL = "control"
+Grouping = Literal["per_class", "per_device"]
 
 
 @dataclass(frozen=True)
@@ -55,13 +56,19 @@ class Facts:
         """The model of this key."""
         return next((model for model in self.models if model["key"] == key), None)
 
+    def key_of(self, name: str) -> str:
+        """The model that a key or an exported file's stem belongs to; else the name itself."""
+        return self._keys.get(name, name)
+
     def title(self, name: str) -> str:
-        """The title of a model, of a key or of an exported file's stem; else the name itself."""
-        model = self.model(self._keys.get(name, name))
-        if model is None:
-            return name
-        stems = [stem for stem, key in self._keys.items() if key == model["key"]]
-        return model["title"] if name == model["key"] or len(stems) == 1 else name
+        """The title of the model that a key or an exported file's stem belongs to."""
+        model = self.model(self.key_of(name))
+        return model["title"] if model else name
+
+    def file_of(self, name: str) -> str:
+        """The exported file of this stem; nothing if there is none."""
+        rows = self.report.get("export") or []
+        return next((row["file"] for row in rows if PurePosixPath(row["file"]).stem == name), "")
 
     def latency(self, key: str) -> LatencyRow | None:
         """The latency of a model: of its own file, else of the file that was exported from it."""
@@ -93,9 +100,9 @@ class Facts:
         the report does not tell which devices were in training.
         """
         corpus = self.report["corpus"]
-        measured = list(self.final["eval"].get("per_device", {}))
+        measured = list(scores_by(self.final, "per_device"))
         listed = [name for name in corpus.get("test_devices", []) if name in measured]
-        names = [*listed, *sorted(set(measured) - set(listed) - {""})]
+        names = [*listed, *sorted(set(measured) - set(listed))]
         trained = corpus.get("train_devices")
         if not trained:
             return names, []
@@ -142,7 +149,16 @@ class Facts:
         return {PurePosixPath(row["file"]).stem: row["model"] for row in rows}
 
 
-def confusions(model: Model, labels: list[str], count: int = 6) -> list[tuple[str, str, int, float]]:
+def scores_by(model: Model, field: Grouping) -> dict[str, float | None]:
+    """Accuracy by class or device, as far as it was measured."""
+    scores = model["eval"]
+    values = scores.get("per_class") if field == "per_class" else scores.get("per_device")
+    return {name: value for name, value in (values or {}).items() if name}
+
+
+def confusions(
+    model: Model, labels: list[str], count: int = 6
+) -> list[tuple[str, str, int, float]]:
     """The most frequent mistakes: true label, answer, clips and share of the true label's clips."""
     matrix = confusion(model, len(labels))
     found = [

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import html
 import unicodedata
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 
 HIDDEN = {"Cc", "Cs", "Co"}
 DIRECTION = {*map(chr, range(0x202A, 0x202F)), *map(chr, range(0x2066, 0x206A))}
@@ -15,15 +14,6 @@ class Markup(str):
     """HTML that is safe to put in a page as it is. Only this file and the charts make it."""
 
     __slots__ = ()
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column of a table; numbers stand to the right."""
-
-    head: str
-    number: bool = True
-    hint: str = ""
 
 
 def clean(value: object) -> str:
@@ -61,36 +51,13 @@ def tag(name: str, *children: object, **attributes: str) -> Markup:
     return Markup(f"<{name}{words}>{join(children)}</{name}>")
 
 
-def table(columns: Sequence[Column], rows: Iterable[Sequence[object]], caption: str) -> Markup:
-    """A table whose first column heads its rows; it scrolls sideways where it is too wide."""
-    heads = [
-        tag("th", c.head, *_hint(c), scope="col", class_="number" if c.number else "text")
-        for c in columns
-    ]
-    body = [_row(columns, row) for row in rows]
-    inner = tag(
-        "table",
-        tag("caption", caption),
-        tag("thead", tag("tr", *heads)),
-        tag("tbody", *body),
-    )
-    return tag("div", inner, class_="scroll", tabindex="0", role="region", aria_label=caption)
-
-
 def facts_list(pairs: Iterable[tuple[str, object]]) -> Markup:
     """Names and values, one pair a line."""
     lines = [tag("div", tag("dt", name), tag("dd", value)) for name, value in pairs]
     return tag("dl", *lines, class_="facts")
 
 
-def _row(columns: Sequence[Column], row: Sequence[object]) -> Markup:
-    first, *others = row
-    cells = [
-        tag("td", value, class_="number" if column.number else "text")
-        for column, value in zip(columns[1:], others, strict=True)
-    ]
-    return tag("tr", tag("th", first, scope="row"), *cells)
-
-
-def _hint(column: Column) -> list[Markup]:
-    return [tag("small", column.hint)] if column.hint else []
+def preformatted(text: str) -> Markup:
+    """Text in lines, its line breaks and indentation kept."""
+    lines = (html.escape(line.replace("\t", "    ")) for line in text.splitlines())
+    return Markup(f"<pre>{chr(10).join(lines)}</pre>")

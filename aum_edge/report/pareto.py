@@ -73,9 +73,7 @@ def _bounds(axes: Axes, points: Sequence[Point], limit: float | None) -> None:
     axes.set_ylim(low - room, high + room)
 
 
-def _place_labels(
-    figure: Figure, axes: Axes, points: Sequence[Point], limit: float | None
-) -> None:
+def _place_labels(figure: Figure, axes: Axes, points: Sequence[Point], limit: float | None) -> None:
     """Put each label at the nearest free place around its point, and the limit's on its line."""
     figure.draw_without_rendering()
     taken = [_box(axes, point) for point in points]
@@ -124,9 +122,7 @@ def _limit_label(figure: Figure, axes: Axes, limit: float, taken: Sequence[Bbox]
         fontsize=11,
     )
     places = [
-        (height, x, side)
-        for height in (0.02, 0.98)
-        for x, side in ((5, "left"), (-5, "right"))
+        (height, x, side) for height in (0.02, 0.98) for x, side in ((5, "left"), (-5, "right"))
     ]
 
     def put(place: tuple[float, int, str]) -> Bbox:

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from aum_edge.report.facts import Grouping, scores_by
 from aum_edge.report.figure import (
     FINAL,
     GRID,
@@ -40,21 +41,22 @@ class Group:
 
 
 def accuracies(
-    field: str, groups: Sequence[Group], models: Sequence[Model], description: str
+    field: Grouping, groups: Sequence[Group], models: Sequence[Model], description: str
 ) -> Markup:
     """Accuracy by class or device (``field`` of eval): bars of the first model, marks of others."""
     slots = _slots(groups)
     with house_style(field):
         figure, axes = new_axes(0.75 + ROW * (len(slots) + 0.5))
         final, *others = models
-        values = final["eval"].get(field, {})
+        values = scores_by(final, field)
         for y, (name, heading) in enumerate(slots):
             if heading:
                 axes.text(0, y + 0.1, heading, color=MUTED, va="center", fontweight="bold")
-            elif values.get(name) is not None:
-                _percent_bar(axes, y, 100 * float(values[name] or 0), role(final["key"])[0])
+            elif (value := values.get(name)) is not None:
+                _percent_bar(axes, y, 100 * value, role(final["key"])[0])
         for index, model in enumerate(others):
-            _marks(axes, model, index, [name for name, _ in slots], field)
+            scores = scores_by(model, field)
+            _marks(axes, role(model["key"], index), [scores.get(name) for name, _ in slots])
         axes.set_yticks(
             [y for y, (_, heading) in enumerate(slots) if not heading],
             [clipped(name, 22) for name, heading in slots if not heading],
@@ -207,11 +209,9 @@ def _percent_bar(axes: Axes, y: int, value: float, color: str) -> None:
     )
 
 
-def _marks(axes: Axes, model: Model, index: int, names: Sequence[str], field: str) -> None:
-    values = model["eval"].get(field, {})
-    points = [(y, values.get(name)) for y, name in enumerate(names) if name]
-    known = [(y, 100 * value) for y, value in points if value is not None]
-    color, marker = role(model["key"], index)
+def _marks(axes: Axes, look: tuple[str, str], values: Sequence[float | None]) -> None:
+    known = [(y, 100 * value) for y, value in enumerate(values) if value is not None]
+    color, marker = look
     axes.plot(
         [value for _, value in known],
         [y for y, _ in known],

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from aum_edge.report.facts import Facts
-from aum_edge.report.figure import VARIABLES, role
 from aum_edge.report.markup import Markup, tag
 from aum_edge.report.numbers import fixed, macs, percent, short, size, times
 from aum_edge.report.schema import Model
+from aum_edge.report.tables import colour
 
 LIMIT_AT = 80.0
 """Where on a bar's track the limit stands, in percent; beyond 100 the bar is cut."""
@@ -42,11 +42,6 @@ def verdict_section(facts: Facts) -> Markup:
     )
 
 
-def colour(key: str, index: int = 0) -> str:
-    """A model's colour as a CSS value, the same as on the charts."""
-    return f"--bar: var(--{VARIABLES[role(key, index)[0]]})"
-
-
 def inside_limits(model: Model) -> dict[str, bool]:
     """By the exact and by the official count."""
     within = model["complexity"]["within_limits"]
@@ -64,7 +59,11 @@ def _tiles(facts: Facts) -> list[Markup]:
     exact = final["complexity"]["exact"]
     rows = [
         ("Test accuracy", f"{percent(final['eval']['accuracy'])} %", _differences(facts)),
-        ("Parameters", size(exact["param_bytes"]), _share(exact["param_bytes"], limits["param_bytes"])),
+        (
+            "Parameters",
+            size(exact["param_bytes"]),
+            _share(exact["param_bytes"], limits["param_bytes"]),
+        ),
         ("MACs, exact", short(exact["macs"]), _share(exact["macs"], limits["macs"])),
     ]
     row = facts.latency(final["key"])
@@ -72,7 +71,9 @@ def _tiles(facts: Facts) -> list[Markup]:
         ratio = facts.ratio(row)
         beside = f"{times(ratio)} the control" if ratio and facts.control else "median, one clip"
         rows.append(("Latency", f"{fixed(row['p50_ms'])} ms", beside))
-    return [tag("div", tag("span", a), tag("b", b), tag("span", c), class_="tile") for a, b, c in rows]
+    return [
+        tag("div", tag("span", a), tag("b", b), tag("span", c), class_="tile") for a, b, c in rows
+    ]
 
 
 def _differences(facts: Facts) -> str:

@@ -114,7 +114,9 @@ def _callbacks(config: TrainConfig, title: str) -> list[Callback]:
     callbacks: list[Callback] = [progress_callback(title)]
     if config.patience:
         mode = "max" if config.monitor == "accuracy" else "min"
-        callbacks.append(EarlyStopping(f"val/{config.monitor}", patience=config.patience, mode=mode))
+        callbacks.append(
+            EarlyStopping(f"val/{config.monitor}", patience=config.patience, mode=mode)
+        )
     if config.ema_decay:
         callbacks.append(EMAWeightAveraging(decay=config.ema_decay))
     return callbacks

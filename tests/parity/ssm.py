@@ -96,14 +96,18 @@ def _check_mixer(tensors, tolerance, config, case, kind) -> list[str]:
     rule = tolerance if kind == torch.float32 else tolerance["float64_implementation"]
     wanted = tensors[f"{name}/out_f64"].to(kind)
     excess = (out - wanted).abs() - rule["atol"] - rule["rtol"] * wanted.abs()
-    failures = [f"{name} {kind}: output off by {float(excess.max()):.2e}"] if excess.max() > 0 else []
+    failures = (
+        [f"{name} {kind}: output off by {float(excess.max()):.2e}"] if excess.max() > 0 else []
+    )
     out.backward(tensors[f"{name}/grad_out"].to(kind))
     own = dict(mixer.named_parameters())
     keys = [key for key in tensors if key.startswith(f"{name}/grad/")]
     for key in keys:
         parameter = key.removeprefix(f"{name}/grad/")
         gradient = x.grad if parameter in ("input", "x") else own[parameter].grad
-        failures += gap(f"{name} {kind}: {parameter}", gradient, tensors[key], tolerance["gradients"])
+        failures += gap(
+            f"{name} {kind}: {parameter}", gradient, tensors[key], tolerance["gradients"]
+        )
     return failures if keys else [f"{name}: the fixture holds no gradients"]
 
 

@@ -40,7 +40,9 @@ def test_fit_learns_the_tones(data, tmp_path) -> None:
 
 
 @pytest.mark.parametrize("ema", [0.0, 0.9])
-def test_fit_resumed_after_a_kill_equals_an_uninterrupted_run(data, tmp_path, ema, monkeypatch) -> None:
+def test_fit_resumed_after_a_kill_equals_an_uninterrupted_run(
+    data, tmp_path, ema, monkeypatch
+) -> None:
     config = TrainConfig(epochs=4, batch_size=12, ema_decay=ema, augment=AUGMENT)
     whole = fit(student(), data, config, tmp_path / "whole", seed=3)
 

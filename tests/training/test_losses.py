@@ -20,7 +20,9 @@ def test_distillation_loss_is_cross_entropy_when_lambda_is_zero() -> None:
 def test_distillation_loss_is_zero_when_student_equals_teacher() -> None:
     logits = torch.randn(5, 4)
     config = DistillConfig(kd_lambda=1.0, temperature=3.0)
-    loss = distillation_loss(logits, one_hot(torch.zeros(5).long(), 4), (logits / 3).softmax(1), config)
+    loss = distillation_loss(
+        logits, one_hot(torch.zeros(5).long(), 4), (logits / 3).softmax(1), config
+    )
     assert abs(float(loss)) < 1e-6
 
 

@@ -48,7 +48,11 @@ def test_score_log_loss_is_that_of_the_mean_probability() -> None:
 
 def test_score_refuses_nan() -> None:
     with pytest.raises(DataError, match="NaN or Inf for 1 of 2"):
-        score(torch.tensor([[0.0, 1.0], [float("nan"), 0.0]]), arrays([0, 1], ["x", "y"], ["", ""]), LABELS)
+        score(
+            torch.tensor([[0.0, 1.0], [float("nan"), 0.0]]),
+            arrays([0, 1], ["x", "y"], ["", ""]),
+            LABELS,
+        )
 
 
 def test_evaluate_refuses_an_empty_split() -> None:

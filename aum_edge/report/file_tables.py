@@ -1,0 +1,105 @@
+"""Tables of the run: ONNX files, their latencies, the stages."""
+
+from __future__ import annotations
+
+from aum_edge.report.facts import Facts
+from aum_edge.report.numbers import UNKNOWN, duration, fixed, percent, times, tiny, whole
+from aum_edge.report.schema import ExportRow, LatencyRow
+from aum_edge.report.table import Cell, Column, Table
+
+
+def latency_table(facts: Facts) -> Table:
+    """Every measured file."""
+    rows = facts.bench["rows"] if facts.bench else []
+    first = rows[0] if rows else None
+    how = f", {whole(first.get('runs'))} runs" if first and first.get("runs") else ""
+    columns = [
+        Column("Model", number=False),
+        Column("Runtime", number=False),
+        Column("Threads"),
+        Column("p50", "ms"),
+        Column("p90", "ms"),
+        Column("p99", "ms"),
+        Column("min", "ms"),
+        Column("Ratio", "to the control"),
+        Column("Load", "ms"),
+        Column("Memory", "MB"),
+        Column("Real-time factor"),
+    ]
+    return Table(
+        f"One clip at a time, interleaved in one run{how}",
+        columns,
+        [_latency_row(facts, row) for row in rows],
+    )
+
+
+def export_table(facts: Facts) -> Table:
+    """Every ONNX file and how well it agrees with the model it came from."""
+    rows = facts.report.get("export") or []
+    columns = [
+        Column("File", number=False),
+        Column("Kind", number=False),
+        Column("From", number=False),
+        Column("Bytes"),
+        Column("Nodes"),
+        Column("Scan", number=False),
+        Column("Largest difference", "of a logit"),
+        Column("Agreement", "%, same answer"),
+        Column("Load", "ms"),
+        Column("Export", "s"),
+        Column("sha256", number=False),
+    ]
+    return Table(
+        "ONNX files, each compared with the PyTorch model it came from",
+        columns,
+        [_export_row(facts, row) for row in rows],
+    )
+
+
+def stage_table(facts: Facts) -> Table | None:
+    """How long every stage took."""
+    stages = facts.report.get("stages") or []
+    if not stages:
+        return None
+    rows: list[list[Cell]] = [
+        [row["name"], duration(row["seconds"]), "kept" if row.get("resumed") else "run"]
+        for row in stages
+    ]
+    rows.append(["all", duration(sum(row["seconds"] for row in stages)), ""])
+    columns = [Column("Stage", number=False), Column("Time"), Column("", number=False)]
+    return Table("Stages", columns, rows)
+
+
+def _latency_row(facts: Facts, row: LatencyRow) -> list[Cell]:
+    return [
+        (facts.title(row["model"]), facts.file_of(row["model"])),
+        row.get("runtime", UNKNOWN),
+        whole(row.get("threads")),
+        fixed(row["p50_ms"], 3),
+        fixed(row.get("p90_ms"), 3),
+        fixed(row.get("p99_ms"), 3),
+        fixed(row.get("min_ms"), 3),
+        times(facts.ratio(row)),
+        fixed(row.get("load_ms"), 1),
+        fixed(row.get("rss_mb"), 1),
+        fixed(row.get("rtf"), 4),
+    ]
+
+
+def _export_row(facts: Facts, row: ExportRow) -> list[Cell]:
+    digest = row.get("sha256") or ""
+    accuracy = row.get("test_accuracy")
+    remark = f"accuracy {percent(accuracy)} %" if accuracy is not None else ""
+    return [
+        row["file"],
+        row.get("kind", UNKNOWN),
+        facts.title(row["model"]),
+        whole(row.get("bytes")),
+        whole(row.get("nodes")),
+        row.get("scan") or UNKNOWN,
+        tiny(row.get("max_abs_diff")),
+        (percent(row.get("agreement")), remark),
+        fixed(row.get("load_ms"), 1),
+        fixed(row.get("seconds"), 1),
+        digest[:12] or UNKNOWN,
+    ]

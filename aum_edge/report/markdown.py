@@ -1,0 +1,74 @@
+"""The report as Markdown: the same tables, no pictures."""
+
+from __future__ import annotations
+
+from aum_edge.report.facts import Facts, Grouping, scores_by
+from aum_edge.report.file_tables import export_table, latency_table, stage_table
+from aum_edge.report.numbers import percent, whole
+from aum_edge.report.schema import Report
+from aum_edge.report.table import Cell, Column, Table, markdown_table, markdown_text
+from aum_edge.report.tables import (
+    budget_table,
+    confusion_table,
+    device_table,
+    memory_table,
+    models_table,
+    special_table,
+)
+
+
+def markdown(report: Report) -> str:
+    """report.md."""
+    facts = Facts(report)
+    verdict = report["verdict"]
+    word = "inside" if verdict["within"] else "over"
+    judged = [model for model in (facts.final, facts.control) if model]
+    parts = [
+        f"# {markdown_text(report['title'])}",
+        _about(report),
+        f"**{markdown_text(facts.final['title'])} is {word} the "
+        f"{markdown_text(report['limits']['name'])} limits.**",
+        "\n".join(f"* {markdown_text(line)}" for line in verdict["lines"]),
+        _titled(budget_table(facts, judged)),
+        _titled(models_table(facts), "Accuracy and cost"),
+    ]
+    found = [_scores(facts, "per_class", "Class"), _scores(facts, "per_device", "Device")]
+    found += [device_table(facts), confusion_table(facts)]
+    if facts.bench:
+        found.append(latency_table(facts))
+    parts += [_titled(table) for table in found if table]
+    parts += ["## Two counts of MACs", markdown_text(facts.official_sentence)]
+    rest = [special_table(facts), memory_table(facts)]
+    if report.get("export"):
+        rest.append(export_table(facts))
+    rest.append(stage_table(facts))
+    parts += [_titled(table) for table in rest if table]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _about(report: Report) -> str:
+    corpus = report["corpus"]
+    return markdown_text(
+        f"Corpus {corpus['name']}: {len(corpus['labels'])} classes, {whole(corpus['n_train'])} "
+        f"training, {whole(corpus['n_val'])} validation and {whole(corpus['n_test'])} test clips. "
+        f"Recipe {report['recipe']['name']}, made {report['created']}."
+    )
+
+
+def _titled(table: Table, title: str = "") -> str:
+    heading = f"## {markdown_text(title or table.caption)}"
+    remark = f"\n\n{markdown_text(table.caption)}" if title else ""
+    return f"{heading}{remark}\n\n{markdown_table(table)}"
+
+
+def _scores(facts: Facts, field: Grouping, head: str) -> Table | None:
+    """Accuracy by class or device, one column a model."""
+    names = list(scores_by(facts.final, field))
+    if not names:
+        return None
+    rows: list[list[Cell]] = [
+        [name, *(percent(scores_by(model, field).get(name)) for model in facts.compared)]
+        for name in names
+    ]
+    columns = [Column(head, number=False), *(Column(m["title"], "%") for m in facts.compared)]
+    return Table(f"Accuracy by {head.lower()}", columns, rows)

@@ -1,0 +1,372 @@
+"""A made-up report of realistic size: ten scenes, nine devices, five models."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import numpy as np
+
+LABELS = [
+    "airport",
+    "bus",
+    "metro",
+    "metro_station",
+    "park",
+    "public_square",
+    "shopping_mall",
+    "street_pedestrian",
+    "street_traffic",
+    "tram",
+]
+SEEN = ["a", "b", "c", "s1", "s2", "s3"]
+UNSEEN = ["s4", "s5", "s6"]
+LIMITS = {"name": "dcase2025", "macs": 30_000_000, "param_bytes": 128_000}
+
+
+def sample() -> dict[str, Any]:
+    """A whole report."""
+    models = [
+        _model("teacher", "Teacher", "AudioMamba", 0.634, (4_932_106, 19_728_424, 1_312.4, 9.85)),
+        _model(
+            "student_distilled",
+            "Student, distilled",
+            "MambaStudent",
+            0.601,
+            (98_410, 393_640, 4.91, 0.84),
+        ),
+        _model(
+            "student_pruned",
+            "Student, pruned",
+            "MambaStudent",
+            0.594,
+            (57_226, 228_904, 2.38, 0.52),
+        ),
+        _model(
+            "student_int8", "Student, int8", "MambaStudent", 0.591, (57_226, 63_480, 2.38, 0.52)
+        ),
+        _model("control", "CNN control", "CPMobile", 0.579, (61_148, 244_592, 29.42, 29.42)),
+    ]
+    return {
+        "schema_version": 1,
+        "title": "Small Mamba students for acoustic scenes",
+        "created": "2026-11-21T03:14:15+00:00",
+        "recipe": {"name": "tau-student-ssd", "path": "/x/y/recipe.yaml", "resolved": _recipe()},
+        "corpus": {
+            "name": "tau2022-split25",
+            "labels": LABELS,
+            "n_train": 29_680,
+            "n_val": 5_210,
+            "n_test": 29_680,
+            "train_devices": SEEN,
+            "test_devices": SEEN + UNSEEN,
+        },
+        "models": models,
+        "limits": dict(LIMITS),
+        "verdict": {
+            "model": "student_int8",
+            "within": True,
+            "lines": [
+                "Student, int8 is inside the dcase2025 limits by the exact count: "
+                "63,480 of 128,000 bytes, 2.38 of 30 M MACs.",
+                "Student, int8 is inside the dcase2025 limits by the official count: "
+                "63,480 of 128,000 bytes, 0.52 of 30 M MACs.",
+            ],
+        },
+        "export": _export(),
+        "bench": _bench(),
+        "stages": [
+            {"name": name, "seconds": seconds, "resumed": name == "data"}
+            for name, seconds in (
+                ("data", 41.2),
+                ("teacher", 5_310.0),
+                ("distill", 1_642.8),
+                ("prune", 611.3),
+                ("quantize", 3.9),
+                ("control", 1_204.6),
+                ("export", 18.2),
+                ("bench", 25.7),
+            )
+        ],
+        "environment": {
+            "aum_edge": "0.1.0",
+            "python": "3.12.4",
+            "torch": "2.13.0",
+            "lightning": "2.6.1",
+            "onnx": "1.21.0",
+            "onnxruntime": "1.25.0",
+            "torch-pruning": "1.6.0",
+            "numpy": "2.4.0",
+            "platform": "Linux-6.12-x86_64-with-glibc2.39",
+        },
+    }
+
+
+def minimal() -> dict[str, Any]:
+    """Only the required keys, one model."""
+    return {
+        "schema_version": 1,
+        "title": "Bare",
+        "created": "2026-11-21T00:00:00+00:00",
+        "recipe": {"name": "bare"},
+        "corpus": {
+            "name": "folder",
+            "labels": ["no", "yes"],
+            "n_train": 8,
+            "n_val": 2,
+            "n_test": 4,
+        },
+        "models": [
+            {
+                "key": "student_int8",
+                "title": "Student",
+                "stage": "quantize",
+                "architecture": "MambaStudent",
+                "n_params": 10,
+                "eval": {"n": 4, "accuracy": 0.5, "macro_accuracy": 0.5, "log_loss": None},
+                "complexity": {
+                    "exact": {"macs": 1000, "param_bytes": 40},
+                    "official": {"macs": 0, "param_bytes": 40},
+                    "within_limits": {"exact": True, "official": True},
+                },
+            }
+        ],
+        "limits": {"name": "none", "macs": None, "param_bytes": None},
+        "verdict": {"model": "student_int8", "within": True, "lines": []},
+    }
+
+
+def _model(
+    key: str, title: str, architecture: str, accuracy: float, cost: tuple[int, int, float, float]
+) -> dict[str, Any]:
+    n_params, size, exact, official = cost
+    random = np.random.default_rng(int(hashlib.sha256(key.encode()).hexdigest()[:8], 16))
+    macs = int(exact * 1e6)
+    inside = macs <= LIMITS["macs"] and size <= LIMITS["param_bytes"]
+    stage = {"teacher": "teacher", "control": "control"}.get(key, key.removeprefix("student_"))
+    return {
+        "key": key,
+        "title": title,
+        "stage": {"distilled": "distill", "pruned": "prune", "int8": "quantize"}.get(stage, stage),
+        "architecture": architecture,
+        "n_params": n_params,
+        "eval": _evaluation(random, accuracy),
+        "complexity": {
+            "exact": {
+                "macs": macs,
+                "macs_by_op": _split(macs, _operators(architecture)),
+                "special_functions": _special(architecture, macs),
+                "n_params": n_params,
+                "param_bytes": size,
+                "buffer_bytes": 520,
+                "state_elements": 0 if architecture == "CPMobile" else macs // 9,
+                "peak_activation_bytes": macs // 12 + 90_000,
+            },
+            "official": {
+                "rule": "torchinfo 1.8.0 total_mult_adds, bytes of model.parameters()",
+                "macs": int(official * 1e6),
+                "param_bytes": size,
+            },
+            "limits": dict(LIMITS),
+            "within_limits": {"exact": inside, "official": official <= 30 and size <= 128_000},
+            "input_shape": [1, 1, 128, 65],
+            "layers": _layers(architecture, macs),
+        },
+        "history": [] if key == "student_int8" else _history(random, accuracy, 40),
+        "lineage": [
+            {"step": "student", "preset": "student-ssd", "seed": 0},
+            {"step": "prune", "macs": [4_910_000, 2_380_000], "importance": "taylor"},
+            {"step": "quantize", "bits": 8, "granularity": "per_channel"},
+        ],
+    }
+
+
+def _evaluation(random: np.random.Generator, accuracy: float) -> dict[str, Any]:
+    shift = np.array([-0.12, 0.15, -0.02, -0.08, 0.22, -0.17, 0.03, -0.24, 0.17, 0.06])
+    right = np.clip(accuracy + shift + random.normal(0, 0.025, 10), 0.05, 0.97)
+    confusion = []
+    for row in range(10):
+        near = np.exp(-0.5 * np.abs(np.arange(10) - row)) * random.uniform(0.3, 1.6, 10)
+        near[row] = 0
+        counts = np.round(2968 * (1 - right[row]) * near / near.sum()).astype(int)
+        counts[row] = 2968 - counts.sum()
+        confusion.append(counts.tolist())
+    hits = [confusion[row][row] / 2968 for row in range(10)]
+    overall = float(np.mean(hits))
+    drops = dict(
+        zip(SEEN + UNSEEN, (0.09, 0.02, 0.04, 0, 0.01, 0, -0.05, -0.05, -0.09), strict=True)
+    )
+    return {
+        "n": 29_680,
+        "accuracy": overall,
+        "macro_accuracy": overall,
+        "log_loss": 1.9 - 1.35 * overall,
+        "segment_accuracy": overall,
+        "per_class": dict(zip(LABELS, hits, strict=True)),
+        "per_device": {
+            name: float(overall + drop + random.normal(0, 0.008)) for name, drop in drops.items()
+        },
+        "confusion": confusion,
+    }
+
+
+def _operators(architecture: str) -> dict[str, float]:
+    if architecture == "CPMobile":
+        return {"conv2d": 0.987, "mul": 0.011, "linear": 0.002}
+    return {
+        "linear": 0.47,
+        "conv2d": 0.22,
+        "scan": 0.19,
+        "matmul": 0.05,
+        "conv1d": 0.03,
+        "mul": 0.025,
+        "rms_norm": 0.015,
+    }
+
+
+def _special(architecture: str, macs: int) -> dict[str, int]:
+    if architecture == "CPMobile":
+        return {"div": 10, "exp": 10}
+    return {
+        "exp": macs // 60,
+        "log": macs // 200,
+        "rsqrt": 1_050,
+        "sigmoid": macs // 120,
+        "div": macs // 400,
+    }
+
+
+def _split(total: int, parts: dict[str, float]) -> dict[str, int]:
+    return {name: int(total * share) for name, share in parts.items()}
+
+
+def _layers(architecture: str, macs: int) -> list[dict[str, Any]]:
+    if architecture == "CPMobile":
+        names = [
+            "stem",
+            *(f"stages.{i}.{part}" for i in range(6) for part in ("expand", "dw", "project")),
+        ]
+    else:
+        names = ["stem.0", "stem.1", "stem.2"]
+        for block in range(3):
+            parts = ("in_proj", "conv1d", "scan", "norm", "out_proj")
+            names += [f"blocks.{block}.mixer.{part}" for part in parts]
+    names.append("head")
+    weights = np.linspace(2.0, 0.6, len(names))
+    weights[-1] = 0.02
+    return [
+        {"name": name, "macs": int(macs * weight)}
+        for name, weight in zip(names, weights / weights.sum(), strict=True)
+    ]
+
+
+def _history(random: np.random.Generator, accuracy: float, epochs: int) -> list[dict[str, Any]]:
+    rows = []
+    for epoch in range(epochs):
+        grown = 1 - np.exp(-(epoch + 1) / 8)
+        noise = random.normal(0, 0.008)
+        rows.append(
+            {
+                "epoch": epoch,
+                "train_loss": float(2.3 - 1.45 * grown + noise),
+                "val_loss": float(2.3 - 1.15 * grown + 2 * noise),
+                "val_accuracy": float(0.1 + (accuracy - 0.1) * grown - noise),
+                "lr": 0.005 * (1 - epoch / epochs),
+            }
+        )
+    return rows
+
+
+def _digest(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()
+
+
+def _export() -> list[dict[str, Any]]:
+    rows = [
+        ("student_pruned", "student.onnx", "fp32", 251_330, 318, 1.9e-6, 1.0, "scan"),
+        ("student_int8", "student_int8.onnx", "int8", 88_902, 371, 2.4e-6, 1.0, "scan"),
+        ("control", "control.onnx", "fp32", 252_118, 96, 9.5e-7, 1.0, None),
+        (
+            "student_int8_static",
+            "student_int8_static.onnx",
+            "int8-static",
+            96_540,
+            447,
+            0.41,
+            0.973,
+            "scan",
+        ),
+    ]
+    return [
+        {
+            "model": model,
+            "file": file,
+            "kind": kind,
+            "bytes": size,
+            "sha256": _digest(file),
+            "nodes": nodes,
+            "seconds": 3.2,
+            "load_ms": 0.04 * nodes,
+            "max_abs_diff": gap,
+            "agreement": same,
+            "scan": scan,
+            **({"test_accuracy": 0.5862} if kind == "int8-static" else {}),
+        }
+        for model, file, kind, size, nodes, gap, same, scan in rows
+    ]
+
+
+def _bench() -> dict[str, Any]:
+    medians = {
+        "control": 1.214,
+        "student": 1.467,
+        "student_int8": 1.523,
+        "student_int8_static": 1.688,
+    }
+    rows = [
+        {
+            "model": name,
+            "runtime": "onnxruntime",
+            "threads": 1,
+            "runs": 200,
+            "p50_ms": p50,
+            "p90_ms": 1.08 * p50,
+            "p99_ms": 1.31 * p50,
+            "min_ms": 0.95 * p50,
+            "load_ms": 14.2,
+            "rss_mb": 71.3,
+            "rtf": p50 / 1000,
+            "sha256": _digest(name),
+        }
+        for name, p50 in medians.items()
+    ]
+    return {
+        "host": {
+            "cpu": "Example CPU @ 2.60 GHz",
+            "cores": 2,
+            "memory_gb": 7.8,
+            "load": [0.4, 0.3, 0.2],
+        },
+        "rows": rows,
+        "control": "control",
+        "ratios": {name: p50 / medians["control"] for name, p50 in medians.items()},
+    }
+
+
+def _recipe() -> dict[str, Any]:
+    return {
+        "name": "tau-student-ssd",
+        "seed": 0,
+        "limits": "dcase2025",
+        "data": {"corpus": "tau2022", "subset": "split25", "val_fraction": 0.15},
+        "frontend": {"kind": "log_mel", "sample_rate": 32_000, "n_fft": 2048, "n_mels": 128},
+        "teacher": {"model": {"preset": "aum-small"}, "train": {"epochs": 40, "lr": 0.002}},
+        "student": {
+            "model": {"preset": "student-ssd", "overrides": {}},
+            "distill": {"kd_lambda": 0.7},
+        },
+        "prune": {
+            "cut": {"max_macs": 2.4e6, "max_bytes": 64_000, "dimensions": ["inner", "state"]}
+        },
+        "quantize": {"method": "mse", "skip": []},
+    }
