@@ -26,7 +26,7 @@ _HOME = {
     "quantize": "aum_edge.compression.quantize",
     "export_onnx": "aum_edge.export.onnx",
 }
-__all__ = [*_HOME, "__version__"]  # noqa: PLE0604
+__all__ = [*_HOME, "__version__"]
 
 
 def __getattr__(name: str) -> Any:

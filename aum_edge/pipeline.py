@@ -228,4 +228,4 @@ def write_text(path: Path, text: str) -> None:
     """Write a file so that a kill leaves the old one or the new one, never half of it."""
     draft = path.with_name(f"{path.name}.tmp")
     draft.write_text(text, encoding="utf-8")
-    os.replace(draft, path)
+    draft.replace(path)

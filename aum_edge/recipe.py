@@ -38,7 +38,7 @@ class ModelChoice:
             self.preset, n_classes=n_classes, n_mels=frontend.n_mels, n_frames=frontend.n_frames
         )
         try:
-            return replace(base, **values)
+            return replace(base, **values)  # type: ignore[arg-type]
         except TypeError as error:
             raise RecipeError(
                 f"Preset `{self.preset}` has no such setting ({error}); "
@@ -172,6 +172,6 @@ def _parse(values: dict[str, Any], source: str) -> Recipe:
 
 
 def _one_line(text: str) -> str:
-    """jsonargparse's message in one line, in the recipe's own key names."""
+    """Jsonargparse's message in one line, in the recipe's own key names."""
     text = re.sub(r"\s+", " ", text).replace("recipe.", "")
     return text[:500]

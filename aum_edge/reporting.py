@@ -30,7 +30,7 @@ def build_report(run: Run, folder: Path) -> dict[str, Any]:
     """Gather every stage into report.json, report.md and report.html; refresh the model cards."""
     limits = get_limits(run.recipe.limits)
     models = [_model(run, limits, key, *MODELS[key]) for key in MODELS]
-    report = {
+    report: dict[str, Any] = {
         "schema_version": 1,
         "title": run.recipe.title or run.recipe.name,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -118,11 +118,19 @@ def _verdict(limits: Limits, final: dict[str, Any]) -> dict[str, Any]:
         word = "inside" if inside else "OVER"
         lines.append(
             f"{final['title']} is {word} the {limits.name} limits by the {name} count: "
-            f"{counted[name]['param_bytes']:,} of {limits.param_bytes:,} bytes, "
-            f"{counted[name]['macs'] / 1e6:.2f} of {limits.macs / 1e6:.0f} M MACs."
+            f"{counted[name]['param_bytes']:,} of {_bytes(limits.param_bytes)} bytes, "
+            f"{counted[name]['macs'] / 1e6:.2f} of {_millions(limits.macs)} MACs."
         )
     within = all(counted["within_limits"].values())
     return {"model": FINAL, "within": within, "lines": lines}
+
+
+def _millions(value: float | None) -> str:
+    return "any number of" if value is None else f"{value / 1e6:.0f} M"
+
+
+def _bytes(value: float | None) -> str:
+    return "any number of" if value is None else f"{value:,.0f}"
 
 
 def _export_rows(run: Run) -> list[dict[str, Any]]:

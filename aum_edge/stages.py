@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from aum_edge.bench.latency import measure
 from aum_edge.compression.half import halve
 from aum_edge.compression.prune import prune
 from aum_edge.compression.quantize import quantize
 from aum_edge.compression.static_qdq import quantize_onnx
-from aum_edge.bench.latency import measure
 from aum_edge.export.onnx import export_onnx
 from aum_edge.export.runner import OnnxClassifier
 from aum_edge.models.build import build

@@ -19,8 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print the count; exit code 3 when a limit is passed by the exact count."""
     from aum_edge.complexity.limits import get_limits
-    from aum_edge.complexity.render import markdown, text
     from aum_edge.complexity.onnx_counter import analyse_onnx
+    from aum_edge.complexity.render import markdown, text
     from aum_edge.complexity.report import analyse
     from aum_edge.models.directory import load
 

@@ -13,9 +13,11 @@ QUIET_SECONDS = 5.0
 def stderr_progress() -> Progress:
     """A function ``(done, total, what)`` for long work."""
     terminal = sys.stderr.isatty()
-    state = {"line": time.monotonic(), "what": ""}
+    last_line = time.monotonic()
+    open_work = ""
 
     def show(done: int, total: int, what: str) -> None:
+        nonlocal last_line, open_work
         now = time.monotonic()
         finished = done >= total
         if terminal:
@@ -24,8 +26,8 @@ def stderr_progress() -> Progress:
             bar = "#" * filled + "." * (width - filled)
             end = "\n" if finished else ""
             print(f"\r[{bar}] {done}/{total} {what}", end=end, file=sys.stderr, flush=True)
-        elif now - state["line"] > QUIET_SECONDS or (finished and state["what"] == what):
+        elif now - last_line > QUIET_SECONDS or (finished and open_work == what):
             print(f"{done}/{total} {what}", file=sys.stderr, flush=True)
-            state["line"], state["what"] = now, "" if finished else what
+            last_line, open_work = now, "" if finished else what
 
     return show

@@ -34,22 +34,19 @@ def prune(
     """A smaller copy of the model within both limits, with the weights that matter most.
 
     Channels (heads in SSD), states, delta ranks and whole blocks go in ``config.steps`` rounds.
-    Before each round the importances are measured on the model as it is by then, and the limits
-    of a round lie evenly (in ratio) between the start and the target.
+    Each measures importances anew; its limits lie evenly in ratio between start and target.
 
     Args:
-        model: a float classifier with Mamba blocks; it is left alone, and returned as a copy if
-            it is within the limits already.
+        model: a float classifier; left alone, and copied if within the limits already.
         config: limits, dimensions and importance.
-        batches: (features (B, 1, n_mels, n_frames), labels (B,)), clips of the training split;
-            magnitude importance needs none.
+        batches: (features (B, 1, n_mels, n_frames), labels (B,)) of training clips, for taylor.
         progress: called with (rounds done, rounds, what was reached).
 
     Cost: one forward and backward pass of every batch a round (taylor).
 
     Raises:
-        CompressionError: the limits cannot be reached (the smallest reachable is named), the
-            model has no Mamba blocks or is quantized, or taylor has no batches.
+        CompressionError: the limits cannot be reached (the message names the smallest
+            reachable), the model has no Mamba blocks or is quantized, or taylor has no batches.
 
     Source: Molchanov et al., arXiv 1906.10771 (importance); Fang et al., arXiv 2301.12900 (groups).
     """
@@ -62,15 +59,16 @@ def prune(
         return copy.deepcopy(model)
     price = BlockCosts(model)
     _check_reachable(model, config, price, start, target)
-    work, clips = model, list(batches)
+    work, reached = model, start
+    clips = list(batches)
     for step in range(1, config.steps + 1):
         goal = Goal(now=_between(start, target, step / config.steps), finally_=target)
         work, reached = _round(work, config, clips, price, goal)
-        log.info("Pruning round %d of %d: %s.", step, config.steps, _text(reached))
         if progress is not None:
             progress(step, config.steps, _text(reached))
     if not reached.within(target):
         raise CompressionError(f"Pruning stopped at {_text(reached)}, above {_text(target)}.")
+    log.info("Pruned from %s to %s.", _text(start), _text(reached))
     entry = _lineage(model, work, config, start, reached)
     return model.with_backbone(work.backbone, entry)
 

@@ -65,7 +65,7 @@ def quantize_onnx(
 
     Args:
         float_path: the float model, one input (batch, 1, n_mels, n_frames).
-        out_path: the result, returned; it appears only once it has loaded and run.
+        out_path: the result; it appears only once it has loaded and run.
         calibration: float32 features (n, 1, n_mels, n_frames) of training clips; about 100 do.
         config: calibration method and activation type; the defaults if ``None``.
 
@@ -82,11 +82,10 @@ def quantize_onnx(
             "of a float model, not one that is quantized already."
         )
     clips, at_once = _check_clips(model, calibration)
-    reader = _Clips(model.graph.input[0].name, clips, at_once)
     draft = out_path.with_name(f".{out_path.name}.{os.getpid()}.tmp")
     out_path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        _quantize(model, draft, reader, names, config)
+        _quantize(model, draft, _Clips(model.graph.input[0].name, clips, at_once), names, config)
         _finish(draft, float_path, config, len(clips))
         _check_runs(draft, clips[:at_once], config)
         draft.replace(out_path)

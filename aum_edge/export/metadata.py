@@ -12,6 +12,7 @@ from safetensors.torch import save
 
 import aum_edge
 from aum_edge.audio.config import FrontEndConfig, Normalization
+from aum_edge.complexity.counter import count
 from aum_edge.errors import ExportError, RecipeError
 from aum_edge.models.build import architecture_of
 from aum_edge.models.classifier import AudioClassifier
@@ -35,6 +36,7 @@ def describe_model(model: AudioClassifier, extra: Mapping[str, Any]) -> dict[str
         "normalization": asdict(model.normalization),
         "n_params": sum(parameter.numel() for parameter in model.parameters()),
         "param_bytes": payload_bytes(model)[0],
+        "macs": count(model, model.example_input()).macs,
         "source_sha256": source_sha256(model),
         "quantization": _quantization(model),
         "lineage": list(model.lineage),

@@ -60,7 +60,7 @@ def export_onnx(
         path: The .onnx file; a file already there is replaced only when all checks have passed.
         config: Scan form, opset and tolerance.
         clips: Features (n, 1, n_mels, n_frames) for the comparison; noise if there are none.
-        extra: More metadata_props, for example ``macs``; what is no text becomes JSON.
+        extra: More metadata_props, for example a licence; what is no text becomes JSON.
 
     Returns:
         What was written and how it compares.

@@ -64,8 +64,8 @@ def model_card(report: dict[str, Any], model_key: str) -> str:
 def _summary(facts: Facts, model: Model) -> str:
     classes = len(facts.report["corpus"]["labels"])
     return markdown_text(
-        f"{model['architecture']} with {whole(model['n_params'])} parameters that sorts audio clips "
-        f"into {classes} classes; the {model['stage']} stage of the recipe "
+        f"{model['architecture']} with {whole(model['n_params'])} parameters that sorts "
+        f"audio clips into {classes} classes; the {model['stage']} stage of the recipe "
         f"{facts.report['recipe']['name']} made it."
     )
 
@@ -134,8 +134,9 @@ def _latency(facts: Facts, model: Model) -> str:
     beside = (
         f", {times(ratio)} the control" if ratio and facts.key_of(row["model"]) != "control" else ""
     )
+    runtime = row.get("runtime", "one runtime")
     return (
-        f"Median latency {fixed(row['p50_ms'])} ms a clip in {row.get('runtime', 'one runtime')} on "
+        f"Median latency {fixed(row['p50_ms'])} ms a clip in {runtime} on "
         f"{row.get('threads', 1)} thread{beside}" + (f" ({cpu})." if cpu else ".")
     )
 

@@ -7,6 +7,7 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -38,7 +39,7 @@ ROLES = {
     "student_int8": (FINAL, "o"),
 }
 OTHERS = ((DISTILLED, "P"), (PRUNED, "X"), (TEACHER, "p"))
-STYLE = {
+STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "text.parse_math": False,
     "axes.unicode_minus": True,
@@ -117,7 +118,7 @@ def svg(figure: Figure, description: str) -> Markup:
 
 def picture(drawing: Markup, caption: object = "") -> Markup:
     """A figure element, with a caption if there is one."""
-    return tag("figure", drawing, *([tag("figcaption", caption)] if caption else []))
+    return tag("figure", *([tag("figcaption", caption)] if caption else []), drawing)
 
 
 def _themed(style: str) -> str:

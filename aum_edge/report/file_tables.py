@@ -24,7 +24,7 @@ def latency_table(facts: Facts) -> Table:
         Column("Ratio", "to the control"),
         Column("Load", "ms"),
         Column("Memory", "MB"),
-        Column("Real-time factor"),
+        Column("Real time", "factor"),
     ]
     return Table(
         f"One clip at a time, interleaved in one run{how}",
@@ -37,14 +37,13 @@ def export_table(facts: Facts) -> Table:
     """Every ONNX file and how well it agrees with the model it came from."""
     rows = facts.report.get("export") or []
     columns = [
-        Column("File", number=False),
+        Column("Model", number=False),
         Column("Kind", number=False),
-        Column("From", number=False),
         Column("Bytes"),
         Column("Nodes"),
         Column("Scan", number=False),
-        Column("Largest difference", "of a logit"),
-        Column("Agreement", "%, same answer"),
+        Column("Difference", "largest, logit"),
+        Column("Agreement", "% of answers"),
         Column("Load", "ms"),
         Column("Export", "s"),
         Column("sha256", number=False),
@@ -91,9 +90,8 @@ def _export_row(facts: Facts, row: ExportRow) -> list[Cell]:
     accuracy = row.get("test_accuracy")
     remark = f"accuracy {percent(accuracy)} %" if accuracy is not None else ""
     return [
-        row["file"],
+        (facts.title(row["model"]), row["file"]),
         row.get("kind", UNKNOWN),
-        facts.title(row["model"]),
         whole(row.get("bytes")),
         whole(row.get("nodes")),
         row.get("scan") or UNKNOWN,

@@ -43,7 +43,7 @@ def join(parts: Iterable[object], between: str = "") -> Markup:
 
 
 def tag(name: str, *children: object, **attributes: str) -> Markup:
-    """``<name attributes>children</name>``; ``class_`` and ``aria_label`` give class, aria-label."""
+    """One element; attributes ``class_`` and ``aria_label`` become class and aria-label."""
     words = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{escape(value)}"'
         for key, value in attributes.items()
@@ -55,6 +55,11 @@ def facts_list(pairs: Iterable[tuple[str, object]]) -> Markup:
     """Names and values, one pair a line."""
     lines = [tag("div", tag("dt", name), tag("dd", value)) for name, value in pairs]
     return tag("dl", *lines, class_="facts")
+
+
+def words(text: str, *parts: object) -> Markup:
+    """Text and elements with a blank between each two of them."""
+    return join((text, *parts), " ")
 
 
 def preformatted(text: str) -> Markup:

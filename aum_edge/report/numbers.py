@@ -22,6 +22,15 @@ def short(value: float | None) -> str:
     return f"{value:,.0f}"
 
 
+def rounded(value: float | None) -> str:
+    """30000000 as ``30 M``: for limits and axes, without zeros that say nothing."""
+    if value is None:
+        return UNKNOWN
+    head, _, prefix = short(value).partition(" ")
+    head = head.rstrip("0").rstrip(".") if "." in head else head
+    return f"{head} {prefix}".strip()
+
+
 def macs(value: float | None) -> str:
     """1234567 as ``1.23 M MACs``."""
     return UNKNOWN if value is None else f"{short(value)} MACs"

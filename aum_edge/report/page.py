@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 
 from aum_edge.report.facts import Facts
-from aum_edge.report.markup import Markup, clean, join, tag
+from aum_edge.report.markup import Markup, join, tag
 from aum_edge.report.schema import Report
 from aum_edge.report.sections import (
     accuracy_section,
@@ -63,7 +64,7 @@ def _header(facts: Facts, sections: list[Markup]) -> Markup:
     corpus = report["corpus"]
     line = (
         f"{corpus['name']}, {len(corpus['labels'])} classes; recipe {report['recipe']['name']}; "
-        f"{clean(report['created']).replace('T', ' ')}"
+        f"{_moment(report['created'])}"
     )
     links = [
         tag("a", Markup(found.group(2)), href=f"#{found.group(1)}")
@@ -73,6 +74,14 @@ def _header(facts: Facts, sections: list[Markup]) -> Markup:
     return tag(
         "header", tag("h1", report["title"]), tag("p", line, class_="sub"), tag("nav", *links)
     )
+
+
+def _moment(text: str) -> str:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    return f"{moment:%Y-%m-%d %H:%M} {moment.tzname() or ''}".strip()
 
 
 def _footer(report: Report) -> Markup:

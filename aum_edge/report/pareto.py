@@ -12,7 +12,7 @@ from matplotlib.transforms import Bbox
 
 from aum_edge.report.figure import GRID, INK, LIMIT, MUTED, house_style, new_axes, role, svg
 from aum_edge.report.markup import Markup, clipped
-from aum_edge.report.numbers import short
+from aum_edge.report.numbers import rounded
 
 GAP = 9.0
 """Pixels between a point and its label."""
@@ -56,7 +56,7 @@ def pareto(points: Sequence[Point], limit: float | None, unit: str, what: str) -
             axes.axvline(limit, color=LIMIT, linewidth=1.5, linestyle=(0, (4, 3)), zorder=1)
         axes.set_xlabel(f"{unit}, logarithmic")
         axes.set_ylabel("test accuracy, %")
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: rounded(value)))
         axes.xaxis.set_minor_formatter(FuncFormatter(lambda *_: ""))
         axes.grid(color=GRID)
         axes.tick_params(which="both", length=0, labelcolor=MUTED)
@@ -66,7 +66,7 @@ def pareto(points: Sequence[Point], limit: float | None, unit: str, what: str) -
 
 def _bounds(axes: Axes, points: Sequence[Point], limit: float | None) -> None:
     costs = [point.cost for point in points] + ([limit] if limit else [])
-    axes.set_xlim(min(costs) / 2.2, max(costs) * 2.2)
+    axes.set_xlim(min(costs) / 2.6, max(costs) * 2.6)
     low = min(point.interval[0] for point in points)
     high = max(point.interval[1] for point in points)
     room = max(2.0, 0.12 * (high - low))
@@ -114,8 +114,9 @@ def _point_label(figure: Figure, axes: Axes, point: Point, taken: Sequence[Bbox]
 def _limit_label(figure: Figure, axes: Axes, limit: float, taken: Sequence[Bbox]) -> Bbox:
     """The limit's name beside its line, at the corner where it touches least."""
     text = axes.annotate(
-        f"limit {short(limit)}",
+        f"limit {rounded(limit)}",
         (limit, 0),
+        xytext=(0, 0),
         xycoords=("data", "axes fraction"),
         textcoords="offset pixels",
         color=LIMIT,
@@ -145,8 +146,9 @@ def _box(axes: Axes, point: Point) -> Bbox:
 def _trouble(box: Bbox, frame: Bbox, taken: Sequence[Bbox]) -> float:
     """Pixels squared of the label over other things or out of the frame."""
     overlap = 0.0
+    padded = box.padded(3)
     for other in taken:
-        shared = Bbox.intersection(box, other)
+        shared = Bbox.intersection(padded, other)
         overlap += shared.width * shared.height if shared else 0.0
     inside = Bbox.intersection(box, frame)
     kept = inside.width * inside.height if inside else 0.0

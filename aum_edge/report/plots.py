@@ -25,7 +25,7 @@ from aum_edge.report.figure import (
     svg,
 )
 from aum_edge.report.markup import Markup, clean, clipped
-from aum_edge.report.numbers import short, times
+from aum_edge.report.numbers import rounded, short, times
 from aum_edge.report.schema import LatencyRow, Model
 
 ROW = 0.33
@@ -82,8 +82,8 @@ def latencies(rows: Sequence[tuple[str, str, LatencyRow, float | None]], what: s
             end = max(row["p50_ms"], row.get("p99_ms") or 0)
             axes.barh(y, row["p50_ms"], height=0.56, color=role(key)[0])
             axes.plot([row["p50_ms"], end], [y, y], color=MUTED, linewidth=1.4)
-            if row.get("p90_ms") is not None:
-                axes.plot([row["p90_ms"]], [y], "|", color=MUTED, markersize=9, mew=1.6)
+            if (p90 := row.get("p90_ms")) is not None:
+                axes.plot([p90], [y], "|", color=MUTED, markersize=9, mew=1.6)
             if end > row["p50_ms"]:
                 axes.plot([end], [y], "|", color=MUTED, markersize=13, mew=1.6)
             label = f"{row['p50_ms']:.2f} ms" + (f"  ({times(ratio)})" if ratio else "")
@@ -111,7 +111,7 @@ def shares(values: Sequence[tuple[str, float]], name: str, unit: str, what: str)
         axes.set_xlim(0, 1.42 * most)
         axes.set_xlabel(unit)
         axes.xaxis.set_major_locator(MaxNLocator(4))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: rounded(value)))
         _quiet(axes, "x")
         return svg(figure, what)
 
@@ -122,9 +122,10 @@ def counters(models: Sequence[Model], limit: float | None, what: str) -> Markup:
         figure, axes = new_axes(1.05 + 1.5 * ROW * len(models))
         for y, model in enumerate(models):
             counted = model["complexity"]
-            ends = [counted[name]["macs"] for name in ("official", "exact")]
-            if min(ends) <= 0:
+            official, exact = counted["official"]["macs"], counted["exact"]["macs"]
+            if not official or exact <= 0:
                 continue
+            ends = [official, exact]
             color, marker = role(model["key"], y)
             axes.plot(ends, [y, y], color=color, linewidth=2, alpha=0.45)
             axes.plot(
@@ -138,7 +139,9 @@ def counters(models: Sequence[Model], limit: float | None, what: str) -> Markup:
         axes.set_yticks(range(len(models)), [clipped(model["title"], 22) for model in models])
         axes.set_ylim(len(models) - 0.4, -0.6)
         axes.margins(x=0.08)
-        axes.set_xlabel("MACs a clip" + (f"; dashed: the limit of {short(limit)}" if limit else ""))
+        axes.set_xlabel(
+            "MACs a clip" + (f"; dashed: the limit of {rounded(limit)}" if limit else "")
+        )
         _quiet(axes, "x")
         handles = [
             Line2D([], [], marker="o", linestyle="", color=INK, mfc=fill, markersize=8, mew=2)
@@ -197,7 +200,7 @@ def _slots(groups: Sequence[Group]) -> list[tuple[str, str]]:
 
 
 def _percent_bar(axes: Axes, y: int, value: float, color: str) -> None:
-    axes.barh(y, value, height=0.68, color=color, alpha=0.85)
+    axes.barh(y, value, height=0.68, color=color)
     inside = value > 12
     axes.text(
         1.5 if inside else value + 1.5,
@@ -228,9 +231,16 @@ def _model_legend(figure: Figure, models: Sequence[Model], lines: bool = False) 
     handles = []
     for index, model in enumerate(models):
         color, marker = role(model["key"], index if lines else index - 1)
-        style = "-" if lines else ""
         handles.append(
-            Line2D([], [], linestyle=style, marker=marker, color=color, markersize=8, linewidth=2)
+            Line2D(
+                [],
+                [],
+                linestyle="-" if lines else "",
+                marker=marker,
+                color=color,
+                markersize=8,
+                linewidth=2,
+            )
         )
     _legend(figure, handles, [clean(model["title"]) for model in models])
 
@@ -240,7 +250,7 @@ def _legend(figure: Figure, handles: Sequence[Line2D], titles: Sequence[str]) ->
         handles,
         [clipped(title, 24) for title in titles],
         loc="outside upper left",
-        ncols=min(3, len(titles)),
+        ncols=2 if len(titles) == 4 else 3,
         handletextpad=0.3,
         columnspacing=1.2,
         borderaxespad=0.2,
@@ -248,7 +258,7 @@ def _legend(figure: Figure, handles: Sequence[Line2D], titles: Sequence[str]) ->
 
 
 def _log_axis(axes: Axes) -> None:
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: rounded(value)))
     axes.xaxis.set_minor_formatter(FuncFormatter(lambda *_: ""))
     axes.tick_params(axis="x", which="minor", length=0)
 

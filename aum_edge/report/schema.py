@@ -24,22 +24,21 @@ class ExactCost(TypedDict):
     buffer_bytes: NotRequired[float | None]
     state_elements: NotRequired[float | None]
     peak_activation_bytes: NotRequired[float | None]
-    unsupported: NotRequired[list[Any]]
 
 
 class OfficialCost(TypedDict):
-    """What the challenge's own script prints."""
+    """What the challenge's own script prints; ``None`` where it cannot be run."""
 
-    macs: float
-    param_bytes: float
+    macs: float | None
+    param_bytes: float | None
     rule: NotRequired[str]
 
 
 class WithinLimits(TypedDict):
-    """Inside or over, by either count."""
+    """Inside or over, by either count; ``None`` where there is no count."""
 
-    exact: bool
-    official: bool
+    exact: bool | None
+    official: bool | None
 
 
 class Complexity(TypedDict):
@@ -50,6 +49,7 @@ class Complexity(TypedDict):
     within_limits: WithinLimits
     input_shape: NotRequired[list[int]]
     layers: NotRequired[list[dict[str, Any]]]
+    unsupported: NotRequired[dict[str, Any]]
 
 
 class Evaluation(TypedDict):

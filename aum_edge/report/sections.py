@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import PureWindowsPath
 from typing import Any
 
@@ -52,17 +53,15 @@ def accuracy_section(facts: Facts) -> Markup:
 
 def detail_section(facts: Facts) -> Markup | None:
     """Classes, devices and mistakes of the final model."""
-    parts = [part for part in (_classes(facts), _devices(facts)) if part]
-    table = device_table(facts)
-    matrix = _confusion(facts)
-    if not parts and not matrix:
-        return None
-    return _section(
-        "classes",
-        "Classes and devices" if _devices(facts) else "Classes",
-        tag("div", *parts, class_="pair"),
-        *([html_table(table)] if table else []),
-        *([matrix] if matrix else []),
+    devices = _devices(facts)
+    above = [part for part in (_classes(facts), devices) if part]
+    tables = [table for table in (confusion_table(facts), device_table(facts)) if table]
+    below = [part for part in (_confusion(facts), stacked(tables)) if part]
+    pairs = [tag("div", *parts, class_="pair") for parts in (above, below) if parts]
+    return (
+        _section("classes", "Classes and devices" if devices else "Classes", *pairs)
+        if pairs
+        else None
     )
 
 
@@ -83,20 +82,21 @@ def latency_section(facts: Facts) -> Markup | None:
         else "Milliseconds belong to this machine, and no control was timed beside the models."
     )
     host = _facts(facts.bench.get("host") or {})
+    machine = [tag("div", tag("h3", "Measured on"), host, class_="stack")] if host else []
+    drawing = picture(latencies(rows, f"Median latency: {words}"), "Latency, one clip")
     return _section(
         "latency",
         "Latency",
         tag("p", lead, class_="sub"),
-        tag("div", picture(latencies(rows, f"Median latency: {words}")), class_="pair wide"),
+        tag("div", drawing, *machine, class_="pair"),
         html_table(latency_table(facts)),
-        *([tag("h3", "Measured on"), host] if host else []),
     )
 
 
 def complexity_section(facts: Facts) -> Markup:
     """Where the multiplications are, and why there are two counts of them."""
     final = facts.final
-    bars = []
+    bars: dict[str, Markup] = {}
     layers = layer_macs(final)
     operators = final["complexity"]["exact"].get("macs_by_op", {})
     ordered = sorted(((k, v) for k, v in operators.items() if v > 0), key=lambda item: -item[1])
@@ -105,7 +105,7 @@ def complexity_section(facts: Facts) -> Markup:
             words = ", ".join(f"{label} {short(value)}" for label, value in values)
             what = f"MACs of {final['title']} by {name}: {words}"
             title = f"MACs by {name}, {final['title']}"
-            bars.append(picture(shares(values, name, "MACs a clip", what), title))
+            bars[name] = picture(shares(values, name, "MACs a clip", what), title)
     limit = facts.report["limits"]["macs"]
     counts = "; ".join(
         f"{model['title']} official {short(model['complexity']['official']['macs'])}, "
@@ -117,14 +117,14 @@ def complexity_section(facts: Facts) -> Markup:
         "What the official counter sees",
     )
     rule = final["complexity"]["official"].get("rule")
-    tables = [table for table in (special_table(facts), memory_table(facts)) if table]
+    tables = stacked([table for table in (special_table(facts), memory_table(facts)) if table])
+    parts = (dumbbell, bars.get("operator"), bars.get("layer"), tables)
     return _section(
         "complexity",
         "Where the work goes",
         tag("p", facts.official_sentence),
         *_unsupported(final),
-        tag("div", dumbbell, *bars, class_="pair"),
-        *[html_table(table) for table in tables],
+        tag("div", *[part for part in parts if part], class_="pair"),
         *([tag("p", f"Official rule: {rule}.", class_="note")] if rule else []),
     )
 
@@ -172,14 +172,21 @@ def run_section(facts: Facts) -> Markup:
     ]
     stages = stage_table(facts)
     versions = _facts(report.get("environment") or {})
+    below = [stacked([stages])] if stages else []
+    if versions:
+        below.append(tag("div", tag("h3", "Versions and host"), versions, class_="stack"))
     return _section(
         "run",
         "What was run",
         facts_list(about),
         *_resolved(recipe.get("resolved"), recipe.get("path")),
-        *([html_table(stages)] if stages else []),
-        *([tag("h3", "Versions and host"), versions] if versions else []),
+        *([tag("div", *below, class_="pair")] if below else []),
     )
+
+
+def stacked(tables: Sequence[Table]) -> Markup | None:
+    """Tables below each other, in one column of the page."""
+    return tag("div", *map(html_table, tables), class_="stack") if tables else None
 
 
 def _section(name: str, title: str, *parts: object) -> Markup:
@@ -242,20 +249,14 @@ def _devices(facts: Facts) -> Markup | None:
 def _confusion(facts: Facts) -> Markup | None:
     labels = facts.report["corpus"]["labels"]
     matrix = confusion(facts.final, len(labels))
-    if not matrix:
+    if not matrix or len(labels) > MOST_CLASSES:
         return None
-    table: Table | None = confusion_table(facts)
-    parts = []
-    if len(labels) <= MOST_CLASSES:
-        mistakes = len(table.rows) if table else 0
-        what = f"Confusion matrix of {facts.final['title']}, {len(labels)} classes; " + (
-            f"the {mistakes} most frequent mistakes are in the table beside it"
-        )
-        title = f"Confusion matrix, {facts.final['title']}: clips"
-        parts.append(picture(matrix_picture(matrix, labels, what), title))
-    if table:
-        parts.append(html_table(table))
-    return tag("div", *parts, class_="pair")
+    what = (
+        f"Confusion matrix of {facts.final['title']}, {len(labels)} classes; "
+        "the most frequent mistakes are in the table beside it"
+    )
+    drawing = matrix_picture(matrix, labels, what)
+    return picture(drawing, f"Confusion matrix, {facts.final['title']}: clips")
 
 
 def _bench_title(facts: Facts, name: str) -> str:
@@ -265,7 +266,7 @@ def _bench_title(facts: Facts, name: str) -> str:
 
 
 def _unsupported(model: Model) -> list[Markup]:
-    names = model["complexity"]["exact"].get("unsupported", [])
+    names = model["complexity"].get("unsupported", {})
     if not names:
         return []
     listed = ", ".join(str(name) for name in names)

@@ -17,8 +17,9 @@ DARK = """
 RULES = """
 * { box-sizing: border-box; }
 html { color-scheme: light dark; -webkit-text-size-adjust: 100%; }
-body { margin: 0; background: var(--page); color: var(--ink); line-height: 1.5;
-  font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; }
+body { margin: 0; background: var(--page); color: var(--ink);
+  font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial,
+  sans-serif; }
 main, header, footer { max-width: 1080px; margin: 0 auto; padding: 0 20px; }
 header { padding-top: 36px; }
 footer { padding-top: 8px; padding-bottom: 48px; color: var(--muted); font-size: 14px; }
@@ -26,13 +27,16 @@ h1 { font-size: 30px; line-height: 1.2; margin: 0 0 6px; overflow-wrap: anywhere
 h2 { font-size: 21px; margin: 0 0 4px; }
 h3 { font-size: 16px; margin: 0 0 10px; overflow-wrap: anywhere; }
 p { margin: 0 0 12px; max-width: 76ch; overflow-wrap: anywhere; }
-.note, .sub { color: var(--muted); font-size: 14px; }
+.note, .sub { color: var(--muted); font-size: 14px; max-width: 100ch; }
 .sub { margin: 0; }
 nav { margin: 14px 0 0; font-size: 14px; }
 nav a { color: var(--final); text-decoration: none; margin-right: 16px; white-space: nowrap; }
 nav a:hover { text-decoration: underline; }
 section { background: var(--card); border: 1px solid var(--line); border-radius: 10px;
   padding: 22px 24px; margin: 20px 0; }
+.stack { min-width: 0; }
+.stack > :first-child { margin-top: 0; }
+.stack > :last-child { margin-bottom: 0; }
 .pair { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 24px 28px;
   margin-top: 16px; align-items: start; }
 figure { margin: 0; min-width: 0; }
@@ -46,7 +50,7 @@ svg * { stroke-linejoin: round; stroke-linecap: butt; }
   font-weight: 600; white-space: nowrap; }
 .badge.inside { color: var(--inside); background: var(--inside-soft); }
 .badge.over { color: var(--over); background: var(--over-soft); }
-.verdict .badge { margin: 0 8px 8px 0; }
+.badges .badge { margin: 0 8px 10px 0; }
 .tiles { display: grid; grid-template-columns: repeat(4, minmax(0, 1fr)); gap: 12px;
   margin: 14px 0 20px; }
 .tile { border: 1px solid var(--line); border-radius: 8px; padding: 10px 14px; }
@@ -78,10 +82,9 @@ th, td { padding: 7px 10px; border-bottom: 1px solid var(--line); text-align: le
 thead th { color: var(--muted); font-weight: 600; vertical-align: bottom; }
 th small, td small { display: block; font-weight: 400; font-size: 12px; color: var(--muted); }
 .number { text-align: right; }
-td.text { white-space: normal; min-width: 9ch; overflow-wrap: anywhere; }
+td.text { white-space: normal; overflow-wrap: break-word; }
 tbody th { font-weight: 600; position: sticky; left: 0; background: var(--card); }
 tbody tr:last-child th, tbody tr:last-child td { border-bottom: 0; }
-td.number:has(.badge) { white-space: nowrap; }
 .key { display: inline-block; width: 10px; height: 10px; border-radius: 3px; margin-right: 8px;
   background: var(--bar); print-color-adjust: exact; -webkit-print-color-adjust: exact; }
 .facts { display: grid; grid-template-columns: repeat(auto-fill, minmax(240px, 1fr));

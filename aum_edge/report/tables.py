@@ -55,7 +55,8 @@ def budget_table(facts: Facts, models: Sequence[Model]) -> Table:
     for model in models:
         counted = model["complexity"]
         for name, values in (("exact", counted["exact"]), ("official", counted["official"])):
-            inside = counted["within_limits"]["exact" if name == "exact" else "official"]
+            within = counted["within_limits"]
+            inside = within["exact"] if name == "exact" else within["official"]
             rows.append(
                 [
                     model["title"],
@@ -64,7 +65,7 @@ def budget_table(facts: Facts, models: Sequence[Model]) -> Table:
                     whole(limits["param_bytes"]),
                     whole(values["macs"]),
                     whole(limits["macs"]),
-                    "✓ inside" if inside else "✗ over",
+                    _word(inside),
                 ]
             )
     columns = [
@@ -110,7 +111,7 @@ def special_table(facts: Facts) -> Table | None:
     if not names:
         return None
     rows: list[list[Cell]] = [
-        [model["title"], *(whole(_special(model).get(name, 0)) for name in names)]
+        [model["title"], *(short(_special(model).get(name, 0)) for name in names)]
         for model in models
     ]
     columns = [Column("Model", number=False), *(Column(name) for name in names)]
@@ -192,8 +193,14 @@ def _model_row(facts: Facts, model: Model) -> list[Cell]:
     return row
 
 
-def _against(text: str, value: float, limit: float | None) -> str:
-    return f"✗ {text}" if limit and value > limit else text
+def _word(inside: bool | None) -> str:
+    if inside is None:
+        return "no count"
+    return "✓ inside" if inside else "✗ over"
+
+
+def _against(text: str, value: float | None, limit: float | None) -> str:
+    return f"✗ {text}" if value is not None and limit and value > limit else text
 
 
 def _special(model: Model) -> dict[str, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from aum_edge.report.facts import Facts
-from aum_edge.report.markup import Markup, tag
+from aum_edge.report.markup import Markup, tag, words
 from aum_edge.report.numbers import fixed, macs, percent, short, size, times
 from aum_edge.report.schema import Model
 from aum_edge.report.tables import colour
@@ -27,8 +27,8 @@ def verdict_section(facts: Facts) -> Markup:
     return tag(
         "section",
         tag("h2", headline),
-        tag("div", *badges),
-        *[tag("p", line) for line in report["verdict"]["lines"]],
+        tag("div", *badges, class_="badges"),
+        *[tag("p", line, class_="sub") for line in report["verdict"]["lines"]],
         tag("div", *_tiles(facts), class_="tiles"),
         tag("div", *[_budget(facts, model) for model in models], class_="pair"),
         tag(
@@ -42,14 +42,16 @@ def verdict_section(facts: Facts) -> Markup:
     )
 
 
-def inside_limits(model: Model) -> dict[str, bool]:
-    """By the exact and by the official count."""
+def inside_limits(model: Model) -> dict[str, bool | None]:
+    """By the exact and by the official count; ``None`` where there is no count."""
     within = model["complexity"]["within_limits"]
     return {"exact": within["exact"], "official": within["official"]}
 
 
 def _badge(model: Model, count: str) -> Markup:
     inside = inside_limits(model)[count]
+    if inside is None:
+        return tag("span", f"no {count} count", class_="badge")
     text = f"✓ inside by the {count} count" if inside else f"✗ over by the {count} count"
     return tag("span", text, class_="badge inside" if inside else "badge over")
 
@@ -87,7 +89,9 @@ def _differences(facts: Facts) -> str:
     return ", ".join(parts) or f"{facts.final['eval']['n']} clips"
 
 
-def _share(value: float, limit: float | None) -> str:
+def _share(value: float | None, limit: float | None) -> str:
+    if value is None:
+        return "not counted"
     if not limit:
         return "no limit"
     share = value / limit
@@ -96,7 +100,7 @@ def _share(value: float, limit: float | None) -> str:
 
 def _budget(facts: Facts, model: Model) -> Markup:
     counted, limits = model["complexity"], facts.report["limits"]
-    inside = all(inside_limits(model).values())
+    inside = all(value is not False for value in inside_limits(model).values())
     badge = tag(
         "span",
         "✓ inside" if inside else "✗ over",
@@ -119,12 +123,12 @@ def _budget(facts: Facts, model: Model) -> Markup:
 
 
 def _bar(
-    name: str, value: float, limit: float | None, text: Callable[[float | None], str]
+    name: str, value: float | None, limit: float | None, text: Callable[[float | None], str]
 ) -> Markup:
     """One value on a track whose limit always stands at the same place."""
-    share = value / limit if limit else 0.0
-    width = min(100.0, LIMIT_AT * share) if limit else 100.0
-    number = f" of {text(limit)}, {_share(value, limit)}" if limit else ", no limit"
+    share = value / limit if value is not None and limit else 0.0
+    width = min(100.0, LIMIT_AT * share)
+    beside = f"of {text(limit)}, {_share(value, limit)}" if limit else "no limit"
     line = [tag("u", style=f"left: {LIMIT_AT:.0f}%")] if limit else []
     track = tag(
         "div",
@@ -132,12 +136,12 @@ def _bar(
         *line,
         class_="track over" if share > 1 else "track",
         role="img",
-        aria_label=f"{name}: {text(value)}{number}",
+        aria_label=f"{name}: {text(value)} {beside}",
     )
     return tag(
         "div",
         tag("span", name),
         track,
-        tag("span", tag("b", text(value)), number, class_="value"),
+        tag("span", words(tag("b", text(value)), beside), class_="value"),
         class_="bar",
     )

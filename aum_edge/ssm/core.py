@@ -65,7 +65,7 @@ def scan_backward(
     gy = (grad_y.flip(1) if reverse else grad_y).to(kind).unflatten(2, parts[2].shape[::2])
     pieces = list(_pieces(parts))
     starts = _chunk_starts(pieces, parts)
-    groups, states, width = parts[2].shape
+    groups, _, width = parts[2].shape
     carry = grad_last.to(kind).unflatten(1, (groups, width)).permute(0, 1, 3, 2).clone()
     grad_A = torch.zeros_like(parts[2])
     grads: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []

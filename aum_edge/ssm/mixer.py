@@ -79,11 +79,11 @@ class MambaMixer(nn.Module):
         dt, B, C = rows.split([self.dt_rank, self.d_state, self.d_state], dim=-1)
         delta = softplus(getattr(self, f"dt_proj{suffix}")(dt))
         B, C = B.unsqueeze(2), C.unsqueeze(2)
-        A_log = self.A_b_log if reverse else self.A_log
+        A_log = self.get_parameter("A_b_log" if reverse else "A_log")
         y, _ = scan(v, delta, -torch.exp(A_log), B, C, reverse)
         D = getattr(self, f"D{suffix}")
         if both:
-            backward, _ = scan(v, delta, -torch.exp(self.A_b_log), B, C, True)
+            backward, _ = scan(v, delta, -torch.exp(self.get_parameter("A_b_log")), B, C, True)
             return y + backward + 2 * D * v
         return y + D * v
 

@@ -11,6 +11,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from importlib.machinery import EXTENSION_SUFFIXES
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -34,7 +35,7 @@ def usable(*tensors: Tensor) -> bool:
 def forward(
     u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, reverse: bool
 ) -> tuple[Tensor, Tensor]:
-    """y (b, L, E) and the last state (b, E, N), as in :func:`aum_edge.ssm.core.scan`."""
+    """Y (b, L, E) and the last state (b, E, N), as in :func:`aum_edge.ssm.core.scan`."""
     u, delta, A, B, C = (x.contiguous() for x in (u, delta, A, B, C))
     y = torch.empty_like(u)
     last = u.new_empty(u.shape[0], u.shape[2], A.shape[1])
@@ -90,7 +91,7 @@ def _split(part: object, u: Tensor, A: Tensor) -> None:
     batch = u.shape[0]
     threads = min(torch.get_num_threads(), batch) if u.numel() * A.shape[1] > SMALL else 1
     edges = [batch * i // threads for i in range(threads + 1)]
-    ranges = [slice(a, b) for a, b in zip(edges, edges[1:], strict=False)]
+    ranges = [slice(a, b) for a, b in pairwise(edges)]
     if threads == 1:
         codes = [part(ranges[0])]  # type: ignore[operator]
     else:

@@ -45,7 +45,7 @@ def predict_logits(
     rows = []
     with torch.inference_mode():
         for start in range(0, len(features), batch_size):
-            batch = np.asarray(features[start : start + batch_size], dtype=np.float32)
+            batch = np.array(features[start : start + batch_size], dtype=np.float32)
             rows.append(logits(torch.from_numpy(batch).unsqueeze(1)).float().cpu())
             if progress:
                 progress(min(start + batch_size, len(features)), len(features), "clips scored")

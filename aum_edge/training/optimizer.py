@@ -15,7 +15,8 @@ RECURRENCE = ("A_log", "A_b_log", "D", "D_b", "dt_bias", "cls_token", "pos_embed
 
 def make_optimizer(model: nn.Module, config: TrainConfig) -> AdamW:
     """AdamW over the trainable parameters; vectors and the recurrence are not decayed."""
-    decayed, free = [], []
+    decayed: list[nn.Parameter] = []
+    free: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             exempt = parameter.ndim < 2 or name.rsplit(".", 1)[-1] in RECURRENCE

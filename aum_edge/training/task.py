@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
-import os
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
 import torch.nn.functional as F
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 
 from aum_edge.audio.augment import Augment
@@ -113,13 +113,13 @@ class ClassificationTask(L.LightningModule):
             "train_loss": round(loss, 6),
             "val_loss": round(self._val["loss"] / self._val["n"], 6),
             "val_accuracy": round(self._val["hits"] / self._val["n"], 6),
-            "lr": self.optimizers().param_groups[0]["lr"],
+            "lr": self.trainer.optimizers[0].param_groups[0]["lr"],
         }
         self.history.append(row)
         if self.history_file is not None:
             write_history(self.history, self.history_file)
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """AdamW and a learning rate that follows the steps."""
         optimizer = make_optimizer(self.model, self.config)
         steps = int(self.trainer.estimated_stepping_batches)
@@ -145,4 +145,4 @@ def write_history(history: list[Row], path: Path) -> None:
         writer = csv.DictWriter(file, fieldnames=list(history[0]))
         writer.writeheader()
         writer.writerows(history)
-    os.replace(draft, path)
+    draft.replace(path)

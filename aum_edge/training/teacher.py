@@ -67,7 +67,7 @@ def _cached_logits(
     cache_dir.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(f".{os.getpid()}.tmp")
     save_file({"logits": logits.contiguous()}, draft)
-    os.replace(draft, path)
+    draft.replace(path)
     return logits
 
 

@@ -18,6 +18,10 @@ def features() -> torch.Tensor:
 
 
 def test_folding_changes_no_answer(small: AudioClassifier) -> None:
+    norms = [module for module in small.modules() if isinstance(module, nn.BatchNorm2d)]
+    for norm in norms[:1]:
+        # So little variance that the norm's eps decides the gain.
+        norm.running_var[0] = 1e-6
     torch.testing.assert_close(fold_batch_norm(small)(features()), small(features()))
 
 

@@ -255,7 +255,7 @@ def _layers(architecture: str, macs: int) -> list[dict[str, Any]]:
     weights = np.linspace(2.0, 0.6, len(names))
     weights[-1] = 0.02
     return [
-        {"name": name, "macs": int(macs * weight)}
+        {"name": f"backbone.{name}", "macs": int(macs * weight)}
         for name, weight in zip(names, weights / weights.sum(), strict=True)
     ]
 
@@ -344,8 +344,11 @@ def _bench() -> dict[str, Any]:
         "host": {
             "cpu": "Example CPU @ 2.60 GHz",
             "cores": 2,
-            "memory_gb": 7.8,
-            "load": [0.4, 0.3, 0.2],
+            "logical_cores": 4,
+            "memory_mb": 7_812,
+            "os": "Linux-6.12-x86_64-with-glibc2.39",
+            "governor": None,
+            "load_average": [0.4, 0.3, 0.2],
         },
         "rows": rows,
         "control": "control",
