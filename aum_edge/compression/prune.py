@@ -33,8 +33,7 @@ def prune(
 ) -> AudioClassifier:
     """A smaller copy of the model within both limits, with the weights that matter most.
 
-    Channels (heads in SSD), states, delta ranks and whole blocks go in ``config.steps`` rounds.
-    Each measures importances anew; its limits lie evenly in ratio between start and target.
+    Each round measures importances anew; its limits lie evenly in ratio up to the target.
 
     Args:
         model: a float classifier; left alone, and copied if within the limits already.
@@ -43,12 +42,11 @@ def prune(
         progress: called with (rounds done, rounds, what was reached).
 
     Cost: one forward and backward pass of every batch a round (taylor).
+    Source: arXiv 1906.10771 (importance), arXiv 2301.12900 (groups).
 
     Raises:
         CompressionError: the limits cannot be reached (the message names the smallest
             reachable), the model has no Mamba blocks or is quantized, or taylor has no batches.
-
-    Source: Molchanov et al., arXiv 1906.10771 (importance); Fang et al., arXiv 2301.12900 (groups).
     """
     if model.quantization:
         raise CompressionError("Prune before quantizing: this model has int8 weights already.")
@@ -59,8 +57,7 @@ def prune(
         return copy.deepcopy(model)
     price = BlockCosts(model)
     _check_reachable(model, config, price, start, target)
-    work, reached = model, start
-    clips = list(batches)
+    work, reached, clips = model, start, list(batches)
     for step in range(1, config.steps + 1):
         goal = Goal(now=_between(start, target, step / config.steps), finally_=target)
         work, reached = _round(work, config, clips, price, goal)
@@ -69,8 +66,7 @@ def prune(
     if not reached.within(target):
         raise CompressionError(f"Pruning stopped at {_text(reached)}, above {_text(target)}.")
     log.info("Pruned from %s to %s.", _text(start), _text(reached))
-    entry = _lineage(model, work, config, start, reached)
-    return model.with_backbone(work.backbone, entry)
+    return model.with_backbone(work.backbone, _lineage(model, work, config, start, reached))
 
 
 def _round(

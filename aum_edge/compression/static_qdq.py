@@ -72,21 +72,20 @@ def quantize_onnx(
     Raises:
         CompressionError: no usable clips, nothing to quantize, or the result does not run.
     """
-    config = config or StaticConfig()
-    float_path, out_path = Path(float_path), Path(out_path)
-    model = _read(float_path)
+    config, out_path = config or StaticConfig(), Path(out_path)
+    model = _read(Path(float_path))
     names = projections(model)
     if not names:
         raise CompressionError(
-            f"{float_path.name} has no Conv, MatMul or Gemm with a float weight: give the export "
-            "of a float model, not one that is quantized already."
+            f"{float_path} has no Conv, MatMul or Gemm with a float weight: give the export of a "
+            "float model, not one that is quantized already."
         )
     clips, at_once = _check_clips(model, calibration)
     draft = out_path.with_name(f".{out_path.name}.{os.getpid()}.tmp")
     out_path.parent.mkdir(parents=True, exist_ok=True)
     try:
         _quantize(model, draft, _Clips(model.graph.input[0].name, clips, at_once), names, config)
-        _finish(draft, float_path, config, len(clips))
+        _finish(draft, Path(float_path), config, len(clips))
         _check_runs(draft, clips[:at_once], config)
         draft.replace(out_path)
     finally:

@@ -32,8 +32,8 @@ def rounded(value: float | None) -> str:
 
 
 def macs(value: float | None) -> str:
-    """1234567 as ``1.23 M MACs``."""
-    return UNKNOWN if value is None else f"{short(value)} MACs"
+    """30000000 as ``30 M MACs``."""
+    return UNKNOWN if value is None else f"{rounded(value)} MACs"
 
 
 def size(value: float | None) -> str:

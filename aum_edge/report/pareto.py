@@ -66,11 +66,13 @@ def pareto(points: Sequence[Point], limit: float | None, unit: str, what: str) -
 
 def _bounds(axes: Axes, points: Sequence[Point], limit: float | None) -> None:
     costs = [point.cost for point in points] + ([limit] if limit else [])
-    axes.set_xlim(min(costs) / 2.6, max(costs) * 2.6)
+    # A label is about a quarter of the axes wide: so much room lets it stand on either side.
+    room = (max(costs) / min(costs)) ** 0.28 * 1.5
+    axes.set_xlim(min(costs) / room, max(costs) * room)
     low = min(point.interval[0] for point in points)
     high = max(point.interval[1] for point in points)
-    room = max(2.0, 0.12 * (high - low))
-    axes.set_ylim(low - room, high + room)
+    above = max(2.0, 0.12 * (high - low))
+    axes.set_ylim(low - above, high + above)
 
 
 def _place_labels(figure: Figure, axes: Axes, points: Sequence[Point], limit: float | None) -> None:
@@ -80,7 +82,7 @@ def _place_labels(figure: Figure, axes: Axes, points: Sequence[Point], limit: fl
     if limit:
         taken.append(_limit_label(figure, axes, limit, taken))
         x = axes.transData.transform((limit, 0))[0]
-        taken.append(Bbox.from_extents(x - 1, axes.bbox.y0, x + 1, axes.bbox.y1))
+        taken.append(Bbox.from_extents(x - 4, axes.bbox.y0, x + 4, axes.bbox.y1))
     for point in sorted(points, key=lambda point: -point.accuracy):
         taken.append(_point_label(figure, axes, point, taken))
 

@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from aum_edge.report.facts import Grouping, scores_by
@@ -228,9 +230,12 @@ def _marks(axes: Axes, look: tuple[str, str], values: Sequence[float | None]) ->
 
 
 def _model_legend(figure: Figure, models: Sequence[Model], lines: bool = False) -> None:
-    handles = []
+    handles: list[Artist] = []
     for index, model in enumerate(models):
         color, marker = role(model["key"], index if lines else index - 1)
+        if index == 0 and not lines:
+            handles.append(Patch(color=color))
+            continue
         handles.append(
             Line2D(
                 [],
@@ -245,7 +250,7 @@ def _model_legend(figure: Figure, models: Sequence[Model], lines: bool = False) 
     _legend(figure, handles, [clean(model["title"]) for model in models])
 
 
-def _legend(figure: Figure, handles: Sequence[Line2D], titles: Sequence[str]) -> None:
+def _legend(figure: Figure, handles: Sequence[Artist], titles: Sequence[str]) -> None:
     figure.legend(
         handles,
         [clipped(title, 24) for title in titles],

@@ -55,8 +55,8 @@ def detail_section(facts: Facts) -> Markup | None:
     """Classes, devices and mistakes of the final model."""
     devices = _devices(facts)
     above = [part for part in (_classes(facts), devices) if part]
-    tables = [table for table in (confusion_table(facts), device_table(facts)) if table]
-    below = [part for part in (_confusion(facts), stacked(tables)) if part]
+    tables = stacked(confusion_table(facts), device_table(facts))
+    below = [part for part in (_confusion(facts), tables) if part]
     pairs = [tag("div", *parts, class_="pair") for parts in (above, below) if parts]
     return (
         _section("classes", "Classes and devices" if devices else "Classes", *pairs)
@@ -96,37 +96,47 @@ def latency_section(facts: Facts) -> Markup | None:
 def complexity_section(facts: Facts) -> Markup:
     """Where the multiplications are, and why there are two counts of them."""
     final = facts.final
-    bars: dict[str, Markup] = {}
-    layers = layer_macs(final)
     operators = final["complexity"]["exact"].get("macs_by_op", {})
     ordered = sorted(((k, v) for k, v in operators.items() if v > 0), key=lambda item: -item[1])
-    for values, name in ((layers, "layer"), (ordered[:16], "operator")):
-        if values:
-            words = ", ".join(f"{label} {short(value)}" for label, value in values)
-            what = f"MACs of {final['title']} by {name}: {words}"
-            title = f"MACs by {name}, {final['title']}"
-            bars[name] = picture(shares(values, name, "MACs a clip", what), title)
-    limit = facts.report["limits"]["macs"]
-    counts = "; ".join(
-        f"{model['title']} official {short(model['complexity']['official']['macs'])}, "
-        f"exact {short(model['complexity']['exact']['macs'])}"
-        for model in facts.models
-    )
-    dumbbell = picture(
-        counters(facts.models, limit, f"Official and exact MACs: {counts}"),
-        "What the official counter sees",
-    )
-    rule = final["complexity"]["official"].get("rule")
-    tables = stacked([table for table in (special_table(facts), memory_table(facts)) if table])
-    parts = (dumbbell, bars.get("operator"), bars.get("layer"), tables)
+    layers = _shares(final, layer_macs(final), "layer")
+    memory, special = memory_table(facts), special_table(facts)
+    beside = [part for part in (_shares(final, ordered[:16], "operator"), stacked(memory)) if part]
+    columns = [*([layers] if layers else []), tag("div", *beside, class_="stack")]
     return _section(
         "complexity",
         "Where the work goes",
-        tag("p", facts.official_sentence),
-        *_unsupported(final),
-        tag("div", *[part for part in parts if part], class_="pair"),
-        *([tag("p", f"Official rule: {rule}.", class_="note")] if rule else []),
+        tag("div", *_two_counts(facts), class_="pair"),
+        tag("div", *columns, class_="pair"),
+        *([html_table(special)] if special else []),
     )
+
+
+def _two_counts(facts: Facts) -> list[Markup]:
+    """The sentence on the official and the exact count, and their picture."""
+    rule = facts.final["complexity"]["official"].get("rule")
+    words = [tag("p", facts.official_sentence), *_unsupported(facts.final)]
+    if rule:
+        words.append(tag("p", f"Official rule: {rule}.", class_="note"))
+    parts = [tag("div", *words, class_="stack")]
+    counted = [m for m in facts.models if m["complexity"]["official"]["macs"]]
+    if counted:
+        values = "; ".join(
+            f"{model['title']} official {short(model['complexity']['official']['macs'])}, "
+            f"exact {short(model['complexity']['exact']['macs'])}"
+            for model in counted
+        )
+        limit = facts.report["limits"]["macs"]
+        drawing = counters(counted, limit, f"Official and exact MACs: {values}")
+        parts.append(picture(drawing, "What the official counter sees"))
+    return parts
+
+
+def _shares(model: Model, values: Sequence[tuple[str, float]], name: str) -> Markup | None:
+    if not values:
+        return None
+    words = ", ".join(f"{label} {short(value)}" for label, value in values)
+    what = f"MACs of {model['title']} by {name}: {words}"
+    return picture(shares(values, name, "MACs a clip", what), f"MACs by {name}, {model['title']}")
 
 
 def training_section(facts: Facts) -> Markup | None:
@@ -170,9 +180,8 @@ def run_section(facts: Facts) -> Markup:
         ("Test clips", whole(corpus["n_test"])),
         ("Recipe", recipe["name"]),
     ]
-    stages = stage_table(facts)
     versions = _facts(report.get("environment") or {})
-    below = [stacked([stages])] if stages else []
+    below = [part for part in (stacked(stage_table(facts)),) if part]
     if versions:
         below.append(tag("div", tag("h3", "Versions and host"), versions, class_="stack"))
     return _section(
@@ -184,9 +193,10 @@ def run_section(facts: Facts) -> Markup:
     )
 
 
-def stacked(tables: Sequence[Table]) -> Markup | None:
+def stacked(*tables: Table | None) -> Markup | None:
     """Tables below each other, in one column of the page."""
-    return tag("div", *map(html_table, tables), class_="stack") if tables else None
+    known = [html_table(table) for table in tables if table]
+    return tag("div", *known, class_="stack") if known else None
 
 
 def _section(name: str, title: str, *parts: object) -> Markup:

@@ -34,9 +34,11 @@ nav a { color: var(--final); text-decoration: none; margin-right: 16px; white-sp
 nav a:hover { text-decoration: underline; }
 section { background: var(--card); border: 1px solid var(--line); border-radius: 10px;
   padding: 22px 24px; margin: 20px 0; }
+section > :last-child { margin-bottom: 0; }
 .stack { min-width: 0; }
 .stack > :first-child { margin-top: 0; }
 .stack > :last-child { margin-bottom: 0; }
+.stack > * + * { margin-top: 18px; }
 .pair { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 24px 28px;
   margin-top: 16px; align-items: start; }
 figure { margin: 0; min-width: 0; }

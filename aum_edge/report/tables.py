@@ -96,8 +96,8 @@ def device_table(facts: Facts) -> Table | None:
         )
     columns = [
         Column("Model", number=False),
-        Column("Seen devices", f"%, mean of {len(seen)}"),
-        Column("Unseen devices", f"%, mean of {len(unseen)}"),
+        Column("Seen", f"%, mean of {len(seen)}"),
+        Column("Unseen", f"%, mean of {len(unseen)}"),
         Column("Gap", "points"),
     ]
     colours = [colour(model["key"], index) for index, model in enumerate(facts.models)]
@@ -124,7 +124,7 @@ def memory_table(facts: Facts) -> Table | None:
     fields = {
         "buffer_bytes": ("Buffers", size),
         "state_elements": ("State", short),
-        "peak_activation_bytes": ("Peak activations", size),
+        "peak_activation_bytes": ("Activations", size),
     }
     known = [
         field
@@ -146,7 +146,7 @@ def memory_table(facts: Facts) -> Table | None:
                 ),
             ]
         )
-    hints = {"state_elements": "elements"}
+    hints = {"state_elements": "elements", "peak_activation_bytes": "peak"}
     columns = [Column(fields[field][0], hints.get(field, "")) for field in known]
     colours = [colour(model["key"], index) for index, model in enumerate(facts.models)]
     return Table("Memory a clip", [Column("Model", number=False), *columns], rows, colours)

@@ -16,30 +16,34 @@ LIMIT_AT = 80.0
 
 def verdict_section(facts: Facts) -> Markup:
     """Headline, badges, the lines of the verdict, tiles, and bars against the limits."""
-    report = facts.report
+    report, limits = facts.report, facts.report["limits"]
     within = report["verdict"]["within"]
-    word = "is inside" if within else "is over"
-    mark = "✓" if within else "✗"
-    limits = report["limits"]["name"]
-    headline = f"{mark} {facts.final['title']} {word} the {limits} limits"
-    models = [model for model in (facts.final, facts.control) if model]
-    badges = [_badge(facts.final, name) for name in ("exact", "official")]
+    word = "✓ {} is inside the {} limits" if within else "✗ {} is over the {} limits"
+    headline = word.format(facts.final["title"], limits["name"])
+    parts = [tag("div", *[_badge(facts.final, n) for n in ("exact", "official")], class_="badges")]
+    bars = _bars(facts)
+    if limits["macs"] is None and limits["param_bytes"] is None:
+        headline, parts, bars = f"{facts.final['title']}: no limits were set", [], []
     return tag(
         "section",
         tag("h2", headline),
-        tag("div", *badges, class_="badges"),
+        *parts,
         *[tag("p", line, class_="sub") for line in report["verdict"]["lines"]],
         tag("div", *_tiles(facts), class_="tiles"),
-        tag("div", *[_budget(facts, model) for model in models], class_="pair"),
-        tag(
-            "p",
-            "The red line is the limit; a striped bar is over it. "
-            "1 kB is 1000 bytes, MACs are for one clip.",
-            class_="note",
-        ),
+        *bars,
         id="verdict",
         class_="verdict" if within else "verdict over",
     )
+
+
+def _bars(facts: Facts) -> list[Markup]:
+    models = [model for model in (facts.final, facts.control) if model]
+    note = (
+        "The red line is the limit; a striped bar is over it. "
+        "1 kB is 1000 bytes, MACs are for one clip."
+    )
+    budgets = [_budget(facts, model) for model in models]
+    return [tag("div", *budgets, class_="pair"), tag("p", note, class_="note")]
 
 
 def inside_limits(model: Model) -> dict[str, bool | None]:

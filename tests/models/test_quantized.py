@@ -150,3 +150,9 @@ def test_a_traced_program_holds_the_codes(linear: QuantLinear) -> None:
     assert stored["weight"] == torch.int8
     torch.testing.assert_close(program.module()(x), linear(x))
     assert linear.float_weight() is kept
+
+
+def test_compiles_without_a_break(linear: QuantLinear) -> None:
+    x = torch.randn(2, 6)
+    compiled = torch.compile(linear, backend="eager", fullgraph=True)
+    torch.testing.assert_close(compiled(x), answer(linear, x))

@@ -7,6 +7,7 @@
  *
  * Layout: u, delta, y [batch][length][E]; A [E][N]; B, C [batch][length][G][N]; states [batch][E][N].
  */
+#include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,26 +24,28 @@
 /* setuptools builds this file as an extension module, which must have an entry of this name. */
 API void *PyInit__scan(void) { return 0; }
 
-/* exp to about 2 ulp between -87 and 88, flushed to 0 below; NaN stays NaN. */
-static inline float fast_exp(float x)
+/* exp of a block in place, to about 2 ulp between -87 and 88, 0 below; NaN stays NaN.
+ * Three loops, because compilers do not vectorise across the change from integer to float bits. */
+static inline void exp_block(float *restrict x)
 {
-    const float low = x < -87.0f ? -87.0f : x;
-    const float y = low > 88.0f ? 88.0f : low;
-    const float scaled = y * 1.44269504f;
-    const int32_t k = (int32_t)(scaled + (scaled < 0.0f ? -0.5f : 0.5f));
-    const float n = (float)k;
-    const float r = (y - n * 0.693359375f) + n * 2.12194440e-4f;
-    float p = 1.9875691500e-4f;
-    p = p * r + 1.3981999507e-3f;
-    p = p * r + 8.3334519073e-3f;
-    p = p * r + 4.1665795894e-2f;
-    p = p * r + 1.6666665459e-1f;
-    p = p * r + 5.0000001201e-1f;
-    p = p * r * r + r + 1.0f;
-    const int32_t bits = (k + 127) * (1 << 23);
-    float power;
-    memcpy(&power, &bits, sizeof power);
-    return x < -87.0f ? 0.0f : p * power;
+    float p[BLOCK], power[BLOCK];
+    int32_t bits[BLOCK];
+    for (int e = 0; e < BLOCK; e++) {
+        const float low = x[e] < -87.0f ? -87.0f : x[e];
+        const float y = low > 88.0f ? 88.0f : low;
+        const float n = nearbyintf(y * 1.44269504f);
+        const float r = (y - n * 0.693359375f) + n * 2.12194440e-4f;
+        float q = 1.9875691500e-4f;
+        q = q * r + 1.3981999507e-3f;
+        q = q * r + 8.3334519073e-3f;
+        q = q * r + 4.1665795894e-2f;
+        q = q * r + 1.6666665459e-1f;
+        q = q * r + 5.0000001201e-1f;
+        p[e] = q * r * r + r + 1.0f;
+        bits[e] = ((int32_t)n + 127) * (1 << 23);
+    }
+    memcpy(power, bits, sizeof power);
+    for (int e = 0; e < BLOCK; e++) x[e] = x[e] < -87.0f ? 0.0f : p[e] * power[e];
 }
 
 typedef struct {
@@ -71,9 +74,11 @@ static inline void load_row(const float *row, int64_t width, float *restrict out
 static inline void decays(int64_t states, const float *restrict decay, const float *restrict d,
                           float *restrict kept)
 {
-    for (int64_t n = 0; n < states; n++)
-        for (int e = 0; e < BLOCK; e++)
-            kept[n * BLOCK + e] = fast_exp(d[e] * decay[n * BLOCK + e]);
+    for (int64_t n = 0; n < states; n++) {
+        float *row = kept + n * BLOCK;
+        for (int e = 0; e < BLOCK; e++) row[e] = d[e] * decay[n * BLOCK + e];
+        exp_block(row);
+    }
 }
 
 /* One step of all states of a block: state in place. */

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from aum_edge.errors import ExportError, ParityError
+from aum_edge.export.config import ExportConfig
+from aum_edge.export.onnx import export_onnx
+from aum_edge.export.parity import check_parity, random_clips
+from aum_edge.export.runner import OnnxClassifier
+from aum_edge.models.classifier import AudioClassifier
+
+Make = Callable[[str], AudioClassifier]
+
+
+@pytest.fixture(scope="module")
+def runner(tmp_path_factory: pytest.TempPathFactory, classifier: Make) -> OnnxClassifier:
+    path = tmp_path_factory.mktemp("parity") / "s6.onnx"
+    export_onnx(classifier("s6"), path, ExportConfig(scan="scan"))
+    return OnnxClassifier(path)
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_equal_models_agree_on_any_number_of_clips(
+    runner: OnnxClassifier, classifier: Make, clips: Tensor, count: int
+) -> None:
+    parity = check_parity(classifier("s6"), runner, clips[:count], 1e-5)
+    assert parity.agreement == 1
+    assert parity.max_abs_diff <= 1e-5
+
+
+@pytest.mark.parametrize("layer", ["stem.fold", "blocks.0.mixer.in_proj", "blocks.1.mixer.x_proj"])
+def test_the_first_layer_that_differs_is_named(
+    runner: OnnxClassifier, classifier: Make, clips: Tensor, layer: str
+) -> None:
+    model = classifier("s6")
+    with torch.no_grad():
+        model.backbone.get_parameter(f"{layer}.weight").mul_(1.5)
+    with pytest.raises(ParityError, match=rf"{layer} \(by"):
+        check_parity(model, runner, clips, 1e-4)
+
+
+def test_not_a_number_is_no_parity(runner: OnnxClassifier, classifier: Make, clips: Tensor) -> None:
+    broken = clips.clone()
+    broken[2] = float("nan")
+    with pytest.raises(ParityError, match="nan"):
+        check_parity(classifier("s6"), runner, broken, 1e-4)
+
+
+def test_other_features_are_refused(runner: OnnxClassifier, classifier: Make) -> None:
+    with pytest.raises((ExportError, RuntimeError)):
+        check_parity(classifier("s6"), runner, torch.zeros(1, 1, 16, 17), 1e-4)
+
+
+def test_random_clips_are_the_same_and_leave_the_seed_alone(classifier: Make) -> None:
+    model = classifier("s6")
+    torch.manual_seed(11)
+    expected = torch.rand(3)
+    torch.manual_seed(11)
+    first, second = random_clips(model), random_clips(model)
+    assert torch.equal(first, second)
+    assert torch.equal(torch.rand(3), expected)
+    assert first.mean() == pytest.approx(-4, abs=0.2)
+    assert first.std() == pytest.approx(2.5, abs=0.2)
