@@ -1,4 +1,7 @@
-"""Structural pruning of a Mamba classifier to a MAC and byte target."""
+"""Structural pruning of a Mamba classifier to a MAC and byte target.
+
+Sources: Molchanov et al., arXiv 1906.10771 (importance); Fang et al., arXiv 2301.12900 (groups).
+"""
 
 from __future__ import annotations
 
@@ -39,14 +42,12 @@ def prune(
         model: a float classifier; left alone, and copied if within the limits already.
         config: limits, dimensions and importance.
         batches: (features (B, 1, n_mels, n_frames), labels (B,)) of training clips, for taylor.
-        progress: called with (rounds done, rounds, what was reached).
+        progress: told (rounds done, rounds, what was reached).
 
     Cost: one forward and backward pass of every batch a round (taylor).
-    Source: arXiv 1906.10771 (importance), arXiv 2301.12900 (groups).
 
     Raises:
-        CompressionError: the limits cannot be reached (the message names the smallest
-            reachable), the model has no Mamba blocks or is quantized, or taylor has no batches.
+        CompressionError: limits out of reach, no Mamba blocks, quantized, or no batches.
     """
     if model.quantization:
         raise CompressionError("Prune before quantizing: this model has int8 weights already.")

@@ -60,8 +60,8 @@ def quantize_onnx(
 ) -> Path:
     """Write an int8 QDQ copy of a float ONNX file; ``metadata_props`` go with it.
 
-    uint8 activations are the default: with int8 ones the opset 21 graphs of onnxruntime 1.31 do
-    not load (its optimizer mixes the two types), and none of its CPU kernels is faster.
+    uint8 activations are the default: with int8 ones students exported at opset 21 do not load in
+    onnxruntime 1.31 (its optimizer mixes the two types), and no model measured ran faster.
 
     Args:
         float_path: the float model, one input (batch, 1, n_mels, n_frames).

@@ -36,7 +36,6 @@ def lowered(captured: ir.Model, wanted: ScanForm, example: np.ndarray) -> tuple[
     for name in names:
         models[name] = captured.clone()
         lower(models[name], name)
-        number_nodes(models[name].graph)
     best = names[0] if len(names) == 1 else _fastest(models, example)
     return models[best], best
 

@@ -10,7 +10,7 @@ import onnx_ir as ir
 from aum_edge.errors import ExportError
 from aum_edge.export import scan_forms
 from aum_edge.export.graph_writer import GraphWriter
-from aum_edge.export.naming import scope_of
+from aum_edge.export.naming import number_nodes, scope_of
 from aum_edge.export.scan_op import SCAN_DOMAIN, Lane, find_lanes
 
 UNROLL_LIMIT = 128
@@ -36,6 +36,7 @@ def lower(model: ir.Model, form: Form) -> None:
     for group in _pairs(lanes):
         _replace(model.graph, group, getattr(scan_forms, form))
     model.graph.sort()
+    number_nodes(model.graph)
     model.opset_imports.pop(SCAN_DOMAIN, None)
 
 

@@ -39,10 +39,14 @@ def node_scope(name: str) -> str:
 
 
 def name_nodes(graph: ir.Graph) -> None:
-    """Name the exporter's nodes and weights after their modules."""
+    """Name the exporter's nodes and weights after their modules.
+
+    Scopes that start with an underscore are the exporter's own word for "no module".
+    """
     for node in graph:
         scopes = ast.literal_eval(node.metadata_props.get(SCOPES, "['']"))
-        node.name = f"{scope(scopes[-2] if len(scopes) > 1 else '')}/{node.op_type}"
+        home = scopes[-2] if len(scopes) > 1 else ""
+        node.name = f"{'' if home.startswith('_') else scope(home)}/{node.op_type}"
     for value in list(graph.initializers.values()):
         if value.name and value.name.startswith(BACKBONE):
             graph.initializers.pop(value.name)

@@ -45,16 +45,42 @@ class Lane:
     """One opaque scan: one direction of one layer, and its sizes."""
 
     node: ir.Node
-    u: ir.Value
-    delta: ir.Value
-    A: ir.Value
-    B: ir.Value
-    C: ir.Value
     length: int
     groups: int
     states: int
     width: int
     reverse: bool
+
+    @property
+    def u(self) -> ir.Value:
+        """(batch, L, E)."""
+        return self._input(0)
+
+    @property
+    def delta(self) -> ir.Value:
+        """(batch, L, E), after softplus."""
+        return self._input(1)
+
+    @property
+    def A(self) -> ir.Value:
+        """(E, N)."""
+        return self._input(2)
+
+    @property
+    def B(self) -> ir.Value:
+        """(batch, L, G, N)."""
+        return self._input(3)
+
+    @property
+    def C(self) -> ir.Value:
+        """(batch, L, G, N)."""
+        return self._input(4)
+
+    def _input(self, index: int) -> ir.Value:
+        """As it is now: it may be the output of a scan that was replaced before."""
+        value = self.node.inputs[index]
+        assert value is not None
+        return value
 
     @property
     def elements(self) -> int:
@@ -72,16 +98,16 @@ def find_lanes(graph: ir.Graph) -> list[Lane]:
 
 
 def _lane(node: ir.Node) -> Lane:
-    u, delta, A, B, C = (value for value in node.inputs if value is not None)
+    u, _, A, B, _ = node.inputs
     sizes = [_size(value, axis) for value, axis in ((u, 1), (A, 0), (A, 1), (B, 2))]
     fixed = [size for size in sizes if size is not None]
     if len(fixed) < len(sizes):
         raise ExportError(f"The scan {node.name} has sizes that are not fixed: {sizes}.")
     length, channels, states, groups = fixed
     reverse = bool(node.attributes.get_int("reverse", 0))
-    return Lane(node, u, delta, A, B, C, length, groups, states, channels // groups, reverse)
+    return Lane(node, length, groups, states, channels // groups, reverse)
 
 
-def _size(value: ir.Value, axis: int) -> int | None:
-    size = None if value.shape is None else value.shape[axis]
+def _size(value: ir.Value | None, axis: int) -> int | None:
+    size = None if value is None or value.shape is None else value.shape[axis]
     return size if isinstance(size, int) else None

@@ -14,6 +14,8 @@ MOST_CLASSES = 60
 """More rows than this cannot be read; the list of frequent mistakes then stands alone."""
 NUMBERED = 16
 """Up to so many classes a cell has room for its number."""
+DARK = 0.75
+"""Above this share the number is in the page's colour: the better contrast, light and dark."""
 
 
 def matrix_picture(matrix: list[list[float]], labels: Sequence[str], what: str) -> Markup:
@@ -52,5 +54,5 @@ def _cell(axes: Axes, place: tuple[int, int], value: float, share: float, number
         )
     )
     if numbered:
-        color = PAPER if share > 0.5 else INK
+        color = PAPER if share > DARK else INK
         axes.text(column, row, f"{value:.0f}", ha="center", va="center", fontsize=10, color=color)

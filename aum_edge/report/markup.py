@@ -66,3 +66,8 @@ def preformatted(text: str) -> Markup:
     """Text in lines, its line breaks and indentation kept."""
     lines = (html.escape(line.replace("\t", "    ")) for line in text.splitlines())
     return Markup(f"<pre>{chr(10).join(lines)}</pre>")
+
+
+def section(name: str, title: str, *parts: object) -> Markup:
+    """A part of the page with a heading; ``name`` is what links lead to."""
+    return tag("section", tag("h2", title), *parts, id=name)

@@ -10,7 +10,6 @@ from aum_edge.report.markup import Markup, join, tag
 from aum_edge.report.schema import Report
 from aum_edge.report.sections import (
     accuracy_section,
-    complexity_section,
     detail_section,
     export_section,
     latency_section,
@@ -19,6 +18,7 @@ from aum_edge.report.sections import (
 )
 from aum_edge.report.style import style_sheet
 from aum_edge.report.verdict import verdict_section
+from aum_edge.report.work_section import complexity_section
 
 # The browser itself then refuses scripts and anything from elsewhere.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"

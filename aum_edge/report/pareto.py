@@ -16,8 +16,10 @@ from aum_edge.report.numbers import rounded
 
 GAP = 9.0
 """Pixels between a point and its label."""
-REACH = (1.0, 1.8, 2.8, 4.0, 5.5)
-"""How far a label may go, in gaps, before it gives up on being near."""
+REACH = (1.0, 1.8, 2.8)
+"""How far from its point a label may stand, in gaps."""
+FAR = 60.0
+"""What a gap of distance costs, in pixels squared of overlap: near beats free of all touch."""
 DIRECTIONS = (
     (1, 0, "left", "center"),
     (-1, 0, "right", "center"),
@@ -67,7 +69,7 @@ def pareto(points: Sequence[Point], limit: float | None, unit: str, what: str) -
 def _bounds(axes: Axes, points: Sequence[Point], limit: float | None) -> None:
     costs = [point.cost for point in points] + ([limit] if limit else [])
     # A label is about a quarter of the axes wide: so much room lets it stand on either side.
-    room = (max(costs) / min(costs)) ** 0.28 * 1.5
+    room = (max(costs) / min(costs)) ** 0.3 * 1.6
     axes.set_xlim(min(costs) / room, max(costs) * room)
     low = min(point.interval[0] for point in points)
     high = max(point.interval[1] for point in points)
@@ -80,14 +82,14 @@ def _place_labels(figure: Figure, axes: Axes, points: Sequence[Point], limit: fl
     figure.draw_without_rendering()
     taken = [_box(axes, point) for point in points]
     if limit:
-        taken.append(_limit_label(figure, axes, limit, taken))
+        taken.append(_limit_label(axes, limit, taken))
         x = axes.transData.transform((limit, 0))[0]
         taken.append(Bbox.from_extents(x - 4, axes.bbox.y0, x + 4, axes.bbox.y1))
     for point in sorted(points, key=lambda point: -point.accuracy):
-        taken.append(_point_label(figure, axes, point, taken))
+        taken.append(_point_label(axes, point, taken))
 
 
-def _point_label(figure: Figure, axes: Axes, point: Point, taken: Sequence[Bbox]) -> Bbox:
+def _point_label(axes: Axes, point: Point, taken: Sequence[Bbox]) -> Bbox:
     text = axes.annotate(
         clipped(point.title, 24),
         (point.cost, point.accuracy),
@@ -95,25 +97,21 @@ def _point_label(figure: Figure, axes: Axes, point: Point, taken: Sequence[Bbox]
         textcoords="offset pixels",
         color=INK,
     )
-    best: tuple[float, float, int] | None = None
-    for reach in REACH:
-        for index, (dx, dy, horizontal, vertical) in enumerate(DIRECTIONS):
-            text.set(ha=horizontal, va=vertical)
-            text.xyann = (dx * GAP * reach, dy * GAP * reach)
-            box = text.get_window_extent()
-            cost = _trouble(box, axes.bbox, taken)
-            if best is None or cost < best[0]:
-                best = (cost, reach, index)
-        if best is not None and best[0] == 0:
-            break
-    if best is not None:
-        dx, dy, horizontal, vertical = DIRECTIONS[best[2]]
+    places = [(reach, *direction) for reach in REACH for direction in DIRECTIONS]
+
+    def put(place: tuple[float, float, float, str, str]) -> Bbox:
+        reach, dx, dy, horizontal, vertical = place
         text.set(ha=horizontal, va=vertical)
-        text.xyann = (dx * GAP * best[1], dy * GAP * best[1])
-    return text.get_window_extent()
+        text.xyann = (dx * GAP * reach, dy * GAP * reach)
+        return text.get_window_extent()
+
+    def cost(place: tuple[float, float, float, str, str]) -> float:
+        return _trouble(put(place), axes.bbox, taken) + FAR * (place[0] - 1)
+
+    return put(min(places, key=cost))
 
 
-def _limit_label(figure: Figure, axes: Axes, limit: float, taken: Sequence[Bbox]) -> Bbox:
+def _limit_label(axes: Axes, limit: float, taken: Sequence[Bbox]) -> Bbox:
     """The limit's name beside its line, at the corner where it touches least."""
     text = axes.annotate(
         f"limit {rounded(limit)}",

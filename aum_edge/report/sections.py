@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import PureWindowsPath
 from typing import Any
 
 import yaml
 
 from aum_edge.report.confusion import MOST_CLASSES, matrix_picture
-from aum_edge.report.facts import Facts, confusion, layer_macs, scores_by
+from aum_edge.report.facts import Facts, confusion, scores_by
 from aum_edge.report.figure import picture
 from aum_edge.report.file_tables import export_table, latency_table, stage_table
-from aum_edge.report.markup import Markup, facts_list, preformatted, tag
+from aum_edge.report.markup import Markup, facts_list, preformatted, section, tag
 from aum_edge.report.numbers import interval, short, whole
 from aum_edge.report.pareto import Point, pareto
-from aum_edge.report.plots import Group, accuracies, counters, curves, history, latencies, shares
-from aum_edge.report.schema import Model
-from aum_edge.report.table import Table, html_table
+from aum_edge.report.plots import Group, accuracies, curves, history, latencies
+from aum_edge.report.table import html_table, stacked
 from aum_edge.report.tables import (
     confusion_table,
     device_table,
-    memory_table,
     models_table,
-    special_table,
 )
 
 MOST_BARS = 30
@@ -37,7 +33,7 @@ def accuracy_section(facts: Facts) -> Markup:
         _pareto(facts, "macs", "MACs, exact count", facts.report["limits"]["macs"]),
         _pareto(facts, "param_bytes", "parameter bytes", facts.report["limits"]["param_bytes"]),
     ]
-    return _section(
+    return section(
         "accuracy",
         "Accuracy and cost",
         html_table(models_table(facts)),
@@ -59,7 +55,7 @@ def detail_section(facts: Facts) -> Markup | None:
     below = [part for part in (_confusion(facts), tables) if part]
     pairs = [tag("div", *parts, class_="pair") for parts in (above, below) if parts]
     return (
-        _section("classes", "Classes and devices" if devices else "Classes", *pairs)
+        section("classes", "Classes and devices" if devices else "Classes", *pairs)
         if pairs
         else None
     )
@@ -84,59 +80,13 @@ def latency_section(facts: Facts) -> Markup | None:
     host = _facts(facts.bench.get("host") or {})
     machine = [tag("div", tag("h3", "Measured on"), host, class_="stack")] if host else []
     drawing = picture(latencies(rows, f"Median latency: {words}"), "Latency, one clip")
-    return _section(
+    return section(
         "latency",
         "Latency",
         tag("p", lead, class_="sub"),
         tag("div", drawing, *machine, class_="pair"),
         html_table(latency_table(facts)),
     )
-
-
-def complexity_section(facts: Facts) -> Markup:
-    """Where the multiplications are, and why there are two counts of them."""
-    final = facts.final
-    operators = final["complexity"]["exact"].get("macs_by_op", {})
-    ordered = sorted(((k, v) for k, v in operators.items() if v > 0), key=lambda item: -item[1])
-    layers = _shares(final, layer_macs(final), "layer")
-    memory, special = memory_table(facts), special_table(facts)
-    beside = [part for part in (_shares(final, ordered[:16], "operator"), stacked(memory)) if part]
-    columns = [*([layers] if layers else []), tag("div", *beside, class_="stack")]
-    return _section(
-        "complexity",
-        "Where the work goes",
-        tag("div", *_two_counts(facts), class_="pair"),
-        tag("div", *columns, class_="pair"),
-        *([html_table(special)] if special else []),
-    )
-
-
-def _two_counts(facts: Facts) -> list[Markup]:
-    """The sentence on the official and the exact count, and their picture."""
-    rule = facts.final["complexity"]["official"].get("rule")
-    words = [tag("p", facts.official_sentence), *_unsupported(facts.final)]
-    if rule:
-        words.append(tag("p", f"Official rule: {rule}.", class_="note"))
-    parts = [tag("div", *words, class_="stack")]
-    counted = [m for m in facts.models if m["complexity"]["official"]["macs"]]
-    if counted:
-        values = "; ".join(
-            f"{model['title']} official {short(model['complexity']['official']['macs'])}, "
-            f"exact {short(model['complexity']['exact']['macs'])}"
-            for model in counted
-        )
-        limit = facts.report["limits"]["macs"]
-        drawing = counters(counted, limit, f"Official and exact MACs: {values}")
-        parts.append(picture(drawing, "What the official counter sees"))
-    return parts
-
-
-def _shares(model: Model, values: Sequence[tuple[str, float]], name: str) -> Markup | None:
-    if not values:
-        return None
-    words = ", ".join(f"{label} {short(value)}" for label, value in values)
-    what = f"MACs of {model['title']} by {name}: {words}"
-    return picture(shares(values, name, "MACs a clip", what), f"MACs by {name}, {model['title']}")
 
 
 def training_section(facts: Facts) -> Markup | None:
@@ -158,14 +108,14 @@ def training_section(facts: Facts) -> Markup | None:
         pictures.append(picture(drawing, "Loss: training solid, validation dotted"))
     if not pictures:
         return None
-    return _section("training", "Training", tag("div", *pictures, class_="pair"))
+    return section("training", "Training", tag("div", *pictures, class_="pair"))
 
 
 def export_section(facts: Facts) -> Markup | None:
     """The ONNX files."""
     if not facts.report.get("export"):
         return None
-    return _section("onnx", "ONNX files", html_table(export_table(facts)))
+    return section("onnx", "ONNX files", html_table(export_table(facts)))
 
 
 def run_section(facts: Facts) -> Markup:
@@ -184,23 +134,13 @@ def run_section(facts: Facts) -> Markup:
     below = [part for part in (stacked(stage_table(facts)),) if part]
     if versions:
         below.append(tag("div", tag("h3", "Versions and host"), versions, class_="stack"))
-    return _section(
+    return section(
         "run",
         "What was run",
         facts_list(about),
         *_resolved(recipe.get("resolved"), recipe.get("path")),
         *([tag("div", *below, class_="pair")] if below else []),
     )
-
-
-def stacked(*tables: Table | None) -> Markup | None:
-    """Tables below each other, in one column of the page."""
-    known = [html_table(table) for table in tables if table]
-    return tag("div", *known, class_="stack") if known else None
-
-
-def _section(name: str, title: str, *parts: object) -> Markup:
-    return tag("section", tag("h2", title), *parts, id=name)
 
 
 def _pareto(facts: Facts, field: str, unit: str, limit: float | None) -> Markup:
@@ -273,15 +213,6 @@ def _bench_title(facts: Facts, name: str) -> str:
     title = facts.title(name)
     twins = [row for row in (facts.bench or {"rows": []})["rows"] if row["model"] == name]
     return f"{title}, {twins[0].get('runtime')}" if len(twins) > 1 else title
-
-
-def _unsupported(model: Model) -> list[Markup]:
-    names = model["complexity"].get("unsupported", {})
-    if not names:
-        return []
-    listed = ", ".join(str(name) for name in names)
-    text = f"Not counted, because there is no rule for them: {listed}. The exact count is too low."
-    return [tag("p", text, class_="loud")]
 
 
 def _resolved(resolved: dict[str, Any] | None, path: str | None) -> list[Markup]:

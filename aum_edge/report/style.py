@@ -29,8 +29,8 @@ h3 { font-size: 16px; margin: 0 0 10px; overflow-wrap: anywhere; }
 p { margin: 0 0 12px; max-width: 76ch; overflow-wrap: anywhere; }
 .note, .sub { color: var(--muted); font-size: 14px; max-width: 100ch; }
 .sub { margin: 0; }
-nav { margin: 14px 0 0; font-size: 14px; }
-nav a { color: var(--final); text-decoration: none; margin-right: 16px; white-space: nowrap; }
+nav { margin: 14px 0 0; font-size: 14px; display: flex; flex-wrap: wrap; gap: 4px 16px; }
+nav a { color: var(--final); text-decoration: none; }
 nav a:hover { text-decoration: underline; }
 section { background: var(--card); border: 1px solid var(--line); border-radius: 10px;
   padding: 22px 24px; margin: 20px 0; }
@@ -61,24 +61,23 @@ svg * { stroke-linejoin: round; stroke-linecap: butt; }
 .tile span { display: block; color: var(--muted); font-size: 13px; }
 .budget h3 { margin: 0 0 6px; display: flex; align-items: center; gap: 8px; flex-wrap: wrap; }
 .budget h3 i { width: 12px; height: 12px; border-radius: 3px; background: var(--bar); }
-.bar { display: grid; grid-template-columns: 132px 1fr; gap: 2px 12px; align-items: center;
-  margin: 8px 0; font-size: 14px; }
-.bar .value { grid-column: 2; color: var(--muted); font-size: 13px;
-  font-variant-numeric: tabular-nums; }
+.bar { display: grid; grid-template-columns: 1fr auto; gap: 2px 12px; margin: 9px 0;
+  font-size: 14px; }
+.bar .value { color: var(--muted); font-variant-numeric: tabular-nums; }
 .bar .value b { color: var(--ink); }
-.track { position: relative; height: 14px; border-radius: 3px; background: var(--line);
+.track { grid-column: 1 / -1; position: relative; height: 14px; border-radius: 3px; background: var(--line);
   print-color-adjust: exact; -webkit-print-color-adjust: exact; }
 .track i { position: absolute; left: 0; top: 0; bottom: 0; border-radius: 3px;
   background: var(--bar); }
 .track.over i { background: repeating-linear-gradient(135deg, var(--over) 0 8px,
   color-mix(in srgb, var(--over) 70%, var(--card)) 8px 12px); }
 .track u { position: absolute; top: -4px; bottom: -4px; width: 2px; background: var(--over); }
-.scroll { overflow-x: auto; margin: 12px 0; }
+.table { margin: 14px 0; }
+.caption { margin: 0 0 4px; color: var(--muted); font-size: 14px; }
+.scroll { overflow-x: auto; }
 .scroll:focus-visible { outline: 2px solid var(--final); }
 table { border-collapse: collapse; width: 100%; font-size: 14px;
   font-variant-numeric: tabular-nums; }
-caption { text-align: left; color: var(--muted); padding-bottom: 6px; font-size: 14px;
-  position: sticky; left: 0; }
 th, td { padding: 7px 10px; border-bottom: 1px solid var(--line); text-align: left;
   vertical-align: top; white-space: nowrap; }
 thead th { color: var(--muted); font-weight: 600; vertical-align: bottom; }
@@ -113,7 +112,6 @@ code { font: 13px ui-monospace, "SF Mono", Menlo, Consolas, monospace; }
   .tile { padding: 8px 10px; }
   h1 { font-size: 25px; }
   .verdict > h2 { font-size: 23px; }
-  .bar { grid-template-columns: 104px 1fr; font-size: 13px; }
   th, td { padding: 6px 8px; }
   tbody th { white-space: normal; min-width: 112px; }
 }
@@ -124,7 +122,7 @@ code { font: 13px ui-monospace, "SF Mono", Menlo, Consolas, monospace; }
   section { border: 0; padding: 0; margin: 0 0 22px; }
   .verdict { padding-left: 14px; border-left: 6px solid var(--inside); }
   figure, tr, .tile, .budget, .facts div { break-inside: avoid; }
-  h2, h3, figcaption, caption { break-after: avoid; }
+  h2, h3, figcaption, .caption { break-after: avoid; }
   .scroll { overflow: visible; }
   table { font-size: 9.5px; }
   th, td { padding: 4px 5px; }

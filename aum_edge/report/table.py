@@ -36,13 +36,20 @@ def html_table(table: Table) -> Markup:
     heads = [_head(column) for column in table.columns]
     colours = table.colours or [""] * len(table.rows)
     rows = [_row(table, row, colour) for row, colour in zip(table.rows, colours, strict=True)]
-    inner = tag(
-        "table",
-        tag("caption", table.caption),
-        tag("thead", tag("tr", *heads)),
-        tag("tbody", *rows),
+    inner = tag("table", tag("thead", tag("tr", *heads)), tag("tbody", *rows))
+    # The caption stands outside, or it would be as wide as the table and scroll out of view.
+    return tag(
+        "div",
+        tag("p", table.caption, class_="caption"),
+        tag("div", inner, class_="scroll", tabindex="0", role="region", aria_label=table.caption),
+        class_="table",
     )
-    return tag("div", inner, class_="scroll", tabindex="0", role="region", aria_label=table.caption)
+
+
+def stacked(*tables: Table | None) -> Markup | None:
+    """Tables below each other, in one column of the page."""
+    known = [html_table(table) for table in tables if table]
+    return tag("div", *known, class_="stack") if known else None
 
 
 def markdown_table(table: Table) -> str:

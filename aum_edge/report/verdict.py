@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from aum_edge.report.facts import Facts
 from aum_edge.report.markup import Markup, tag, words
-from aum_edge.report.numbers import fixed, macs, percent, short, size, times
+from aum_edge.report.numbers import fixed, percent, rounded, short, size, times
 from aum_edge.report.schema import Model
 from aum_edge.report.tables import colour
 
@@ -99,7 +99,11 @@ def _share(value: float | None, limit: float | None) -> str:
     if not limit:
         return "no limit"
     share = value / limit
-    return f"{100 * share:.0f} % of the limit" if share < 10 else f"{times(share)} the limit"
+    return f"{_percent(share)} of the limit" if share < 10 else f"{times(share)} the limit"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %" if share < 10 else times(share)
 
 
 def _budget(facts: Facts, model: Model) -> Markup:
@@ -114,8 +118,8 @@ def _budget(facts: Facts, model: Model) -> Markup:
     bars = [
         _bar("Bytes, exact", exact["param_bytes"], limits["param_bytes"], size),
         _bar("Bytes, official", official["param_bytes"], limits["param_bytes"], size),
-        _bar("MACs, exact", exact["macs"], limits["macs"], macs),
-        _bar("MACs, official", official["macs"], limits["macs"], macs),
+        _bar("MACs, exact", exact["macs"], limits["macs"], rounded),
+        _bar("MACs, official", official["macs"], limits["macs"], rounded),
     ]
     return tag(
         "div",
@@ -132,7 +136,7 @@ def _bar(
     """One value on a track whose limit always stands at the same place."""
     share = value / limit if value is not None and limit else 0.0
     width = min(100.0, LIMIT_AT * share)
-    beside = f"of {text(limit)}, {_share(value, limit)}" if limit else "no limit"
+    beside = f"of {text(limit)}, {_percent(share)}" if limit else "no limit"
     line = [tag("u", style=f"left: {LIMIT_AT:.0f}%")] if limit else []
     track = tag(
         "div",
@@ -145,7 +149,7 @@ def _bar(
     return tag(
         "div",
         tag("span", name),
-        track,
         tag("span", words(tag("b", text(value)), beside), class_="value"),
+        track,
         class_="bar",
     )

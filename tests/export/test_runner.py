@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -11,18 +12,13 @@ from onnx import TensorProto, helper
 from torch import Tensor
 
 from aum_edge.errors import ExportError, RecipeError
-from aum_edge.export.onnx import export_onnx
 from aum_edge.export.runner import OnnxClassifier
 from aum_edge.models.classifier import AudioClassifier
 
 
-@pytest.fixture(scope="module")
-def path(
-    tmp_path_factory: pytest.TempPathFactory, classifier: Callable[[str], AudioClassifier]
-) -> Path:
-    path = tmp_path_factory.mktemp("runner") / "cp.onnx"
-    export_onnx(classifier("cp"), path)
-    return path
+@pytest.fixture
+def path(exported: Callable[[str], Any]) -> Path:
+    return exported("cp").report.path
 
 
 def identity(path: Path, name: str, props: dict[str, str]) -> Path:
