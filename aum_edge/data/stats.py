@@ -100,5 +100,5 @@ def _facts(path: Path) -> tuple[float, int] | str:
     try:
         info = audio_info(path)
     except AudioError as error:
-        return str(error)
+        return f"unreadable: {error}"
     return info.seconds, info.sample_rate

@@ -55,9 +55,9 @@ def name_nodes(graph: ir.Graph) -> None:
 
 
 def number_nodes(graph: ir.Graph) -> None:
-    """Give nodes of equal names a number each."""
+    """Make names unique in every scope: MatMul, MatMul_1, ... in the order of the graph."""
     seen: Counter[str] = Counter()
     for node in graph:
-        name = node.name or f"/{node.op_type}"
+        name = f"{scope_of(node)}/{node.op_type}"
+        node.name = f"{name}_{seen[name]}" if seen[name] else name
         seen[name] += 1
-        node.name = name if seen[name] == 1 else f"{name}_{seen[name] - 1}"

@@ -8,7 +8,7 @@ more for every 8 mels.
 aum-base            91.4 M     AuM as published: d 768, depth 24, Fo-Bi, patches 16x16
 aum-small           25.2 M     AuM as published: d 384, depth 24, Bi-Bi
 aum-tiny            6.8 M      AuM: d 192, depth 24, Bi-Bi
-aum-mini            0.56 M     a teacher that a laptop trains: Bi-Bi, d 128, depth 4, 32 patches
+aum-mini            0.57 M     a teacher that a laptop trains: Bi-Bi, d 128, depth 4, 56 patches
 student-ssd         94,122     SSD, both directions; 128,000 bytes in int8: the default
 student-s6          97,074     S6, both directions; 128,000 bytes in int8
 student-ssd-64k     61,684     SSD; 128,000 bytes in 16 bit
@@ -37,12 +37,17 @@ Factory = Callable[..., BackboneConfig]
 
 
 def _mini(*, n_classes: int, n_mels: int, n_frames: int) -> AudioMambaConfig:
-    """Two frequency bands by about 16 time steps: 32 patches, few enough for a CPU."""
+    """Eight frequency bands by time steps of an eighth, half overlapping: 56 patches.
+
+    Patches over half of the mels and a sixteenth of the time (32 of them) train in half the time
+    and were 10 to 17 points less accurate on the built-in scenes.
+    """
     return AudioMambaConfig(
         n_classes=n_classes,
         n_mels=n_mels,
         n_frames=n_frames,
-        patch_size=(max(1, n_mels // 2), max(1, n_frames // 16)),
+        patch_size=(max(1, n_mels // 8), max(1, n_frames // 4)),
+        stride=(max(1, n_mels // 8), max(1, n_frames // 8)),
         d_model=128,
         depth=4,
         d_state=8,

@@ -32,19 +32,24 @@ def write_report(report: dict[str, Any], out_dir: Path) -> Path:
         ) from error
     texts = {"report.json": text, "report.md": markdown(good), "report.html": page(good)}
     out_dir = Path(out_dir)
-    drafts = {name: out_dir / f".{name}.{os.getpid()}.tmp" for name in texts}
     try:
         out_dir.mkdir(parents=True, exist_ok=True)
-        for name, draft in drafts.items():
-            draft.write_text(texts[name], encoding="utf-8")
-        for name, draft in drafts.items():
-            draft.replace(out_dir / name)
+        _put(out_dir, texts)
     except OSError as error:
         raise AumEdgeError(
             f"Cannot write the report into {out_dir}: {error.strerror or error}. "
             "Give a folder that can be written to and has some MB free."
         ) from error
+    return out_dir / "report.html"
+
+
+def _put(folder: Path, texts: dict[str, str]) -> None:
+    drafts = {name: folder / f".{name}.{os.getpid()}.tmp" for name in texts}
+    try:
+        for name, draft in drafts.items():
+            draft.write_text(texts[name], encoding="utf-8")
+        for name, draft in drafts.items():
+            draft.replace(folder / name)
     finally:
         for draft in drafts.values():
             draft.unlink(missing_ok=True)
-    return out_dir / "report.html"

@@ -91,7 +91,7 @@ def _place_labels(figure: Figure, axes: Axes, points: Sequence[Point], limit: fl
 
 def _point_label(axes: Axes, point: Point, taken: Sequence[Bbox]) -> Bbox:
     text = axes.annotate(
-        clipped(point.title, 24),
+        clipped(point.title, 20),
         (point.cost, point.accuracy),
         xytext=(0, 0),
         textcoords="offset pixels",

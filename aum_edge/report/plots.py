@@ -93,7 +93,7 @@ def latencies(rows: Sequence[tuple[str, str, LatencyRow, float | None]], what: s
         axes.set_yticks(range(len(rows)), [clipped(title, 22) for title, *_ in rows])
         axes.set_ylim(len(rows) - 0.4, -0.6)
         axes.set_xlim(0, 1.45 * most)
-        axes.set_xlabel("ms a clip: bar = median, ticks = 90th and 99th percentile")
+        axes.set_xlabel("ms a clip; ticks: 90th, 99th percentile")
         _quiet(axes, "x")
         return svg(figure, what)
 

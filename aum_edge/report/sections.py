@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from aum_edge.report.confusion import MOST_CLASSES, matrix_picture
+from aum_edge.report.confusion import MOST_CLASSES, NUMBERED, matrix_picture
 from aum_edge.report.facts import Facts, confusion, scores_by
 from aum_edge.report.figure import picture
 from aum_edge.report.file_tables import export_table, latency_table, stage_table
@@ -53,10 +53,14 @@ def detail_section(facts: Facts) -> Markup | None:
     above = [part for part in (_classes(facts), devices) if part]
     tables = stacked(confusion_table(facts), device_table(facts))
     below = [part for part in (_confusion(facts), tables) if part]
-    pairs = [tag("div", *parts, class_="pair") for parts in (above, below) if parts]
+    wide = len(facts.report["corpus"]["labels"]) > NUMBERED
+    parts = [
+        *([tag("div", *above, class_="pair")] if above else []),
+        *([tag("div", *below, class_="stack" if wide else "pair")] if below else []),
+    ]
     return (
-        section("classes", "Classes and devices" if devices else "Classes", *pairs)
-        if pairs
+        section("classes", "Classes and devices" if devices else "Classes", *parts)
+        if parts
         else None
     )
 

@@ -59,13 +59,14 @@ svg * { stroke-linejoin: round; stroke-linecap: butt; }
 .tile b { display: block; font-size: 25px; line-height: 1.3; font-variant-numeric: tabular-nums;
   white-space: nowrap; }
 .tile span { display: block; color: var(--muted); font-size: 13px; }
-.budget h3 { margin: 0 0 6px; display: flex; align-items: center; gap: 8px; flex-wrap: wrap; }
-.budget h3 i { width: 12px; height: 12px; border-radius: 3px; background: var(--bar); }
+.budget h3 { margin: 0 0 6px; }
+.budget h3 .badge { margin-left: 8px; }
 .bar { display: grid; grid-template-columns: 1fr auto; gap: 2px 12px; margin: 9px 0;
   font-size: 14px; }
 .bar .value { color: var(--muted); font-variant-numeric: tabular-nums; }
 .bar .value b { color: var(--ink); }
-.track { grid-column: 1 / -1; position: relative; height: 14px; border-radius: 3px; background: var(--line);
+.track { grid-column: 1 / -1; position: relative; height: 14px;
+  border-radius: 3px; background: var(--line);
   print-color-adjust: exact; -webkit-print-color-adjust: exact; }
 .track i { position: absolute; left: 0; top: 0; bottom: 0; border-radius: 3px;
   background: var(--bar); }
@@ -84,7 +85,8 @@ thead th { color: var(--muted); font-weight: 600; vertical-align: bottom; }
 th small, td small { display: block; font-weight: 400; font-size: 12px; color: var(--muted); }
 .number { text-align: right; }
 td.text { white-space: normal; overflow-wrap: break-word; }
-tbody th { font-weight: 600; position: sticky; left: 0; background: var(--card); }
+tbody th { font-weight: 600; position: sticky; left: 0; background: var(--card);
+  white-space: normal; overflow-wrap: anywhere; min-width: 168px; }
 tbody tr:last-child th, tbody tr:last-child td { border-bottom: 0; }
 .key { display: inline-block; width: 10px; height: 10px; border-radius: 3px; margin-right: 8px;
   background: var(--bar); print-color-adjust: exact; -webkit-print-color-adjust: exact; }
@@ -102,7 +104,7 @@ pre { font: 13px/1.5 ui-monospace, "SF Mono", Menlo, Consolas, monospace; overfl
 code { font: 13px ui-monospace, "SF Mono", Menlo, Consolas, monospace; }
 .loud { border: 1px solid var(--over); background: var(--over-soft); border-radius: 8px;
   padding: 10px 14px; }
-@media (max-width: 760px) {
+@media screen and (max-width: 760px) {
   main, header, footer { padding-left: 12px; padding-right: 12px; }
   header { padding-top: 22px; }
   section { padding: 16px 14px; margin: 14px 0; }
@@ -113,19 +115,28 @@ code { font: 13px ui-monospace, "SF Mono", Menlo, Consolas, monospace; }
   h1 { font-size: 25px; }
   .verdict > h2 { font-size: 23px; }
   th, td { padding: 6px 8px; }
-  tbody th { white-space: normal; min-width: 112px; }
+  tbody th { min-width: 112px; }
 }
 @media print {
   body { background: none; font-size: 12px; }
   nav { display: none; }
   main, header, footer { max-width: none; padding: 0; }
-  section { border: 0; padding: 0; margin: 0 0 22px; }
+  h1 { font-size: 22px; }
+  h2 { font-size: 16px; }
+  h3 { font-size: 13px; }
+  section { border: 0; border-radius: 0; padding: 0; margin: 18px 0 24px; }
   .verdict { padding-left: 14px; border-left: 6px solid var(--inside); }
-  figure, tr, .tile, .budget, .facts div { break-inside: avoid; }
+  .verdict > h2 { font-size: 20px; }
+  .pair { gap: 14px 20px; }
+  .tile b { font-size: 18px; }
+  .tile span, .bar, .facts, .note, .sub, .caption { font-size: 10.5px; }
+  figure, tr, .tile, .budget, .facts div, .pair > .stack > .table { break-inside: avoid; }
   h2, h3, figcaption, .caption { break-after: avoid; }
   .scroll { overflow: visible; }
-  table { font-size: 9.5px; }
+  table { font-size: 10px; }
+  th small, td small { font-size: 8.5px; }
   th, td { padding: 4px 5px; }
+  tbody th { min-width: 90px; }
   pre { max-height: none; white-space: pre-wrap; font-size: 9px; }
 }
 """

@@ -123,7 +123,7 @@ def _budget(facts: Facts, model: Model) -> Markup:
     ]
     return tag(
         "div",
-        tag("h3", tag("i"), model["title"], badge),
+        tag("h3", tag("i", class_="key"), model["title"], badge),
         *bars,
         class_="budget",
         style=colour(model["key"]),
@@ -137,6 +137,8 @@ def _bar(
     share = value / limit if value is not None and limit else 0.0
     width = min(100.0, LIMIT_AT * share)
     beside = f"of {text(limit)}, {_percent(share)}" if limit else "no limit"
+    if value is None:
+        beside = "not counted"
     line = [tag("u", style=f"left: {LIMIT_AT:.0f}%")] if limit else []
     track = tag(
         "div",

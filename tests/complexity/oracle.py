@@ -74,7 +74,9 @@ def convolution(x, weight, stride: int, padding: int, groups: int, tally: Tally)
 
 def linear(rows, weight, tally: Tally):
     """rows [n][in], weight [out][in]."""
-    return [[total([w * x for w, x in zip(f, row, strict=True)], tally) for f in weight] for row in rows]
+    return [
+        [total([w * x for w, x in zip(f, row, strict=True)], tally) for f in weight] for row in rows
+    ]
 
 
 def scan(u, delta, A, B, C, reverse: bool, tally: Tally):

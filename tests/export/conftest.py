@@ -32,7 +32,7 @@ CONFIGS: dict[str, BackboneConfig] = {
     "ssd": MambaStudentConfig(mixer="ssd", **STUDENT),
     "cp": CPMobileConfig(**SIZE, base_channels=8),
     "aum": AudioMambaConfig(
-        **SIZE, patch_size=(8, 8), d_model=16, depth=1, d_state=4, direction="fo-bi"
+        **SIZE, patch_size=(8, 8), d_model=16, depth=1, d_state=4, direction="bi-bi"
     ),
 }
 

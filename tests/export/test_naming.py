@@ -34,6 +34,7 @@ def test_nodes_and_weights_get_their_modules_names() -> None:
     )
     name_nodes(graph)
     number_nodes(graph)
+    number_nodes(graph)
     assert [node.name for node in nodes] == ["/head/Mul", "/head/Mul_1"]
     assert list(graph.initializers) == ["head.weight"]
     assert nodes[0].inputs[1] is graph.initializers["head.weight"]

@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from aum_edge.ssm import native
+from aum_edge.ssm.core import CHUNK, scan
+from aum_edge.ssm.scan import selective_scan, selective_scan_ref
+
+
+def inputs(batch=2, length=7, channels=6, states=3, groups=2, dtype=torch.float64, seed=0):
+    torch.manual_seed(seed)
+    u = torch.randn(batch, length, channels, dtype=dtype)
+    delta = torch.rand(batch, length, channels, dtype=dtype)
+    A = -torch.rand(channels, states, dtype=dtype) * 3
+    B, C = (torch.randn(batch, length, groups, states, dtype=dtype) for _ in range(2))
+    return [x.requires_grad_() for x in (u, delta, A, B, C)]
+
+
+def reference(u, delta, A, B, C, reverse):
+    if reverse:
+        u, delta, B, C = (x.flip(1) for x in (u, delta, B, C))
+    y, last = selective_scan_ref(
+        u.transpose(1, 2),
+        delta.transpose(1, 2),
+        A,
+        B.permute(0, 2, 3, 1),
+        C.permute(0, 2, 3, 1),
+        return_last_state=True,
+    )
+    y = y.transpose(1, 2)
+    return (y.flip(1) if reverse else y), last
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("length", [1, 7, CHUNK, CHUNK + 1, 2 * CHUNK + 5])
+@pytest.mark.parametrize("groups", [1, 2, 6])
+def test_scan_equals_the_loop_with_its_gradients(reverse, length, groups) -> None:
+    tensors = inputs(length=length, groups=groups)
+    outputs = scan(*tensors, reverse)
+    expected = reference(*tensors, reverse)
+    weights = [torch.randn_like(x) for x in outputs]
+    losses = [
+        sum((x * w).sum() for x, w in zip(o, weights, strict=True)) for o in (outputs, expected)
+    ]
+    for value, wanted in zip(outputs, expected, strict=True):
+        torch.testing.assert_close(value, wanted, rtol=1e-10, atol=1e-12)
+    for got, wanted in zip(*(torch.autograd.grad(x, tensors) for x in losses), strict=True):
+        torch.testing.assert_close(got, wanted, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_gradcheck(reverse) -> None:
+    tensors = inputs(batch=1, length=4, channels=2, states=2, groups=1)
+    assert torch.autograd.gradcheck(lambda *x: scan(*x, reverse), tensors)
+
+
+def test_opcheck() -> None:
+    torch.library.opcheck(
+        torch.ops.aum_edge.scan.default,
+        (*inputs(length=3, dtype=torch.float32), True),
+        test_utils=("test_schema", "test_autograd_registration", "test_faketensor"),
+    )
+
+
+@pytest.mark.skipif(native.backend() != "c", reason="no C kernel was built: no compiler here")
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize(
+    "sizes", [(3, 33, 70, 5, 1), (2, 17, 96, 8, 2), (1, 1, 1, 1, 1), (2, 50, 66, 16, 3)]
+)
+def test_the_c_kernel_equals_torch(reverse, sizes) -> None:
+    batch, length, channels, states, groups = sizes
+    single = inputs(batch, length, channels, states, groups, torch.float32)
+    assert native.usable(*single)
+    double = [x.detach().double().requires_grad_() for x in single]
+    results = [scan(*x, reverse) for x in (single, double)]
+    torch.manual_seed(1)
+    weights = [torch.randn_like(x) for x in results[0]]
+    for value, wanted in zip(*results, strict=True):
+        torch.testing.assert_close(value.double(), wanted.double(), rtol=1e-4, atol=2e-5)
+    grads = []
+    for outputs, leaves in zip(results, (single, double), strict=True):
+        loss = sum((x * w.to(x)).sum() for x, w in zip(outputs, weights, strict=True))
+        grads.append(torch.autograd.grad(loss, leaves))
+    for got, wanted in zip(*grads, strict=True):
+        error = (got.double() - wanted).abs().max()
+        assert error <= 1e-5 * wanted.abs().max() + 1e-6
+
+
+@pytest.mark.skipif(native.backend() != "c", reason="no C kernel was built: no compiler here")
+def test_the_c_kernel_gives_the_same_on_any_number_of_threads() -> None:
+    tensors = [x.detach() for x in inputs(7, 64, 96, 16, 1, torch.float32)]
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        one = scan(*tensors, False)[0]
+        torch.set_num_threads(3)
+        torch.testing.assert_close(scan(*tensors, False)[0], one, rtol=0, atol=0)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_nan_is_passed_on_and_not_hidden() -> None:
+    tensors = [x.detach().float() for x in inputs(length=5)]
+    tensors[1][0, 2, 1] = float("nan")
+    y, last = scan(*tensors, False)
+    assert torch.isnan(y[0, 2:, 1]).all()
+    assert torch.isnan(last[0, 1]).all()
+    assert not torch.isnan(y[1]).any()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_inputs_come_back_in_their_type(dtype) -> None:
+    tensors = [x.detach().to(dtype) for x in inputs()]
+    y, last = scan(*tensors, False)
+    wanted, _ = scan(*[x.float() for x in tensors], False)
+    assert y.dtype == dtype
+    assert last.dtype == torch.float32
+    torch.testing.assert_close(y.float(), wanted, rtol=2e-2, atol=2e-2)
+
+
+def test_views_and_strides_do_not_matter() -> None:
+    u, delta, A, B, C = (x.detach() for x in inputs())
+    y, _ = scan(u, delta, A, B, C, False)
+    turned = u.transpose(1, 2).contiguous().transpose(1, 2)
+    torch.testing.assert_close(scan(turned, delta, A, B, C, False)[0], y)
+
+
+def test_no_tokens_give_no_output() -> None:
+    u, delta, A, B, C = (x.detach() for x in inputs(length=0))
+    y, last = scan(u, delta, A, B, C, False)
+    assert y.shape == (2, 0, 6)
+    assert not last.any()
+
+
+def test_memory_of_backward_does_not_grow_with_states_times_length() -> None:
+    saved = []
+    tensors = inputs(length=64, states=8, groups=1, dtype=torch.float32)
+    with torch.autograd.graph.saved_tensors_hooks(
+        lambda x: saved.append(x.numel()) or x, lambda x: x
+    ):
+        scan(*tensors, False)
+    assert max(saved) == max(x.numel() for x in tensors)
+
+
+def test_selective_scan_refuses_shapes_that_disagree() -> None:
+    u = torch.randn(2, 4, 5)
+    with pytest.raises(ValueError, match="B of shape"):
+        selective_scan(u, u, torch.randn(4, 3), torch.randn(2, 3, 6), torch.randn(2, 3, 5))
+    with pytest.raises(ValueError, match="real A"):
+        selective_scan(u, u, torch.randn(4, 3) + 0j, torch.randn(2, 3, 5), torch.randn(2, 3, 5))
