@@ -5,8 +5,8 @@ values, as they are or transposed, since the exporter transposes and renames som
 
 int8 is read by Cast and Mul, not by DequantizeLinear: onnxruntime computes both of them once, when
 it loads the file. It keeps a DequantizeLinear for every run instead, which made CP-Mobile 2.6 times
-slower, and it joins it with a MatMul into a kernel that rounds the activations as well (logits off
-by 5e-3 where Cast and Mul are off by 3e-7; onnxruntime 1.31).
+slower, and it joins it with a MatMul into MatMulNBits, which rounds the activations as well (logits
+off by 5e-3 where Cast and Mul are off by 3e-7; onnxruntime 1.31).
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from typing import Any
 
 from aum_edge.errors import AumEdgeError
 from aum_edge.report.facts import Facts, Grouping, scores_by
-from aum_edge.report.numbers import fixed, interval, percent, times, whole
+from aum_edge.report.numbers import fixed, interval, milliseconds, percent, times, whole
 from aum_edge.report.schema import Model, checked
 from aum_edge.report.table import markdown_table, markdown_text
 from aum_edge.report.tables import budget_table
@@ -136,7 +136,7 @@ def _latency(facts: Facts, model: Model) -> str:
     )
     runtime = row.get("runtime", "one runtime")
     return (
-        f"Median latency {fixed(row['p50_ms'])} ms a clip in {runtime} on "
+        f"Median latency {milliseconds(row['p50_ms'])} ms a clip in {runtime} on "
         f"{row.get('threads', 1)} thread{beside}" + (f" ({cpu})." if cpu else ".")
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 import warnings
 from collections.abc import Iterator
@@ -12,8 +13,10 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from aum_edge.report.markup import Markup, escape, tag
+from aum_edge.report.numbers import rounded
 
 # Each colour of the page has a stand-in that no chart uses otherwise; `svg` puts the page's
 # variable in its place, so that one picture serves light, dark and print.
@@ -93,6 +96,15 @@ def new_axes(height: float, width: float = WIDTH) -> tuple[Figure, Axes]:
 def role(key: str, index: int = 0) -> tuple[str, str]:
     """Colour and marker of a model: the same on every picture, told apart without colour too."""
     return ROLES.get(key, OTHERS[index % len(OTHERS)])
+
+
+def log_ticks(axes: Axes) -> None:
+    """Ticks of a logarithmic x axis that is final: powers of ten, and more where there are few."""
+    low, high = axes.get_xlim()
+    steps = (1.0,) if math.log10(high / low) > 2.6 else (1.0, 2.0, 5.0)
+    axes.xaxis.set_major_locator(LogLocator(subs=steps, numticks=12))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: rounded(value)))
 
 
 def svg(figure: Figure, description: str) -> Markup:

@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from aum_edge.report.facts import Facts
-from aum_edge.report.numbers import UNKNOWN, duration, fixed, percent, times, tiny, whole
+from aum_edge.report.numbers import (
+    UNKNOWN,
+    duration,
+    fixed,
+    milliseconds,
+    percent,
+    times,
+    tiny,
+    whole,
+)
 from aum_edge.report.schema import ExportRow, LatencyRow
 from aum_edge.report.table import Cell, Column, Table
 
@@ -74,14 +83,14 @@ def _latency_row(facts: Facts, row: LatencyRow) -> list[Cell]:
         (facts.title(row["model"]), facts.file_of(row["model"])),
         row.get("runtime", UNKNOWN),
         whole(row.get("threads")),
-        fixed(row["p50_ms"], 3),
-        fixed(row.get("p90_ms"), 3),
-        fixed(row.get("p99_ms"), 3),
-        fixed(row.get("min_ms"), 3),
+        milliseconds(row["p50_ms"]),
+        milliseconds(row.get("p90_ms")),
+        milliseconds(row.get("p99_ms")),
+        milliseconds(row.get("min_ms")),
         times(facts.ratio(row)),
         fixed(row.get("load_ms"), 1),
         fixed(row.get("rss_mb"), 1),
-        fixed(row.get("rtf"), 4),
+        tiny(row.get("rtf")),
     ]
 
 

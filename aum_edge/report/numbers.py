@@ -54,6 +54,13 @@ def fixed(value: float | None, digits: int = 2) -> str:
     return UNKNOWN if value is None else f"{value:,.{digits}f}"
 
 
+def milliseconds(value: float | None) -> str:
+    """Three digits, at most three decimals: ``0.146``, ``1.52``, ``12.3``."""
+    if value is None:
+        return UNKNOWN
+    return f"{value:.3f}" if abs(value) < 0.9995 else _digits(value)
+
+
 def times(value: float | None) -> str:
     """A ratio: ``1.43 ×``."""
     if value is None:

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.text import Annotation
 from matplotlib.transforms import Bbox
 
-from aum_edge.report.figure import GRID, INK, LIMIT, MUTED, house_style, new_axes, role, svg
+from aum_edge.report.figure import (
+    GRID,
+    INK,
+    LIMIT,
+    MUTED,
+    house_style,
+    log_ticks,
+    new_axes,
+    role,
+    svg,
+)
 from aum_edge.report.markup import Markup, clipped
 from aum_edge.report.numbers import rounded
 
@@ -58,8 +69,7 @@ def pareto(points: Sequence[Point], limit: float | None, unit: str, what: str) -
             axes.axvline(limit, color=LIMIT, linewidth=1.5, linestyle=(0, (4, 3)), zorder=1)
         axes.set_xlabel(f"{unit}, logarithmic")
         axes.set_ylabel("test accuracy, %")
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: rounded(value)))
-        axes.xaxis.set_minor_formatter(FuncFormatter(lambda *_: ""))
+        log_ticks(axes)
         axes.grid(color=GRID)
         axes.tick_params(which="both", length=0, labelcolor=MUTED)
         _place_labels(figure, axes, drawn, limit)
@@ -80,7 +90,7 @@ def _bounds(axes: Axes, points: Sequence[Point], limit: float | None) -> None:
 def _place_labels(figure: Figure, axes: Axes, points: Sequence[Point], limit: float | None) -> None:
     """Put each label at the nearest free place around its point, and the limit's on its line."""
     figure.draw_without_rendering()
-    taken = [_box(axes, point) for point in points]
+    taken = [box for point in points for box in _boxes(axes, point)]
     if limit:
         taken.append(_limit_label(axes, limit, taken))
         x = axes.transData.transform((limit, 0))[0]
@@ -90,13 +100,7 @@ def _place_labels(figure: Figure, axes: Axes, points: Sequence[Point], limit: fl
 
 
 def _point_label(axes: Axes, point: Point, taken: Sequence[Bbox]) -> Bbox:
-    text = axes.annotate(
-        clipped(point.title, 20),
-        (point.cost, point.accuracy),
-        xytext=(0, 0),
-        textcoords="offset pixels",
-        color=INK,
-    )
+    text = _annotation(axes, point)
     places = [(reach, *direction) for reach in REACH for direction in DIRECTIONS]
 
     def put(place: tuple[float, float, float, str, str]) -> Bbox:
@@ -108,7 +112,24 @@ def _point_label(axes: Axes, point: Point, taken: Sequence[Bbox]) -> Bbox:
     def cost(place: tuple[float, float, float, str, str]) -> float:
         return _trouble(put(place), axes.bbox, taken) + FAR * (place[0] - 1)
 
-    return put(min(places, key=cost))
+    best = min(places, key=cost)
+    box = put(best)
+    if best[0] > 1:
+        text.remove()
+        text = _annotation(axes, point, {"arrowstyle": "-", "color": MUTED, "shrinkB": 7})
+        put(best)
+    return box
+
+
+def _annotation(axes: Axes, point: Point, line: dict[str, Any] | None = None) -> Annotation:
+    return axes.annotate(
+        clipped(point.title, 20),
+        (point.cost, point.accuracy),
+        xytext=(0, 0),
+        textcoords="offset pixels",
+        color=INK,
+        arrowprops=line,
+    )
 
 
 def _limit_label(axes: Axes, limit: float, taken: Sequence[Bbox]) -> Bbox:
@@ -137,10 +158,13 @@ def _limit_label(axes: Axes, limit: float, taken: Sequence[Bbox]) -> Bbox:
     return put(best)
 
 
-def _box(axes: Axes, point: Point) -> Bbox:
-    x, low = axes.transData.transform((point.cost, point.interval[0]))
+def _boxes(axes: Axes, point: Point) -> tuple[Bbox, Bbox]:
+    """Where a point's mark and the line of its interval are, in pixels."""
+    x, y = axes.transData.transform((point.cost, point.accuracy))
+    _, low = axes.transData.transform((point.cost, point.interval[0]))
     _, high = axes.transData.transform((point.cost, point.interval[1]))
-    return Bbox.from_extents(x - 7, low, x + 7, high)
+    mark = Bbox.from_extents(x - 7, y - 7, x + 7, y + 7)
+    return mark, Bbox.from_extents(x - 1, low, x + 1, high)
 
 
 def _trouble(box: Bbox, frame: Bbox, taken: Sequence[Bbox]) -> float:

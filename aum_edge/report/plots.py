@@ -22,12 +22,13 @@ from aum_edge.report.figure import (
     MUTED,
     PAPER,
     house_style,
+    log_ticks,
     new_axes,
     role,
     svg,
 )
 from aum_edge.report.markup import Markup, clean, clipped
-from aum_edge.report.numbers import rounded, short, times
+from aum_edge.report.numbers import milliseconds, rounded, short, times
 from aum_edge.report.schema import LatencyRow, Model
 
 ROW = 0.33
@@ -88,7 +89,7 @@ def latencies(rows: Sequence[tuple[str, str, LatencyRow, float | None]], what: s
                 axes.plot([p90], [y], "|", color=MUTED, markersize=9, mew=1.6)
             if end > row["p50_ms"]:
                 axes.plot([end], [y], "|", color=MUTED, markersize=13, mew=1.6)
-            label = f"{row['p50_ms']:.2f} ms" + (f"  ({times(ratio)})" if ratio else "")
+            label = f"{milliseconds(row['p50_ms'])} ms" + (f"  ({times(ratio)})" if ratio else "")
             axes.text(end + 0.02 * most, y, label, va="center")
         axes.set_yticks(range(len(rows)), [clipped(title, 22) for title, *_ in rows])
         axes.set_ylim(len(rows) - 0.4, -0.6)
@@ -134,13 +135,13 @@ def counters(models: Sequence[Model], limit: float | None, what: str) -> Markup:
                 ends[:1], [y], marker, markerfacecolor=PAPER, color=color, markersize=9, mew=2
             )
             axes.plot(ends[1:], [y], marker, color=color, markersize=9)
-        axes.set_xscale("log")
-        _log_axis(axes)
         if limit:
             axes.axvline(limit, color=LIMIT, linewidth=1.5, linestyle=(0, (4, 3)))
         axes.set_yticks(range(len(models)), [clipped(model["title"], 22) for model in models])
         axes.set_ylim(len(models) - 0.4, -0.6)
+        axes.set_xscale("log")
         axes.margins(x=0.08)
+        log_ticks(axes)
         axes.set_xlabel(
             "MACs a clip" + (f"; dashed: the limit of {rounded(limit)}" if limit else "")
         )
@@ -260,12 +261,6 @@ def _legend(figure: Figure, handles: Sequence[Artist], titles: Sequence[str]) ->
         columnspacing=1.2,
         borderaxespad=0.2,
     )
-
-
-def _log_axis(axes: Axes) -> None:
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: rounded(value)))
-    axes.xaxis.set_minor_formatter(FuncFormatter(lambda *_: ""))
-    axes.tick_params(axis="x", which="minor", length=0)
 
 
 def _quiet(axes: Axes, along: str) -> None:

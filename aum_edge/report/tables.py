@@ -10,6 +10,7 @@ from aum_edge.report.numbers import (
     UNKNOWN,
     fixed,
     interval,
+    milliseconds,
     percent,
     short,
     size,
@@ -189,7 +190,10 @@ def _model_row(facts: Facts, model: Model) -> list[Cell]:
     ]
     if facts.bench:
         latency = facts.latency(model["key"])
-        row += [fixed(latency["p50_ms"]) if latency else UNKNOWN, times(facts.ratio(latency))]
+        row += [
+            milliseconds(latency["p50_ms"]) if latency else UNKNOWN,
+            times(facts.ratio(latency)),
+        ]
     return row
 
 

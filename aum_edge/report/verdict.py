@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from aum_edge.report.facts import Facts
 from aum_edge.report.markup import Markup, tag, words
-from aum_edge.report.numbers import fixed, percent, rounded, short, size, times
+from aum_edge.report.numbers import milliseconds, percent, rounded, short, size, times
 from aum_edge.report.schema import Model
 from aum_edge.report.tables import colour
 
@@ -76,7 +76,7 @@ def _tiles(facts: Facts) -> list[Markup]:
     if row:
         ratio = facts.ratio(row)
         beside = f"{times(ratio)} the control" if ratio and facts.control else "median, one clip"
-        rows.append(("Latency", f"{fixed(row['p50_ms'])} ms", beside))
+        rows.append(("Latency", f"{milliseconds(row['p50_ms'])} ms", beside))
     return [
         tag("div", tag("span", a), tag("b", b), tag("span", c), class_="tile") for a, b, c in rows
     ]
@@ -103,6 +103,8 @@ def _share(value: float | None, limit: float | None) -> str:
 
 
 def _percent(share: float) -> str:
+    if 0 < share < 0.005:
+        return "under 1 %"
     return f"{100 * share:.0f} %" if share < 10 else times(share)
 
 

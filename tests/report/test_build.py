@@ -44,7 +44,7 @@ def test_a_full_disk_leaves_the_old_files(tmp_path: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(Path, "write_text", full)
     with pytest.raises(AumEdgeError, match="No space left on device"):
-        write_report(sample(), tmp_path)
+        write_report(minimal() | {"title": "new"}, tmp_path)
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
 
 
@@ -63,5 +63,5 @@ def test_values_without_a_json_form_are_refused(tmp_path: Path) -> None:
 
 
 def test_the_same_report_gives_the_same_files(tmp_path: Path) -> None:
-    one, two = (write_report(sample(), tmp_path / name) for name in ("a", "b"))
+    one, two = (write_report(minimal(), tmp_path / name) for name in ("a", "b"))
     assert one.read_bytes() == two.read_bytes()

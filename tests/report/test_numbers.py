@@ -52,3 +52,11 @@ def test_wilson_interval_of_a_known_case() -> None:
     assert high == pytest.approx(0.5 + half)
     assert numbers.interval(1.0, 10)[1] == pytest.approx(1.0)
     assert numbers.interval(0.0, 0) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0294, "0.029"), (0.9996, "1.00"), (1.523, "1.52"), (12.34, "12.3"), (None, "–")],
+)
+def test_milliseconds_have_three_digits(value: float | None, text: str) -> None:
+    assert numbers.milliseconds(value) == text

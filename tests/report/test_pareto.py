@@ -5,7 +5,7 @@ from itertools import combinations
 
 import pytest
 from matplotlib.figure import Figure
-from matplotlib.text import Annotation
+from matplotlib.text import Annotation, Text
 
 from aum_edge.report import pareto as module
 from aum_edge.report.markup import Markup
@@ -42,7 +42,7 @@ def test_labels_touch_neither_each_other_nor_the_limit(monkeypatch: pytest.Monke
     axes = figure.axes[0]
     labels = [child for child in axes.get_children() if isinstance(child, Annotation)]
     assert len(labels) == len(points) + 1
-    boxes = {label.get_text(): label.get_window_extent() for label in labels}
+    boxes = {label.get_text(): Text.get_window_extent(label) for label in labels}
     for (_, one), (_, other) in combinations(boxes.items(), 2):
         assert not one.overlaps(other)
     limit = axes.transData.transform((30e6, 0))[0]
