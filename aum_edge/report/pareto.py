@@ -25,12 +25,14 @@ from aum_edge.report.figure import (
 from aum_edge.report.markup import Markup, clipped
 from aum_edge.report.numbers import rounded
 
-GAP = 9.0
+GAP = 11.0
 """Pixels between a point and its label."""
 REACH = (1.0, 1.8, 2.8)
 """How far from its point a label may stand, in gaps."""
-FAR = 60.0
+FAR = 15.0
 """What a gap of distance costs, in pixels squared of overlap: near beats free of all touch."""
+LEADER = {"arrowstyle": "-", "color": MUTED, "linewidth": 0.9, "shrinkA": 0, "shrinkB": 6}
+"""The line from a label that stands away to its point."""
 DIRECTIONS = (
     (1, 0, "left", "center"),
     (-1, 0, "right", "center"),
@@ -116,7 +118,7 @@ def _point_label(axes: Axes, point: Point, taken: Sequence[Bbox]) -> Bbox:
     box = put(best)
     if best[0] > 1:
         text.remove()
-        text = _annotation(axes, point, {"arrowstyle": "-", "color": MUTED, "shrinkB": 7})
+        text = _annotation(axes, point, LEADER)
         put(best)
     return box
 

@@ -86,7 +86,7 @@ th small, td small { display: block; font-weight: 400; font-size: 12px; color: v
 .number { text-align: right; }
 td.text { white-space: normal; overflow-wrap: break-word; }
 tbody th { font-weight: 600; position: sticky; left: 0; background: var(--card);
-  white-space: normal; overflow-wrap: anywhere; min-width: 168px; }
+  white-space: normal; overflow-wrap: break-word; min-width: 168px; }
 tbody tr:last-child th, tbody tr:last-child td { border-bottom: 0; }
 .key { display: inline-block; width: 10px; height: 10px; border-radius: 3px; margin-right: 8px;
   background: var(--bar); print-color-adjust: exact; -webkit-print-color-adjust: exact; }
@@ -115,6 +115,7 @@ code { font: 13px ui-monospace, "SF Mono", Menlo, Consolas, monospace; }
   h1 { font-size: 25px; }
   .verdict > h2 { font-size: 23px; }
   th, td { padding: 6px 8px; }
+  table { font-size: 13px; }
   tbody th { min-width: 112px; }
 }
 @media print {
