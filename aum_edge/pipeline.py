@@ -21,6 +21,7 @@ import psutil
 import yaml
 
 from aum_edge import __version__
+from aum_edge.data.atomic import read_json, write_json
 from aum_edge.data.datamodule import AudioData
 from aum_edge.errors import AumEdgeError, RecipeError
 from aum_edge.models.classifier import AudioClassifier
@@ -208,20 +209,6 @@ def environment() -> dict[str, Any]:
     found["platform"] = platform.platform()
     found["time"] = datetime.now(UTC).isoformat(timespec="seconds")
     return found
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from a file, or an empty one when a kill left it unreadable."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
-def write_json(path: Path, value: dict[str, Any]) -> None:
-    """Write JSON in one step."""
-    write_text(path, json.dumps(value, indent=1) + "\n")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -6,9 +6,10 @@ import contextlib
 import io
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
@@ -154,6 +155,7 @@ def _place(values: dict[str, Any], key: str, text: str, value: Any) -> None:
 
 
 def _parse(values: dict[str, Any], source: str) -> Recipe:
+    _check_keys(values, Recipe, source)
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(Recipe, "recipe")
     try:
@@ -171,7 +173,25 @@ def _parse(values: dict[str, Any], source: str) -> Recipe:
     return recipe
 
 
+def _check_keys(values: dict[str, Any], kind: type, source: str, path: str = "") -> None:
+    """Refuse a key that no dataclass field has, with the nearest one that exists."""
+    hints = get_type_hints(kind)
+    for key, value in values.items():
+        name = f"{path}{key}"
+        if key not in hints:
+            near = get_close_matches(str(key), hints, 1)
+            hint = f"did you mean `{near[0]}`?" if near else f"allowed are {', '.join(hints)}."
+            raise RecipeError(f"{source}: There is no key `{name}`; {hint}")
+        if is_dataclass(hints[key]):
+            if not isinstance(value, dict):
+                raise RecipeError(f"{source}: `{name}` holds settings of its own, got {value!r}.")
+            _check_keys(value, hints[key], source, f"{name}.")
+
+
 def _one_line(text: str) -> str:
-    """Jsonargparse's message in one line, in the recipe's own key names."""
-    text = re.sub(r"\s+", " ", text).replace("recipe.", "")
-    return text[:500]
+    """The parser's message in one line, in the recipe's own key names and plain types."""
+    text = " ".join(text.split()).replace("recipe.", "")
+    text = re.sub(r'Parser key "([^"]+)":', r"`\1`:", text)
+    text = re.sub(r"<class '(\w+)'>", r"\1", text)
+    text = re.sub(r"typing\.Literal\[([^\]]+)\]", r"value of \1", text)
+    return re.sub(r"Got value: (.*)", r"Got \1.", text)[:500]

@@ -9,8 +9,9 @@ from typing import Any
 
 from aum_edge.complexity.limits import Limits, get_limits
 from aum_edge.complexity.report import analyse
+from aum_edge.data.atomic import read_json, write_json
 from aum_edge.models.directory import save
-from aum_edge.pipeline import Run, Stage, environment, read_json, write_json
+from aum_edge.pipeline import Run, Stage, environment
 from aum_edge.report.build import write_report
 from aum_edge.report.card import model_card
 from aum_edge.stages import STAGES as WORK_STAGES

@@ -35,6 +35,8 @@ def test_set_wins_over_the_file(tmp_path) -> None:
     [
         ("name: a\nsed: 1\n", [], "sed"),
         ("name: a\nteacher: {trian: {}}\n", [], "trian"),
+        ("name: a\nteacher: {train: {epoch: 3}}\n", [], "did you mean `epochs`"),
+        ("name: a\nteacher: 3\n", [], "settings of its own"),
         ("name: a\nseed: many\n", [], "seed"),
         ("name: a\nteacher: {train: {epochs: 0}}\n", [], "epochs"),
         ("name: a\nfrontend: {n_mels: 0}\n", [], "n_mels"),
