@@ -13,7 +13,7 @@
 #include <string.h>
 
 #define BLOCK 32
-#define CHUNK 16
+#define CHUNK 64
 
 #if defined(_WIN32)
 #define API __declspec(dllexport)
@@ -185,7 +185,7 @@ static void token_gradients(const shape *s, const tensors *p, int64_t t, int64_t
     }
 }
 
-/* States before every chunk, starts[chunk][N][BLOCK]. */
+/* States before every chunk, starts[chunk][N][BLOCK]; what follows the last start is not run. */
 static void chunk_starts(const shape *s, const tensors *p, int64_t first, int64_t width,
                          const float *decay, float *kept, float *state, float *starts)
 {
@@ -194,8 +194,10 @@ static void chunk_starts(const shape *s, const tensors *p, int64_t first, int64_
     memset(state, 0, sizeof(float) * (size_t)(N * BLOCK));
     for (int64_t step = 0; step < s->length; step++) {
         const int64_t t = at(s, step);
+        const int last_start = step + CHUNK >= s->length && step % CHUNK == 0;
         if (step % CHUNK == 0)
             memcpy(starts + step / CHUNK * N * BLOCK, state, sizeof(float) * (size_t)(N * BLOCK));
+        if (last_start) break;
         load_row(p->delta + t * E + first, width, d);
         load_row(p->u + t * E + first, width, x);
         for (int e = 0; e < BLOCK; e++) x[e] *= d[e];
