@@ -18,6 +18,7 @@ from torch import Tensor
 from aum_edge.data.datamodule import AudioData
 from aum_edge.errors import RecipeError
 from aum_edge.models.classifier import AudioClassifier
+from aum_edge.training.checkpoint_io import AtomicCheckpointIO, resumable
 from aum_edge.training.config import DistillConfig, TrainConfig
 from aum_edge.training.progress import progress_callback
 from aum_edge.training.task import ClassificationTask, Row
@@ -80,12 +81,10 @@ def fit(
         enable_version_counter=False,
     )
     trainer = _trainer(config, work_dir, [best, *_callbacks(config, title)])
-    last = work_dir / "last.ckpt"
+    last = resumable(work_dir / "last.ckpt")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        trainer.fit(
-            task, datamodule=data, ckpt_path=last if last.exists() else None, weights_only=False
-        )
+        trainer.fit(task, datamodule=data, ckpt_path=last, weights_only=False)
     if trainer.interrupted:
         raise KeyboardInterrupt
     reached = torch.load(work_dir / "best.ckpt", weights_only=False)
@@ -101,6 +100,7 @@ def _trainer(config: TrainConfig, work_dir: Path, callbacks: list[Callback]) -> 
         precision=config.precision,
         gradient_clip_val=config.gradient_clip or None,
         callbacks=callbacks,
+        plugins=[AtomicCheckpointIO()],
         logger=_loggers(config, work_dir),
         default_root_dir=work_dir,
         num_sanity_val_steps=0,

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import csv
+import errno
+from pathlib import Path
 
 import pytest
 import torch
@@ -8,6 +10,7 @@ import torch
 from aum_edge.audio.augment import AugmentConfig
 from aum_edge.data.config import DataConfig
 from aum_edge.data.datamodule import AudioData
+from aum_edge.training.checkpoint_io import AtomicCheckpointIO
 from aum_edge.training.config import DistillConfig, TrainConfig
 from aum_edge.training.fit import Distillation, fit
 from aum_edge.training.metrics import evaluate
@@ -62,6 +65,33 @@ def test_fit_resumed_after_a_kill_equals_an_uninterrupted_run(
     torch.testing.assert_close(weights(resumed.model), weights(whole.model), rtol=0, atol=0)
     assert resumed.history == whole.history
     assert resumed.best_epoch == whole.best_epoch
+
+
+def test_a_damaged_checkpoint_starts_over_with_the_same_result(data, tmp_path) -> None:
+    config = TrainConfig(epochs=2, batch_size=12, augment=AUGMENT)
+    whole = fit(student(), data, config, tmp_path / "whole", seed=3)
+    parts = tmp_path / "parts"
+    fit(student(), data, TrainConfig(epochs=1, batch_size=12, augment=AUGMENT), parts, seed=3)
+    last = parts / "last.ckpt"
+    last.write_bytes(last.read_bytes()[:5000])
+    again = fit(student(), data, config, parts, seed=3)
+    torch.testing.assert_close(weights(again.model), weights(whole.model), rtol=0, atol=0)
+
+
+def test_a_full_disk_leaves_the_old_checkpoint(tmp_path, monkeypatch) -> None:
+    path = tmp_path / "last.ckpt"
+    AtomicCheckpointIO().save_checkpoint({"state_dict": {"a": torch.ones(3)}}, path)
+    before = path.read_bytes()
+
+    def full(self, content):
+        self.write_text("half of it")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space"):
+        AtomicCheckpointIO().save_checkpoint({"state_dict": {"a": torch.zeros(3)}}, path)
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["last.ckpt"]
 
 
 def test_fit_depends_on_the_seed(data, tmp_path) -> None:
