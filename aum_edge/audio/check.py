@@ -56,7 +56,7 @@ class _Tally:
 def check_audio(path: str | os.PathLike[str]) -> list[str]:
     """The problems of one audio file, one line each; an empty list when there are none.
 
-    Unreadable, empty or cut short; NaN or infinite samples; silent (peak below -60 dB of full
+    Unreadable, empty or cut short (one line that starts with ``unreadable:``); NaN or infinite samples; silent (peak below -60 dB of full
     scale); clipped (over 0.1 % of its time on a flat top at full scale); a constant
     offset; a dead channel, or channels that cancel when mixed; below 8 kHz; shorter than 0.1 s.
 
@@ -70,7 +70,7 @@ def check_audio(path: str | os.PathLike[str]) -> list[str]:
             for block in blocks(sound, path):
                 tally.add(block)
     except AudioError as error:
-        return [str(error)]
+        return [f"unreadable: {error}"]
     return _container_problems(tally, rate) + _signal_problems(tally)
 
 

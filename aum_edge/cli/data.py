@@ -43,7 +43,9 @@ def run(options: argparse.Namespace) -> int:
     else:
         for name, value in stats.items():
             print(f"{name}: {json.dumps(value)}")
-    unreadable = [p for found in stats["problems"].values() for p in found if "unreadable" in p]
+    unreadable = [
+        p for found in stats["problems"].values() for p in found if p.startswith("unreadable:")
+    ]
     return 1 if unreadable else 0
 
 
