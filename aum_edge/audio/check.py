@@ -56,9 +56,10 @@ class _Tally:
 def check_audio(path: str | os.PathLike[str]) -> list[str]:
     """The problems of one audio file, one line each; an empty list when there are none.
 
-    Unreadable, empty or cut short (one line that starts with ``unreadable:``); NaN or infinite samples; silent (peak below -60 dB of full
-    scale); clipped (over 0.1 % of its time on a flat top at full scale); a constant
-    offset; a dead channel, or channels that cancel when mixed; below 8 kHz; shorter than 0.1 s.
+    Unreadable, empty or cut short (one line that starts with ``unreadable:``); NaN or infinite
+    samples; silent (peak below -60 dB of full scale); clipped (over 0.1 % of its time on a flat
+    top at full scale); a constant offset; a dead channel, or channels that cancel when mixed;
+    below 8 kHz; shorter than 0.1 s.
 
     Cost: decodes the whole file in pieces; memory does not grow with its length.
     """
