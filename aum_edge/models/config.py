@@ -80,6 +80,7 @@ class AudioMambaConfig(_Blocks):
     """The AuM teacher (arXiv 2406.03344). Input ``(n_mels, n_frames)``; patch as (freq, time)."""
 
     n_classes: int
+    """0 leaves the head out: an encoder, whose answer is what the head would see."""
     n_mels: int = 128
     n_frames: int = 1024
     patch_size: tuple[int, int] = (16, 16)
@@ -93,12 +94,19 @@ class AudioMambaConfig(_Blocks):
     direction: Direction = "fo-bi"
     """fo-fo: forward only; fo-bi: one forward convolution and two scans; bi-bi: two of all."""
     class_token: Literal["none", "first", "middle", "last", "double"] = "middle"
-    pooling: Literal["mean", "max", "last"] = "mean"
-    """Used when there is no class token."""
+    pooling: Literal["class", "mean", "max", "last", "all"] = "class"
+    """What the head sees: the class tokens, the mean of the patch tokens or the last token.
+
+    max: the largest logit of any token. all: every token, for logits (B, L, n_classes).
+    """
+    head: Literal["linear", "norm-linear", "mlp"] = "linear"
+    """norm-linear: LayerNorm and linear (SSAMBA); mlp: LayerNorm, 512 units (audio-mamba-asc)."""
     token_order: Literal["frequency", "time"] = "frequency"
     position_embedding: bool = True
     norm: Literal["rms", "layer"] = "rms"
     norm_eps: float = 1e-5
+    final_norms: int = 1
+    """How often the last norm is applied; SSAMBA does it twice."""
     halve_directions: bool = True
     """bi-bi only: average the directions instead of adding them."""
     layer_pairs: bool = False
@@ -116,7 +124,8 @@ class AudioMambaConfig(_Blocks):
 
     def __post_init__(self) -> None:
         _check_words(self)
-        _check_sizes(self, "n_classes", "patch_size", "d_conv")
+        _check_sizes(self, "patch_size", "d_conv", "final_norms")
+        _check(self.n_classes >= 0, f"`n_classes` must be at least 0, got {self.n_classes}.")
         if self.stride is not None:
             _check_sizes(self, "stride")
         self._check_blocks()
@@ -130,6 +139,10 @@ class AudioMambaConfig(_Blocks):
             self.n_mels >= self.patch_size[0] and self.n_frames >= self.patch_size[1],
             f"A patch of {self.patch_size} does not fit into {self.n_mels} mels by "
             f"{self.n_frames} frames; choose a smaller `patch_size`.",
+        )
+        _check(
+            self.pooling != "class" or self.class_token != "none",
+            "Without a class token `pooling` must be mean, max, last or all, got 'class'.",
         )
         _check(
             not self.layer_pairs or self.depth % 2 == 0,

@@ -20,7 +20,8 @@ from aum_edge.models.build import ARCHITECTURES, architecture_of, build
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.quantized import refresh, replace_layer
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""2: `pooling` of an AuM names the class token too (`class`); 1 pooled it whatever it said."""
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 COUNTERS = "num_batches_tracked"
 """Batch norm's step counters: training state that inference does not need."""
@@ -152,7 +153,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
         version = config["format_version"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path} is damaged or not ours: {_one_line(error)}.") from error
-    if version != FORMAT_VERSION:
+    if version not in (1, FORMAT_VERSION):
         raise CheckpointError(
             f"{path} has format version {version}, this aum-edge reads {FORMAT_VERSION}: "
             "use the aum-edge that wrote it, or a newer one."
@@ -162,7 +163,15 @@ def _read_config(folder: Path) -> dict[str, Any]:
             f"{path} names the architecture `{config.get('architecture')}`; "
             f"known are {', '.join(ARCHITECTURES)}."
         )
-    return dict(config)
+    return _upgrade(dict(config)) if version == 1 else dict(config)
+
+
+def _upgrade(config: dict[str, Any]) -> dict[str, Any]:
+    """A version 1 config in the words of version 2."""
+    model = dict(config.get("model", {}))
+    if config["architecture"] == "audio_mamba" and model.get("class_token", "middle") != "none":
+        model["pooling"] = "class"
+    return {**config, "model": model}
 
 
 def _rebuild(config: dict[str, Any]) -> AudioClassifier:

@@ -78,6 +78,13 @@ class QuantizedLayer(nn.Module):
         self.float_weight()
 
 
+def float_weight(layer: nn.Module) -> Tensor:
+    """The weight that a layer computes with, whether it is stored in float or in int8."""
+    if isinstance(layer, QuantizedLayer):
+        return layer.float_weight()
+    return layer.get_parameter("weight")
+
+
 def refresh(root: nn.Module) -> None:
     """Make the float weights of all int8 layers now, not in the first pass."""
     for module in root.modules():

@@ -15,7 +15,7 @@ from aum_edge.models.config import (
 )
 
 REFUSED: list[tuple[type[BackboneConfig], dict[str, Any]]] = [
-    (AudioMambaConfig, {"n_classes": 0}),
+    (AudioMambaConfig, {"n_classes": -1}),
     (AudioMambaConfig, {"patch_size": (0, 16)}),
     (AudioMambaConfig, {"patch_size": (129, 16)}),
     (AudioMambaConfig, {"stride": (16, 0)}),

@@ -195,3 +195,17 @@ def test_a_failed_save_keeps_the_old_model(
     monkeypatch.undo()
     assert torch.equal(load(folder)(features()), before)
     assert [path.name for path in tmp_path.iterdir()] == ["m"]
+
+
+def test_version_1_pooled_the_class_token_whatever_it_said(
+    classifier: Make, small_configs: dict[str, BackboneConfig], tmp_path: Path
+) -> None:
+    model = classifier(small_configs["audio_mamba"])
+    save(model, tmp_path / "m")
+    config = json.loads((tmp_path / "m" / "config.json").read_text())
+    config["format_version"] = 1
+    config["model"]["pooling"] = "mean"
+    for name in ("head", "final_norms"):
+        del config["model"][name]
+    (tmp_path / "m" / "config.json").write_text(json.dumps(config))
+    torch.testing.assert_close(load(tmp_path / "m")(features()), model(features()))

@@ -27,7 +27,7 @@ AUM = AudioMambaConfig(
     d_state=4,
     direction="bi-bi",
 )
-UNTOKENED = replace(AUM, class_token="none")
+UNTOKENED = replace(AUM, class_token="none", pooling="mean")
 SSD = MambaStudentConfig(
     n_classes=3,
     n_mels=16,
@@ -54,7 +54,12 @@ CHANGES: list[tuple[BackboneConfig, str, Any]] = [
     (AUM, "expand", 3),
     (AUM, "direction", "fo-fo"),
     (AUM, "direction", "fo-bi"),
-    (AUM, "class_token", "none"),
+    (replace(AUM, pooling="mean"), "class_token", "none"),
+    (AUM, "pooling", "mean"),
+    (AUM, "pooling", "all"),
+    (AUM, "head", "norm-linear"),
+    (AUM, "head", "mlp"),
+    (AUM, "final_norms", 2),
     (AUM, "class_token", "first"),
     (AUM, "class_token", "last"),
     (AUM, "class_token", "double"),

@@ -125,6 +125,7 @@ def config_of(flags: dict[str, Any]) -> tuple[AudioMambaConfig | None, list[str]
         depth=flags["depth"],
         direction=DIRECTIONS[flags["bimamba_type"]],
         class_token=class_token(flags),
+        pooling="class" if flags.get("if_cls_token", True) else "mean",
         token_order="time" if flags.get("transpose_token_sequence", False) else "frequency",
         halve_directions=flags.get("if_devide_out", True),
         layer_pairs=flags.get("if_bidirectional", False),
