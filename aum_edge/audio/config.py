@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
 
 from aum_edge.errors import RecipeError
+
+_LATER = ("power", "stft_padding", "padding", "channels")
+"""Fields that came after the first caches: at their defaults they are no part of a key."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FrontEndConfig:
     """Waveform to log-mel features. The defaults are the DCASE 2025 baseline's.
 
-    ``log_mel``: centred power STFT (reflect padding), HTK mel filters without area
-    normalisation, ``log(x + log_offset)``.
+    ``log_mel``: centred STFT to the ``power``, HTK mel filters without area normalisation,
+    ``log(x + log_offset)``.
     ``kaldi_fbank``: Kaldi's filter bank as AuM and SSAMBA use it (``snip_edges``, DC offset
     removed and 0.97 pre-emphasis per frame, symmetric Hann window), ``log(max(x, log_offset))``.
     """
@@ -33,9 +36,19 @@ class FrontEndConfig:
     """Hz; ``None`` is half the sample rate."""
     log_offset: float = 1e-5
     clip_seconds: float = 1.0
-    """Audio is cropped or zero-padded at its end to this length."""
+    """Longer audio is cut at its end to this length; for shorter audio see ``padding``."""
+    power: Literal[1, 2] = 2
+    """``log_mel``: of the STFT's magnitude, before the filters."""
+    stft_padding: Literal["reflect", "constant"] = "reflect"
+    """``log_mel``: what the first and last windows hear beyond the clip; constant is zero."""
+    padding: Literal["audio", "zero", "edge"] = "audio"
+    """What makes shorter audio long enough: silence before the front end, or frames after it, of
+    zeros (AuM, SSAMBA) or like the last one (EPIC-SOUNDS)."""
+    channels: Literal["mean", "first"] = "mean"
+    """Which of several channels are heard."""
 
     def __post_init__(self) -> None:
+        self._check_words()
         for name in ("sample_rate", "n_fft", "win_length", "hop_length", "n_mels"):
             value = getattr(self, name)
             if value < 1:
@@ -59,6 +72,32 @@ class FrontEndConfig:
                 f"{self.win_length} samples at {self.sample_rate} Hz."
             )
 
+    def _check_words(self) -> None:
+        allowed: dict[str, tuple[str | int, ...]] = {
+            "kind": ("log_mel", "kaldi_fbank"),
+            "power": (1, 2),
+            "stft_padding": ("reflect", "constant"),
+            "padding": ("audio", "zero", "edge"),
+            "channels": ("mean", "first"),
+        }
+        for name, words in allowed.items():
+            if getattr(self, name) not in words:
+                raise RecipeError(
+                    f"Front end `{name}` must be one of {', '.join(map(str, words))}; "
+                    f"got {getattr(self, name)!r}."
+                )
+        reflects = self.kind == "log_mel" and self.stft_padding == "reflect"
+        if self.padding != "audio" and reflects:
+            raise RecipeError(
+                f"Front end `padding: {self.padding}` needs `stft_padding: constant`: a reflection "
+                "would hear the padding."
+            )
+
+    def key(self) -> dict[str, Any]:
+        """What the features depend on, as plain JSON values; unchanged for older front ends."""
+        later = {field.name: field.default for field in fields(self) if field.name in _LATER}
+        return {k: v for k, v in asdict(self).items() if k not in later or v != later[k]}
+
     @property
     def high_frequency(self) -> float:
         """Upper edge of the highest mel filter, Hz."""
@@ -72,25 +111,64 @@ class FrontEndConfig:
     @property
     def n_frames(self) -> int:
         """Frames of one clip."""
+        return self.frames_of(self.clip_samples)
+
+    def frames_of(self, samples: int) -> int:
+        """Frames that this many samples give; at least 0."""
         if self.kind == "log_mel":
-            return self.clip_samples // self.hop_length + 1
-        return max(0, (self.clip_samples - self.win_length) // self.hop_length + 1)
+            return samples // self.hop_length + 1
+        return max(0, (samples - self.win_length) // self.hop_length + 1)
 
 
-def aum_fbank(sample_rate: int = 16_000, clip_seconds: float = 1.0) -> FrontEndConfig:
-    """The front end of AuM and SSAMBA: 128 mels, 25 ms windows, 10 ms hops, 20 Hz upwards."""
-    win_length = sample_rate // 40
+def aum_fbank(
+    sample_rate: int = 16_000, clip_seconds: float = 1.0, n_frames: int | None = None
+) -> FrontEndConfig:
+    """The front end of AuM and SSAMBA: 128 mels, 25 ms windows, 10 ms hops, 20 Hz upwards.
+
+    Of several channels it hears the first; shorter clips get frames of zeros, which normalisation
+    turns into ``-mean / scale``. ``n_frames`` (AuM's target length, 1024 or 128) takes the place
+    of ``clip_seconds``.
+    """
+    win_length, hop_length = sample_rate // 40, sample_rate // 100
+    if n_frames is not None:
+        clip_seconds = ((n_frames - 1) * hop_length + win_length) / sample_rate
     return FrontEndConfig(
         kind="kaldi_fbank",
         sample_rate=sample_rate,
         n_fft=1 << (win_length - 1).bit_length(),
         win_length=win_length,
-        hop_length=sample_rate // 100,
+        hop_length=hop_length,
         n_mels=128,
         f_min=20.0,
         log_offset=1.1920928955078125e-07,
         clip_seconds=clip_seconds,
+        padding="zero",
+        channels="first",
     )
+
+
+def epic_sounds_mel(n_frames: int = 1024) -> FrontEndConfig:
+    """The front end of AuM on EPIC-SOUNDS: 10 ms windows, 5 ms hops, magnitudes, 24 kHz.
+
+    Shorter clips repeat their last frame. The features are not normalised.
+    """
+    return FrontEndConfig(
+        sample_rate=24_000,
+        n_fft=2048,
+        win_length=240,
+        hop_length=120,
+        n_mels=128,
+        log_offset=1e-6,
+        clip_seconds=(n_frames - 1) * 120 / 24_000,
+        power=1,
+        stft_padding="constant",
+        padding="edge",
+    )
+
+
+def asc_mel(clip_seconds: float = 1.0) -> FrontEndConfig:
+    """The front end of audio-mamba-asc and of the DCASE baseline, which are the defaults here."""
+    return FrontEndConfig(clip_seconds=clip_seconds)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -37,12 +37,14 @@ class FrontEnd(nn.Module):
         self.register_buffer("filters", mel_filters(config), persistent=False)
 
     @torch.no_grad()
-    def forward(self, waveform: Tensor) -> Tensor:
+    def forward(self, waveform: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Features of a batch; no gradient flows back, and autocast is off within.
 
         Args:
             waveform: (B, samples), samples within [-1, 1]; any length from one sample on for
                 ``log_mel`` and from one window on for ``kaldi_fbank``.
+            lengths: (B,) samples of each clip that are no padding; ``None`` is all. Frames beyond
+                them are made as ``padding`` says; with ``padding: audio`` they change nothing.
 
         Shape:
             (B, samples) to (B, n_mels, frames) float32; frames are ``samples // hop_length + 1``
@@ -67,7 +69,20 @@ class FrontEnd(nn.Module):
             pieces = waveform.split(len(waveform) if waveform.is_cuda else CPU_CLIPS)
             make = self._log_mel if self.config.kind == "log_mel" else self._kaldi_fbank
             features = torch.cat([make(piece) for piece in pieces])
-            return features.transpose(1, 2).float().contiguous()
+            features = features.transpose(1, 2).float().contiguous()
+        return features if lengths is None else self._padded(features, lengths)
+
+    def _padded(self, features: Tensor, lengths: Tensor) -> Tensor:
+        """Frames (B, n_mels, frames) beyond each clip's own, by ``padding``."""
+        if self.config.padding == "audio":
+            return features
+        own = [self.config.frames_of(length) for length in lengths.tolist()]
+        count = torch.tensor(own, device=features.device)[:, None]
+        at = torch.arange(features.shape[2], device=features.device)
+        if self.config.padding == "zero":
+            return features.masked_fill((at >= count)[:, None, :], 0.0)
+        index = torch.minimum(at, count - 1).clamp(min=0)
+        return features.gather(2, index[:, None, :].expand_as(features))
 
     def _log_mel(self, waveform: Tensor) -> Tensor:
         """(B, samples) to (B, frames, n_mels)."""
@@ -81,9 +96,12 @@ class FrontEnd(nn.Module):
             config.hop_length,
             config.win_length,
             self.window,
+            pad_mode=config.stft_padding,
             return_complex=True,
         )
         power = _power(spectrum[..., :frames]).transpose(1, 2)
+        if config.power == 1:
+            power = power.sqrt()
         return (power @ self.filters.T).add_(config.log_offset).log_()
 
     def _kaldi_fbank(self, waveform: Tensor) -> Tensor:

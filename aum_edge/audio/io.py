@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import soundfile
@@ -60,17 +61,20 @@ def audio_info(path: str | os.PathLike[str]) -> AudioInfo:
 
 
 def read_audio(
-    path: str | os.PathLike[str], start: float | None = None, end: float | None = None
+    path: str | os.PathLike[str],
+    start: float | None = None,
+    end: float | None = None,
+    channels: Literal["mean", "first"] = "mean",
 ) -> tuple[Samples, int]:
     """Decode an audio file to mono.
 
     Integer samples are scaled to [-1, 1); float samples are taken as they are, also above 1.
-    Several channels become their mean.
 
     Args:
         path: File in any format of libsndfile.
         start: First second to read; ``None`` is the beginning.
         end: Second to stop at; ``None``, or beyond the file, is its end.
+        channels: What becomes of several channels: their mean, or the first alone.
 
     Returns:
         Samples (n,) in float32 and their rate in Hz.
@@ -85,7 +89,8 @@ def read_audio(
     with open_sound(path) as sound:
         rate: int = sound.samplerate
         first, stop = _span(sound, path, start, end)
-        mono = [block.mean(axis=1) for block in blocks(sound, path, first, stop)]
+        pieces = blocks(sound, path, first, stop)
+        mono = [x[:, 0].copy() if channels == "first" else x.mean(axis=1) for x in pieces]
     samples = np.concatenate(mono) if len(mono) > 1 else mono[0]
     if not np.isfinite(samples).all():
         raise AudioError(f"{path} holds NaN or infinite samples: export it again.")

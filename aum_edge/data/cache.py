@@ -7,18 +7,20 @@ import json
 import logging
 import math
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from aum_edge.audio.config import FrontEndConfig, Normalization
+from aum_edge.audio.fit import fit_samples
 from aum_edge.audio.frontend import FrontEnd
-from aum_edge.audio.load import load_clip
+from aum_edge.audio.load import read_clip
 from aum_edge.data.array_file import ArrayWriter, open_array
 from aum_edge.data.atomic import new_folder, read_json, require_space, write_json
 from aum_edge.data.manifest import SPLITS, Clip, Manifest, fingerprint
@@ -43,8 +45,12 @@ class ClipArrays:
     waveforms: Floats | None
     """(n, clip_samples) if they were asked for."""
     labels: NDArray[np.int64]
-    """(n,) indices into the manifest's labels."""
+    """(n,) indices into the manifest's labels; of several labels of a clip, the first."""
     clips: tuple[Clip, ...]
+    targets: Floats | None = None
+    """(n, C), 1 for every label of the clip; None where no clip of the corpus has several."""
+    lengths: NDArray[np.int64] | None = None
+    """(n,) samples of each clip before padding; None where padding is heard as silence."""
     silent: int = 0
     """Rows whose peak is below -60 dB of full scale; they are kept."""
 
@@ -89,7 +95,7 @@ def build_cache(
                 log.warning("The feature cache in %s is damaged; building it again.", job.folder)
                 shutil.rmtree(job.folder)
             _build(job, progress)
-        stored[split] = _open(job, manifest.labels)
+        stored[split] = _open(job, manifest)
     return stored
 
 
@@ -130,30 +136,44 @@ class _Job:
 def _job(
     clips: tuple[Clip, ...], frontend: FrontEndConfig, cache_dir: Path, waveforms: bool
 ) -> _Job:
-    settings = [CACHE_VERSION, fingerprint(clips), asdict(frontend), waveforms]
+    settings = [CACHE_VERSION, fingerprint(clips), frontend.key(), waveforms]
     key = hashlib.sha256(json.dumps(settings).encode()).hexdigest()
     return _Job(clips, frontend, waveforms, cache_dir / f"features-{key[:32]}")
 
 
-def _open(job: _Job, labels: tuple[str, ...]) -> ClipArrays:
+def _open(job: _Job, manifest: Manifest) -> ClipArrays:
     arrays = {
         name: open_array(job.folder / f"{name}.npy") if job.clips else np.zeros(shape, np.float32)
         for name, shape in job.shapes().items()
     }
-    position = {label: index for index, label in enumerate(labels)}
+    position = {label: index for index, label in enumerate(manifest.labels)}
+    index = read_json(job.folder / "index.json")
+    lengths = np.array(index.get("lengths", []), dtype=np.int64)
     return ClipArrays(
         features=arrays["features"],
         waveforms=arrays.get("waveforms"),
         labels=np.array([position[clip.label] for clip in job.clips], dtype=np.int64),
         clips=job.clips,
-        silent=int(read_json(job.folder / "index.json").get("silent", 0)),
+        targets=multi_hot(job.clips, position) if manifest.multi_label else None,
+        lengths=None if job.frontend.padding == "audio" else lengths,
+        silent=int(index.get("silent", 0)),
     )
+
+
+def multi_hot(clips: Sequence[Clip], position: dict[str, int]) -> Floats:
+    """Targets (n, C): 1 where a clip has the label, 0 elsewhere."""
+    targets = np.zeros((len(clips), len(position)), dtype=np.float32)
+    for row, clip in enumerate(clips):
+        targets[row, [position[label] for label in clip.labels]] = 1
+    return targets
 
 
 def _intact(job: _Job) -> bool:
     index = read_json(job.folder / "index.json")
     files = index.get("files")
     if not isinstance(files, dict) or not isinstance(index.get("silent"), int):
+        return False
+    if job.frontend.padding != "audio" and len(index.get("lengths", [])) != len(job.clips):
         return False
     for name, shape in job.shapes().items():
         path = job.folder / f"{name}.npy"
@@ -172,28 +192,42 @@ def checksum(path: Path) -> str:
 
 def _build(job: _Job, progress: Progress | None) -> None:
     silent = 0
+    lengths: list[int] = []
     values = sum(math.prod(shape) for shape in job.shapes().values())
     require_space(job.folder.parent, 4 * values, "the feature cache")
     with new_folder(job.folder, "the feature cache") as draft:
         writers = {
             name: ArrayWriter(draft / f"{name}.npy", shape) for name, shape in job.shapes().items()
         }
-        for waveforms, features in _batches(job, progress):
-            silent += int((waveforms.abs().amax(dim=1) < SILENT_PEAK).sum())
-            writers["features"].append(features.numpy())
+        for batch in _batches(job, progress):
+            silent += int((batch.waveforms.abs().amax(dim=1) < SILENT_PEAK).sum())
+            lengths += batch.lengths.tolist()
+            writers["features"].append(batch.features.numpy())
             if job.waveforms:
-                writers["waveforms"].append(waveforms.numpy())
+                writers["waveforms"].append(batch.waveforms.numpy())
         for writer in writers.values():
             writer.close()
-        files = {name: checksum(draft / f"{name}.npy") for name in writers}
-        write_json(draft / "index.json", {"files": files, "silent": silent})
+        index: dict[str, Any] = {
+            "files": {name: checksum(draft / f"{name}.npy") for name in writers}
+        }
+        if job.frontend.padding != "audio":
+            index["lengths"] = lengths
+        write_json(draft / "index.json", {**index, "silent": silent})
     if silent:
         log.warning("%d of %d clips are silent and were kept.", silent, len(job.clips))
 
 
+class _Loaded(NamedTuple):
+    """Waveforms (b, clip_samples), samples before padding (b,), features (b, n_mels, n_frames)."""
+
+    waveforms: torch.Tensor
+    lengths: torch.Tensor
+    features: torch.Tensor
+
+
 @torch.inference_mode()
-def _batches(job: _Job, progress: Progress | None) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Waveforms (b, samples) and features (b, n_mels, n_frames) of all rows, in order."""
+def _batches(job: _Job, progress: Progress | None) -> Iterator[_Loaded]:
+    """All rows in order."""
     front_end = FrontEnd(job.frontend)
     unreadable: list[str] = []
     with ThreadPoolExecutor(WORKERS) as pool:
@@ -202,8 +236,11 @@ def _batches(job: _Job, progress: Progress | None) -> Iterator[tuple[torch.Tenso
             loaded = list(pool.map(_load, rows, [job.frontend] * len(rows)))
             unreadable += [item for item in loaded if isinstance(item, str)]
             if not unreadable:
-                waveforms = torch.stack([item for item in loaded if not isinstance(item, str)])
-                yield waveforms, front_end(waveforms)
+                clips = [item for item in loaded if not isinstance(item, str)]
+                size = job.frontend.clip_samples
+                waveforms = torch.stack([fit_samples(clip, size) for clip in clips])
+                lengths = torch.tensor([len(clip) for clip in clips])
+                yield _Loaded(waveforms, lengths, front_end(waveforms, lengths))
             if progress:
                 progress(start + len(rows), len(job.clips), "clips turned into features")
     if unreadable:
@@ -215,6 +252,6 @@ def _batches(job: _Job, progress: Progress | None) -> Iterator[tuple[torch.Tenso
 
 def _load(clip: Clip, config: FrontEndConfig) -> torch.Tensor | str:
     try:
-        return load_clip(clip.path, config, clip.start, clip.end)
+        return read_clip(clip.path, config, clip.start, clip.end)
     except AudioError as error:
         return str(error)

@@ -20,19 +20,22 @@ def carve(clips: Sequence[Clip], fraction: float, seed: int, target: Split) -> t
     """Move about ``fraction`` of the training rows to ``target`` by whole groups.
 
     Groups come in an order that ``seed`` shuffles; one is moved when that brings the labels
-    nearer to their shares. Every label with two groups or more ends in both splits where whole
-    groups allow it. The choice depends on the groups' order by name and not on their folder.
+    nearer to their shares, where a clip counts for each of its labels. Every label with two
+    groups or more ends in both splits where whole groups allow it. The choice depends on the
+    groups' order by name and not on their folder.
     """
     groups: dict[str, Counter[str]] = defaultdict(Counter)
     for clip in clips:
         if clip.split == "train":
-            groups[clip.group][clip.label] += 1
+            groups[clip.group].update(clip.labels)
     names = sorted(groups)
     order = [names[i] for i in np.random.default_rng(seed).permutation(len(names))]
     left: Counter[str] = Counter()
+    total: Counter[str] = Counter()
     for group in groups.values():
         left.update(group.keys())
-    missing = {label: fraction * n for label, n in sum(groups.values(), Counter()).items()}
+        total.update(group)
+    missing = {label: fraction * n for label, n in total.items()}
     moved: set[str] = set()
 
     def move(name: str) -> None:

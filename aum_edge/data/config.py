@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from aum_edge.audio.config import Normalization
 from aum_edge.errors import RecipeError
 
-Corpus = Literal["synthetic", "tau2022", "esc", "fsdd", "folder", "manifest"]
+Corpus = Literal["synthetic", "tau2022", "esc", "fsdd", "speech_commands", "folder", "manifest"]
 SilentSegments = Literal["keep", "drop"]
 SUBSETS = ("split5", "split10", "split25", "split50", "split100")
 
@@ -50,6 +51,18 @@ class DataConfig:
     corpus: Corpus = "synthetic"
     root: str = ""
     """Where the corpus lies. ``synthetic`` needs none: it is generated in the cache folder."""
+    val_root: str = ""
+    """``manifest``: the file of the validation rows; without it they are carved from ``root``.
+    The file of ``test_root`` may be given again, as published recipes do: then the best epoch is
+    chosen on test data, and the score is no fair one."""
+    test_root: str = ""
+    """``manifest``: the file of the test rows."""
+    label_file: str = ""
+    """CSV ``index,mid,display_name``: the classes in the order of the network's outputs."""
+    label_separator: str = ""
+    """``manifest``: what stands between several labels of one row; AuM's JSON has a comma."""
+    normalization: Normalization | None = None
+    """Published values to use as they are; null computes them over the training split."""
     val_fraction: float = 0.15
     """Share of the training clips held out for validation, by whole groups."""
     val_seed: int = 0
@@ -71,6 +84,11 @@ class DataConfig:
         _one_of("corpus", self.corpus, get_args(Corpus))
         _one_of("subset", self.subset, SUBSETS)
         _one_of("silent_segments", self.silent_segments, get_args(SilentSegments))
+        for name in ("val_root", "test_root", "label_separator"):
+            if getattr(self, name) and self.corpus != "manifest":
+                raise RecipeError(
+                    f"Data `{name}` is for the corpus `manifest`, got it with `{self.corpus}`."
+                )
         for name in ("val_fraction", "test_fraction"):
             if not 0 < getattr(self, name) < 1:
                 raise RecipeError(

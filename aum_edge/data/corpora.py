@@ -13,10 +13,12 @@ from aum_edge.data.config import DataConfig
 from aum_edge.data.esc import load_esc
 from aum_edge.data.folder import load_folder
 from aum_edge.data.fsdd import load_fsdd
+from aum_edge.data.labels import apply_label_table, read_label_table
 from aum_edge.data.manifest import Manifest
 from aum_edge.data.segments import Progress
+from aum_edge.data.speech_commands import load_speech_commands
 from aum_edge.data.synthetic import VERSION, generate
-from aum_edge.data.table import load_table
+from aum_edge.data.table import label_file, load_table
 from aum_edge.data.tau2022 import load_tau2022, read_layout
 from aum_edge.data.validate import check_rows
 
@@ -33,10 +35,13 @@ def load_manifest(
     generated below ``cache_dir`` unless it is there already.
 
     Raises:
-        DataError: A missing folder, a broken table, no clips, rows given twice, missing files,
-            or recordings that cross splits.
+        DataError: A missing folder, a broken table or label file, labels that the label file
+            lacks, no clips, rows given twice, missing files, or recordings that cross splits.
     """
     manifest = _read(config, cache_dir, progress)
+    table = label_file(config)
+    if table is not None:
+        manifest = apply_label_table(manifest, read_label_table(table))
     if not manifest.split("val") and manifest.split("train"):
         clips = carve_validation(manifest.clips, config.val_fraction, config.val_seed)
         manifest = replace(manifest, clips=clips)
@@ -51,6 +56,8 @@ def _read(config: DataConfig, cache_dir: Path, progress: Progress | None) -> Man
         return load_esc(config, cache_dir, progress)
     if config.corpus == "fsdd":
         return load_fsdd(config)
+    if config.corpus == "speech_commands":
+        return load_speech_commands(config)
     if config.corpus == "folder":
         return load_folder(config)
     if config.corpus == "manifest":

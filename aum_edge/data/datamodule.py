@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from pathlib import Path
 
 import lightning as L
@@ -36,14 +35,15 @@ class BatchRows(Dataset[Batch]):
         self._waveforms = waveforms
 
     def __getitem__(self, rows: Rows) -> Batch:
-        batch = {
-            "y": torch.from_numpy(self._arrays.labels[rows]),
-            "index": torch.from_numpy(rows),
-        }
-        if self._waveforms and self._arrays.waveforms is not None:
-            batch["waveform"] = torch.from_numpy(self._arrays.waveforms[rows])
+        arrays = self._arrays
+        truth = arrays.labels if arrays.targets is None else arrays.targets
+        batch = {"y": torch.from_numpy(truth[rows]), "index": torch.from_numpy(rows)}
+        if self._waveforms and arrays.waveforms is not None:
+            batch["waveform"] = torch.from_numpy(arrays.waveforms[rows])
+            if arrays.lengths is not None:
+                batch["length"] = torch.from_numpy(arrays.lengths[rows])
         else:
-            batch["x"] = torch.from_numpy(self._arrays.features[rows]).unsqueeze(1)
+            batch["x"] = torch.from_numpy(arrays.features[rows]).unsqueeze(1)
         return batch
 
 
@@ -78,9 +78,11 @@ class AudioData(L.LightningDataModule):
     """Reads a corpus, caches its features and serves ``{"x" | "waveform", "y", "index"}``.
 
     ``x`` is (B, 1, n_mels, n_frames) float32, not normalised; ``waveform`` (B, clip_samples) takes
-    its place in training alone and if ``waveforms`` is set; ``y`` and ``index`` (the row in the
-    split) are (B,) int64. After :meth:`setup`: ``manifest``, ``labels``, ``arrays`` by split,
-    ``normalization`` of the training split, and ``fingerprint`` of corpus and front end.
+    its place in training alone and if ``waveforms`` is set, with ``length`` (B,) int64, its samples
+    before padding, where the front end pads by frames; ``index`` (the row in the split) is (B,)
+    int64, and so is ``y``, or (B, C) float32 where clips have several labels. After
+    :meth:`setup`: ``manifest``, ``labels``, ``arrays`` by split, ``normalization`` as configured
+    or of the training split, and ``fingerprint`` of corpus and front end.
     """
 
     manifest: Manifest
@@ -132,8 +134,8 @@ class AudioData(L.LightningDataModule):
         self.arrays = build_cache(
             self.manifest, self.frontend, self.cache_dir, False, self.progress
         )
-        self.normalization = normalization(self.arrays["train"])
-        text = json.dumps([self.manifest.fingerprint(), asdict(self.frontend)])
+        self.normalization = self.config.normalization or normalization(self.arrays["train"])
+        text = json.dumps([self.manifest.fingerprint(), self.frontend.key()])
         self.fingerprint = hashlib.sha256(text.encode()).hexdigest()
         self._add_waveforms()
 

@@ -19,7 +19,7 @@ SAMPLED_BYTES = 1024
 
 @dataclass(frozen=True, kw_only=True)
 class Clip:
-    """One row: an audio file, or a part of one, with its label.
+    """One row: an audio file, or a part of one, with its label or labels.
 
     Rows with the same ``clip_id`` are segments of one clip, whose scores are averaged. Rows with
     the same ``group`` were recorded together and never lie on both sides of a split. Both
@@ -36,20 +36,39 @@ class Clip:
     """Seconds into the file; None is its end."""
     clip_id: str = ""
     group: str = ""
+    labels: tuple[str, ...] = ()
+    """All labels of a clip that has several; ``label`` is the first. Default: ``label`` alone."""
 
     def __post_init__(self) -> None:
         for name in ("clip_id", "group"):
             if not getattr(self, name):
                 object.__setattr__(self, name, str(self.path))
+        if len(self.labels) < 2:
+            object.__setattr__(self, "labels", (self.label,))
+        elif self.labels[0] != self.label or len(set(self.labels)) < len(self.labels):
+            raise DataError(
+                f"The labels of {self.path} must differ and start with `{self.label}`, got "
+                f"{', '.join(self.labels)}."
+            )
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """A corpus: its rows and its labels in alphabetical order."""
+    """A corpus: its rows and its labels, in the order of a network's outputs."""
 
     name: str
     clips: tuple[Clip, ...]
     labels: tuple[str, ...]
+    """Alphabetical, or in the order of a label file."""
+    fixed_labels: bool = False
+    """The labels come from a label file: some may have no clips."""
+    val_is_test: bool = False
+    """Validation and test are one file, as in some published recipes."""
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether any clip has several labels."""
+        return any(len(clip.labels) > 1 for clip in self.clips)
 
     def split(self, name: Split) -> tuple[Clip, ...]:
         """The rows of one split, in order."""
@@ -57,14 +76,15 @@ class Manifest:
 
     def fingerprint(self) -> str:
         """SHA-256 of the labels, the rows and what their files hold (see :func:`fingerprint`)."""
-        rows = [[clip.label, clip.split, clip.device, clip.group] for clip in self.clips]
+        rows = [[_labels(clip), clip.split, clip.device, clip.group] for clip in self.clips]
         text = json.dumps([self.labels, rows, fingerprint(self.clips)])
         return hashlib.sha256(text.encode()).hexdigest()
 
 
 def make_manifest(name: str, clips: Sequence[Clip]) -> Manifest:
     """A manifest whose labels are those of its rows."""
-    return Manifest(name, tuple(clips), tuple(sorted({clip.label for clip in clips})))
+    labels = {label for clip in clips for label in clip.labels}
+    return Manifest(name, tuple(clips), tuple(sorted(labels)))
 
 
 def fingerprint(clips: Sequence[Clip]) -> str:
@@ -88,6 +108,10 @@ def fingerprint(clips: Sequence[Clip]) -> str:
         name = Path(os.path.relpath(clip.path, base)).as_posix()
         digest.update(json.dumps([name, clip.start, clip.end, contents[clip.path]]).encode())
     return digest.hexdigest()
+
+
+def _labels(clip: Clip) -> str | list[str]:
+    return clip.label if len(clip.labels) == 1 else list(clip.labels)
 
 
 def _sample(path: Path) -> str:

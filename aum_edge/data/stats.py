@@ -24,7 +24,7 @@ class SplitStats:
     groups: int
     seconds: float
     labels: dict[str, int]
-    """Rows by label."""
+    """Rows by label; a row with several counts for each."""
     devices: dict[str, int]
     """Rows by device; empty where the corpus knows none."""
 
@@ -91,7 +91,7 @@ def _split_stats(clips: tuple[Clip, ...], facts: dict[Path, tuple[float, int]]) 
         clips=len({clip.clip_id for clip in clips}),
         groups=len({clip.group for clip in clips}),
         seconds=round(seconds, 3),
-        labels=dict(sorted(Counter(clip.label for clip in clips).items())),
+        labels=dict(sorted(Counter(label for clip in clips for label in clip.labels).items())),
         devices=dict(sorted(Counter(clip.device for clip in clips if clip.device).items())),
     )
 

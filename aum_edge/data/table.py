@@ -1,11 +1,11 @@
-"""A manifest that the user wrote: CSV, TSV or JSON, and AuM's own JSON."""
+"""Manifests that the user wrote: CSV, TSV or JSON, and AuM's own JSON."""
 
 from __future__ import annotations
 
 import csv
 import json
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +19,17 @@ log = logging.getLogger(__name__)
 REQUIRED = ("path", "label")
 OPTIONAL = ("split", "device", "start", "end", "clip_id", "group")
 AUM_LABELS = "class_labels_indices.csv"
+AUM_FIELDS = {"wav": "path", "labels": "label"}
 
 
 @dataclass(frozen=True)
 class _Line:
     """One row as text, and where it stands."""
 
+    file: Path
     where: str
     values: dict[str, str]
+    labels: tuple[str, ...]
 
     def get(self, name: str) -> str:
         return self.values.get(name, "").strip()
@@ -36,30 +39,91 @@ def load_table(config: DataConfig) -> Manifest:
     """Rows of ``path, label`` and, if wanted, ``split, device, start, end, clip_id, group``.
 
     ``root`` is a .csv or .tsv file with a header, or a .json file: a list of objects, or AuM's
-    ``{"data": [{"wav", "labels"}]}``, whose label codes become names when
-    ``class_labels_indices.csv`` lies beside it. Paths count from the file's folder; ``start`` and
-    ``end`` are seconds. Without any ``split``, ``test_fraction`` of the groups is held out.
-    Further columns are allowed and named in the log.
+    ``{"data": [{"wav", "labels"}]}``. Several labels stand between ``label_separator`` (a comma
+    in AuM's form) or in a JSON list. Paths count from the file's folder; ``start`` and ``end``
+    are seconds. Further columns are allowed and named in the log.
+
+    ``val_root`` and ``test_root`` are files of their own, as the AuM recipes use them; then every
+    row of a file is of its split. Both may be one file: then it is validated and tested on.
+    Without any split, ``test_fraction`` of the groups of ``root`` is held out.
 
     Raises:
         DataError: A missing or broken file, a missing column, or a wrong value with its line.
     """
-    if not config.root or not Path(config.root).is_file():
-        raise DataError(
-            f"Corpus `manifest` needs `root`: a .csv, .tsv or .json file; got '{config.root}'."
+    files: dict[Split, str] = {"val": config.val_root, "test": config.test_root}
+    given: dict[Split, str] = {split: file for split, file in files.items() if file}
+    clips: list[Clip] = []
+    carved = not given.get("test")
+    if config.root or not given:
+        lines = _read(config.root, config)
+        clips = [_clip(line) for line in lines]
+        carved = carved and not any(line.get("split") for line in lines)
+        if given:
+            _require_split(lines, "train")
+    if carved:
+        clips = list(carve(clips, config.test_fraction, config.val_seed, "test"))
+    for split, file in given.items():
+        lines = _read(file, config)
+        _require_split(lines, split)
+        clips += [replace(_clip(line), split=split) for line in lines]
+    manifest = make_manifest("manifest", clips)
+    same = bool(config.val_root) and _same_file(config.val_root, config.test_root)
+    if same:
+        log.warning(
+            "Validation and test are the same file: what is selected on it is selected on test "
+            "data. Leave `val_root` empty to carve validation from the training rows."
         )
-    path = Path(config.root)
-    lines = _read_json(path) if path.suffix.lower() == ".json" else _read_csv(path)
+    return replace(manifest, val_is_test=same)
+
+
+def label_file(config: DataConfig) -> Path | None:
+    """The label CSV that the recipe names, or AuM's where it lies beside AuM's JSON."""
+    if config.label_file:
+        return Path(config.label_file)
+    main = Path(config.root or config.test_root or config.val_root)
+    if config.corpus != "manifest" or main.suffix.lower() != ".json":
+        return None
+    beside = main.parent / AUM_LABELS
+    return beside if beside.is_file() and _is_aum(main) else None
+
+
+def _is_aum(path: Path) -> bool:
+    """Whether a JSON file holds an object, by its first character alone."""
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            return file.read(64).lstrip().startswith("{")
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def _same_file(first: str, second: str) -> bool:
+    return bool(first and second) and Path(first).resolve() == Path(second).resolve()
+
+
+def _read(file: str, config: DataConfig) -> list[_Line]:
+    path = Path(file)
+    if not file or not path.is_file():
+        raise DataError(
+            f"Corpus `manifest` needs `root`: a .csv, .tsv or .json file; got '{file}'."
+        )
+    is_json = path.suffix.lower() == ".json"
+    lines = _read_json(path, config) if is_json else _read_csv(path, config)
     if not lines:
         raise DataError(f"{path} has no rows.")
     _check_columns(path, lines)
-    clips: tuple[Clip, ...] = tuple(_clip(path.parent, line) for line in lines)
-    if not any(line.get("split") for line in lines):
-        clips = carve(clips, config.test_fraction, config.val_seed, "test")
-    return make_manifest("manifest", clips)
+    return lines
 
 
-def _read_csv(path: Path) -> list[_Line]:
+def _require_split(lines: list[_Line], split: Split) -> None:
+    """A file that stands for one split may not name another in its rows."""
+    for line in lines:
+        if line.get("split") not in ("", split):
+            raise DataError(
+                f"{line.where}: `split` is '{line.get('split')}' in the file given for {split}."
+            )
+
+
+def _read_csv(path: Path, config: DataConfig) -> list[_Line]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             header = file.readline()
@@ -67,50 +131,49 @@ def _read_csv(path: Path) -> list[_Line]:
             reader = csv.DictReader(file, delimiter="\t" if "\t" in header else ",")
             lines = []
             for row in reader:
+                where = f"{path} line {reader.line_num}"
                 if None in row or None in row.values():
                     raise DataError(
-                        f"{path} line {reader.line_num}: the header has "
+                        f"{where}: the header has "
                         f"{len(reader.fieldnames or [])} columns, this line has another number."
                     )
-                lines.append(_Line(f"{path} line {reader.line_num}", row))
+                labels = _split_labels(row.get("label", ""), config.label_separator)
+                lines.append(_Line(path, where, row, labels))
             return lines
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path} is not a CSV file in UTF-8: {error}.") from error
 
 
-def _read_json(path: Path) -> list[_Line]:
+def _load_json(path: Path) -> Any:
     try:
-        value = json.loads(path.read_text(encoding="utf-8-sig"))
-    except ValueError as error:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as error:
         raise DataError(f"{path} is not JSON: {error}.") from error
+
+
+def _read_json(path: Path, config: DataConfig) -> list[_Line]:
+    value = _load_json(path)
     aum = isinstance(value, dict) and "data" in value
     entries = value["data"] if aum else value
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise DataError(f'{path} must hold a list of objects, or AuM\'s {{"data": [...]}}.')
-    names = _aum_names(path.parent / AUM_LABELS) if aum else {}
+    separator = config.label_separator or ("," if aum else "")
     lines = []
     for number, entry in enumerate(entries, start=1):
-        where = f"{path} entry {number}"
-        values = {key: "" if item is None else str(item) for key, item in entry.items()}
-        lines.append(_Line(where, _from_aum(where, values, names) if aum else values))
+        fields = {AUM_FIELDS.get(key, key) if aum else key: item for key, item in entry.items()}
+        label = fields.get("label")
+        if isinstance(label, list):
+            labels = tuple(str(item).strip() for item in label)
+        else:
+            labels = _split_labels("" if label is None else str(label), separator)
+        values = {key: "" if item is None else str(item) for key, item in fields.items()}
+        lines.append(_Line(path, f"{path} entry {number}", values, labels))
     return lines
 
 
-def _from_aum(where: str, values: dict[str, str], names: dict[str, str]) -> dict[str, str]:
-    code = values.pop("labels", "")
-    if "," in code:
-        raise DataError(f"{where}: has several labels ({code}); one label a clip is supported.")
-    return {"path": values.pop("wav", ""), "label": names.get(code, code), **values}
-
-
-def _aum_names(table: Path) -> dict[str, str]:
-    if not table.is_file():
-        return {}
-    with table.open(encoding="utf-8-sig", newline="") as file:
-        rows = list(csv.DictReader(file))
-    if rows and not {"mid", "display_name"} <= rows[0].keys():
-        raise DataError(f"{table} needs the columns index, mid, display_name.")
-    return {row["mid"]: row["display_name"] for row in rows}
+def _split_labels(text: str, separator: str) -> tuple[str, ...]:
+    parts = text.split(separator) if separator else [text]
+    return tuple(part.strip() for part in parts)
 
 
 def _check_columns(path: Path, lines: list[_Line]) -> None:
@@ -126,16 +189,18 @@ def _check_columns(path: Path, lines: list[_Line]) -> None:
         log.info("Columns of %s that are not used: %s", path, few(unused, 10))
 
 
-def _clip(folder: Path, line: _Line) -> Clip:
-    for name in REQUIRED:
-        if not line.get(name):
-            raise DataError(f"{line.where}: `{name}` is empty.")
+def _clip(line: _Line) -> Clip:
+    if not line.get("path"):
+        raise DataError(f"{line.where}: `path` is empty.")
+    if not line.labels or not all(line.labels):
+        raise DataError(f"{line.where}: `label` is empty.")
     start, end = _second(line, "start"), _second(line, "end")
     if end is not None and end <= (start or 0.0):
         raise DataError(f"{line.where}: `end` {end:g} s is not after `start` {start or 0:g} s.")
     return Clip(
-        path=folder / line.get("path"),
-        label=line.get("label"),
+        path=line.file.parent / line.get("path"),
+        label=line.labels[0],
+        labels=tuple(dict.fromkeys(line.labels)),
         split=_split(line),
         device=line.get("device"),
         start=start,

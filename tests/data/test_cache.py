@@ -27,7 +27,7 @@ def manifest(fsdd_corpus, tmp_path_factory):
 
 
 def forbid_building(monkeypatch):
-    monkeypatch.setattr(cache, "load_clip", lambda *a: pytest.fail("read audio again"))
+    monkeypatch.setattr(cache, "read_clip", lambda *a: pytest.fail("read audio again"))
 
 
 def test_rows_are_what_the_front_end_makes_of_each_clip(manifest, frontend, tmp_path):
@@ -160,11 +160,11 @@ def test_a_stopped_build_leaves_whole_splits_and_nothing_half(
             raise KeyboardInterrupt
         return load_clip(clip, *rest)
 
-    monkeypatch.setattr(cache, "load_clip", stop)
+    monkeypatch.setattr(cache, "read_clip", stop)
     with pytest.raises(KeyboardInterrupt):
         build_cache(manifest, frontend, tmp_path)
     assert [path.suffix for path in tmp_path.iterdir()] == [""]
-    monkeypatch.setattr(cache, "load_clip", load_clip)
+    monkeypatch.setattr(cache, "read_clip", load_clip)
     assert len(build_cache(manifest, frontend, tmp_path)["test"]) == 12
 
 

@@ -68,7 +68,7 @@ def test_json_lists_and_aums_own_form(folder):
     (folder / "class_labels_indices.csv").write_text(
         'index,mid,display_name\n0,/m/00,"Speech, male"\n1,/m/01,Dog\n'
     )
-    assert load(folder / "aum.json").labels == ("Dog", "Speech, male")
+    assert load(folder / "aum.json").labels == ("Speech, male", "Dog")
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,8 @@ def test_csv_errors_name_the_line(folder, text, message):
     [
         ("{", "is not JSON"),
         ('{"rows": []}', "must hold a list of objects"),
-        ('{"data": [{"wav": "a.wav", "labels": "/m/1,/m/2"}]}', "entry 1: has several labels"),
+        ('{"data": [{"wav": "a.wav", "labels": "/m/1,"}]}', "entry 1: `label` is empty"),
+        ('{"data": [{"wav": "a.wav", "labels": ""}]}', "entry 1: `label` is empty"),
     ],
 )
 def test_json_errors(folder, text, message):
