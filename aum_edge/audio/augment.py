@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from torch import Generator, Tensor
 from aum_edge.audio.config import FrontEndConfig
 from aum_edge.audio.convolve import convolve
 from aum_edge.audio.impulse import device_responses, folder_responses
+from aum_edge.audio.waveform_mixup import mix_centred
 from aum_edge.errors import RecipeError
 
 DEVICES = 64
@@ -35,9 +37,19 @@ class AugmentConfig:
     """Largest number of neighbouring mel bands that are blanked in a clip."""
     time_mask: int = 0
     """Largest number of neighbouring frames that are blanked in a clip."""
+    mask_fill: Literal["mean", "zero"] = "mean"
+    """What blanks: the batch's mean; or 0 before normalisation, drawn as torchaudio does, as AuM
+    and SSAMBA mask: a width below the largest, frequency before time."""
+    noise: float = 0.0
+    """Uniform noise of up to this much, in units of normalised features, is added; each clip draws
+    its share. AuM and SSAMBA on Speech Commands: 0.1."""
     mixup_p: float = 0.0
     """Probability that a clip is mixed with another of its batch."""
     mixup_alpha: float = 0.3
+    """Of the Beta distribution of the clip's share."""
+    waveform_mixup_p: float = 0.0
+    """Probability that a clip's waveform is mixed with that of another of its batch (AuM)."""
+    waveform_mixup_alpha: float = 10.0
     """Of the Beta distribution of the clip's share."""
     ir_p: float = 0.0
     """Probability that a clip is convolved with a device impulse response."""
@@ -47,34 +59,52 @@ class AugmentConfig:
     """Which set of imaginary devices."""
 
     def __post_init__(self) -> None:
-        for name in ("mixstyle_p", "mixup_p", "ir_p"):
+        for name in ("mixstyle_p", "mixup_p", "waveform_mixup_p", "ir_p"):
             if not 0 <= getattr(self, name) <= 1:
                 raise RecipeError(
                     f"`augment.{name}` is a probability from 0 to 1, got {getattr(self, name)}."
                 )
-        for name in ("mixstyle_alpha", "mixup_alpha"):
+        if self.mask_fill not in ("mean", "zero"):
+            raise RecipeError(f"`augment.mask_fill` must be mean or zero, got '{self.mask_fill}'.")
+        for name in ("mixstyle_alpha", "mixup_alpha", "waveform_mixup_alpha"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise RecipeError(f"`augment.{name}` must be above 0, got {getattr(self, name)}.")
-        for name in ("roll_seconds", "freq_mask", "time_mask", "ir_seed"):
+        for name in ("roll_seconds", "freq_mask", "time_mask", "noise", "ir_seed"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise RecipeError(
                     f"`augment.{name}` must be at least 0, got {getattr(self, name)}."
                 )
+
+    @property
+    def needs_waveforms(self) -> bool:
+        """Whether batches must hold waveforms instead of features."""
+        return self.ir_p > 0 or self.waveform_mixup_p > 0
+
+
+class MixedWaveforms(NamedTuple):
+    """What waveform mixup gives; ``lam`` (B,) is 1 where nothing is mixed in."""
+
+    waveform: Tensor
+    targets: Tensor
+    partner: Tensor
+    lam: Tensor
 
 
 class Augment:
     """Varies batches as configured; every draw comes from the generator that is given.
 
     No input is changed in place. The generator lives on the CPU, so that a seed means the same on
-    every machine; tensors may be anywhere.
+    every machine; tensors may be anywhere. ``scale`` is what normalisation divides features by:
+    noise is given in units after it.
 
     Raises:
         RecipeError: If a mask could blank a whole clip of this front end.
         AudioError: If the folder of impulse responses cannot be used.
     """
 
-    def __init__(self, config: AugmentConfig, frontend: FrontEndConfig) -> None:
+    def __init__(self, config: AugmentConfig, frontend: FrontEndConfig, scale: float = 1.0) -> None:
         self.config = config
+        self.scale = scale
         for name, widest in (("freq_mask", frontend.n_mels), ("time_mask", frontend.n_frames)):
             if getattr(config, name) >= widest:
                 raise RecipeError(
@@ -109,8 +139,32 @@ class Augment:
         rows = rows.to(x.device)
         return x.index_copy(0, rows, convolve(x[rows], responses))
 
+    def mix_waveforms(
+        self, x: Tensor, lengths: Tensor | None, targets: Tensor, generator: Generator
+    ) -> MixedWaveforms:
+        """Mix some clips' waveforms with those of a partner from the batch, as AuM does.
+
+        Each loses its mean, the partner is cut or zero-padded to the clip, the mix loses its
+        mean. A class of both clips gets both shares. AuM draws the partner from the whole
+        training split; here it is one of the shuffled batch.
+
+        Shape:
+            x: (B, samples); lengths: (B,) samples before padding, or None for all; targets: (B, C).
+        """
+        config, n = self.config, len(x)
+        if not config.waveform_mixup_p:
+            return MixedWaveforms(x, targets, torch.arange(n, device=x.device), x.new_ones(n))
+        partner = torch.randperm(n, generator=generator).to(x.device)
+        lam = beta(config.waveform_mixup_alpha, n, generator)
+        lam[torch.rand(n, generator=generator) >= config.waveform_mixup_p] = 1
+        lam = lam.to(x)
+        mixed = mix_centred(x, lengths, partner, lam)
+        rows = lam.to(targets)[:, None]
+        targets = rows * targets + (1 - rows) * targets[partner]
+        return MixedWaveforms(mixed, targets, partner, lam)
+
     def features(self, x: Tensor, generator: Generator) -> Tensor:
-        """Roll, Freq-MixStyle, then frequency and time masks.
+        """Roll, Freq-MixStyle, frequency and time masks, then noise.
 
         Shape:
             (B, 1, F, T) to the same.
@@ -121,9 +175,13 @@ class Augment:
         if p and float(torch.rand((), generator=generator)) < p:
             x = freq_mixstyle(x, self.config.mixstyle_alpha, generator)
         if self.config.freq_mask or self.config.time_mask:
-            fill = x.mean()
-            x = mask(x, 2, self.config.freq_mask, fill, generator)
-            x = mask(x, 3, self.config.time_mask, fill, generator)
+            fill, blank = x.mean(), mask
+            if self.config.mask_fill == "zero":
+                fill, blank = x.new_zeros(()), specaugment_mask
+            x = blank(x, 2, self.config.freq_mask, fill, generator)
+            x = blank(x, 3, self.config.time_mask, fill, generator)
+        if self.config.noise:
+            x = add_noise(x, self.config.noise * self.scale, generator)
         return x
 
     def mixup(
@@ -182,13 +240,35 @@ def mask(x: Tensor, dim: int, most: int, fill: Tensor, generator: Generator) -> 
     """Blank 0 to ``most`` neighbouring rows of ``dim`` in each clip (B, 1, F, T) with ``fill``."""
     if not most:
         return x
-    size = x.shape[dim]
     width = torch.randint(0, most + 1, (len(x),), generator=generator)
-    first = (torch.rand(len(x), generator=generator) * (size - width + 1)).long()
-    at = torch.arange(size)
+    room = x.shape[dim] - width + 1
+    first = (torch.rand(len(x), generator=generator) * room).long()
+    return _blank(x, dim, first, width, fill)
+
+
+def specaugment_mask(x: Tensor, dim: int, most: int, fill: Tensor, generator: Generator) -> Tensor:
+    """As :func:`mask`, with the draws of ``torchaudio.transforms.FrequencyMasking``.
+
+    A width is drawn from [0, ``most``) and a start so that it fits; both are rounded down.
+    """
+    if not most:
+        return x
+    width = torch.rand(len(x), generator=generator) * most
+    first = torch.rand(len(x), generator=generator) * (x.shape[dim] - width)
+    return _blank(x, dim, first.long(), width.long(), fill)
+
+
+def _blank(x: Tensor, dim: int, first: Tensor, width: Tensor, fill: Tensor) -> Tensor:
+    at = torch.arange(x.shape[dim])
     hidden = (at >= first[:, None]) & (at < (first + width)[:, None])
     hidden = hidden[:, None, :, None] if dim == 2 else hidden[:, None, None, :]
     return torch.where(hidden.to(x.device), fill, x)
+
+
+def add_noise(x: Tensor, most: float, generator: Generator) -> Tensor:
+    """Add uniform noise from 0 to ``most``, times a share from 0 to 1 drawn for each clip."""
+    share = torch.rand(len(x), generator=generator).to(x)[:, None, None, None]
+    return x + most * share * torch.rand(x.shape, generator=generator).to(x)
 
 
 def beta(alpha: float, count: int, generator: Generator) -> Tensor:

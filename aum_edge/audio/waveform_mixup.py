@@ -1,7 +1,8 @@
-"""Mixup of two waveforms, as AuM trains with."""
+"""Mixup of two waveforms, as AuM trains with, alone and in whole batches."""
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from aum_edge.audio.fit import fit_samples
@@ -42,3 +43,21 @@ def waveform_mixup(first: Tensor, second: Tensor, lam: float) -> Tensor:
 def mixup_targets(first: Tensor, second: Tensor, lam: float) -> Tensor:
     """Multi-hot targets (C,) of a mix; a class that both have gets the sum of the shares."""
     return lam * first + (1 - lam) * second
+
+
+def mix_centred(x: Tensor, lengths: Tensor | None, partner: Tensor, lam: Tensor) -> Tensor:
+    """What :func:`waveform_mixup` does, for whole batches; a row whose share is 1 stays as it is.
+
+    Shape:
+        x: (B, samples), zero beyond ``lengths`` (B,); partner, lam: (B,). Returns as ``x``.
+    """
+    n = x.shape[1]
+    lengths = torch.full((len(x),), n) if lengths is None else lengths
+    own = (torch.arange(n) < lengths[:, None].cpu()).to(x)
+
+    def centre(wave: Tensor) -> Tensor:
+        return (wave - (wave * own).sum(1, keepdim=True) / own.sum(1, keepdim=True)) * own
+
+    centred, share = centre(x), lam[:, None]
+    mixed = centre(share * centred + (1 - share) * centred[partner] * own)
+    return torch.where(share == 1, x, mixed)

@@ -18,8 +18,10 @@ from aum_edge.audio.augment import (
     freq_mixstyle,
     mask,
     roll,
+    specaugment_mask,
 )
 from aum_edge.audio.config import FrontEndConfig
+from aum_edge.audio.waveform_mixup import mixup_targets, waveform_mixup
 from aum_edge.errors import AudioError, RecipeError
 
 FRONT_END = FrontEndConfig(
@@ -216,3 +218,81 @@ def test_a_mask_that_could_blank_a_clip_is_refused(name: str, value: int) -> Non
     with pytest.raises(RecipeError, match=name):
         Augment(replace(OFF, **{name: value}), FRONT_END)
     Augment(replace(OFF, **{name: value - 1}), FRONT_END)
+
+
+def test_specaugment_masks_are_zero_and_narrower_than_the_largest() -> None:
+    x = torch.ones(400, 1, 20, 51)
+    masked = specaugment_mask(x, 3, 9, torch.zeros(()), seeded())
+    hidden = (masked == 0).all(dim=2)[:, 0]
+    widths = hidden.sum(dim=1)
+    assert set(widths.tolist()) == set(range(9))
+    assert ((hidden.diff(dim=1) != 0).sum(dim=1) <= 2).all()
+    assert torch.equal(masked[widths == 0], x[widths == 0])
+    # Start and width are both rounded down, so the last frame is hardly ever reached.
+    assert hidden.any(dim=0)[:-1].all()
+
+
+def test_zero_fill_masks_as_upstream_and_before_noise() -> None:
+    config = replace(OFF, freq_mask=8, time_mask=20, mask_fill="zero")
+    x = features() + 50
+    masked = Augment(config, FRONT_END).features(x, seeded())
+    assert (masked == 0).any()
+    assert torch.equal(masked[masked != 0], x[masked != 0])
+    noisy = Augment(replace(config, noise=0.1), FRONT_END, scale=2.0).features(x, seeded())
+    assert not (noisy[masked == 0] == 0).all()
+
+
+def test_noise_is_uniform_and_counts_in_normalised_units() -> None:
+    x = torch.zeros(64, 1, 20, 51)
+    noisy = Augment(replace(OFF, noise=0.1), FRONT_END, scale=5.0).features(x, seeded())
+    most = noisy.amax(dim=(1, 2, 3))
+    assert float(noisy.min()) >= 0
+    assert float(most.max()) <= 0.5
+    assert float(most.max()) > 0.45
+    assert float(most.min()) < 0.1
+
+
+def test_waveform_mixup_of_a_batch_equals_the_pairs_one_by_one() -> None:
+    config = replace(OFF, waveform_mixup_p=0.8)
+    assert config.needs_waveforms
+    assert not OFF.needs_waveforms
+    lengths = torch.tensor([4000, 4000, 1500, 900, 4000, 2500])
+    waves = torch.randn(6, 4000, generator=seeded(4)) + 0.3
+    waves = waves * (torch.arange(4000) < lengths[:, None])
+    targets = torch.eye(6)
+    targets[1, 0] = 1
+    augment = Augment(config, FRONT_END)
+    mixed = augment.mix_waveforms(waves, lengths, targets, seeded(3))
+    changed = (mixed.lam < 1).nonzero().squeeze(1).tolist()
+    assert 2 <= len(changed) < 6
+    for row in range(6):
+        if row not in changed:
+            assert torch.equal(mixed.waveform[row], waves[row])
+            continue
+        other, lam = int(mixed.partner[row]), float(mixed.lam[row])
+        first = waves[row, : lengths[row]]
+        want = waveform_mixup(first, waves[other, : lengths[other]], lam)
+        got = mixed.waveform[row, : lengths[row]]
+        torch.testing.assert_close(got, want, atol=1e-6, rtol=0)
+        assert not mixed.waveform[row, lengths[row] :].any()
+        want = mixup_targets(targets[row], targets[other], lam)
+        torch.testing.assert_close(mixed.targets[row], want)
+
+
+def test_waveform_mixup_off_or_with_whole_clips() -> None:
+    waves, targets = torch.randn(3, 50, generator=seeded()), torch.eye(3)
+    off = Augment(OFF, FRONT_END).mix_waveforms(waves, None, targets, seeded())
+    assert torch.equal(off.waveform, waves)
+    assert torch.equal(off.targets, targets)
+    config = replace(OFF, waveform_mixup_p=1.0)
+    on = Augment(config, FRONT_END).mix_waveforms(waves, None, targets, seeded())
+    assert on.waveform.mean(dim=1).abs().max() < 1e-6
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"mask_fill": "black"}, {"noise": -0.1}, {"waveform_mixup_p": 2}, {"waveform_mixup_alpha": 0}],
+)
+def test_upstream_settings_out_of_range_are_named(change: dict[str, object]) -> None:
+    with pytest.raises(RecipeError, match=f"augment.{next(iter(change))}"):
+        AugmentConfig(**change)
