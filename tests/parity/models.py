@@ -75,7 +75,10 @@ def check_aum(tensors: dict[str, Tensor], meta: dict[str, Any]) -> list[str]:
         failures += load_weights(model, tensors)
         model.to(dtype)
         x = tensors["input"].to(dtype).transpose(1, 2).unsqueeze(1).requires_grad_()
-        features, logits = model.features(x), model(x)
+        runtime = flags.get("forward_kwargs") or {}
+        other = tuple(runtime.get("patch_size", ())), tuple(runtime.get("strides", ()))
+        patch, stride = (value or None for value in other)
+        features, logits = model.features(x, patch, stride), model(x, patch, stride)
         failures += compare("features", features.detach(), tensors, suffix, tolerance)
         failures += compare("logits", logits.detach(), tensors, suffix, tolerance)
         if any(name.startswith("grad_of_sum") for name in tensors):
@@ -110,8 +113,6 @@ def check_keys(meta: dict[str, Any]) -> list[str]:
 
 def config_of(flags: dict[str, Any]) -> tuple[AudioMambaConfig | None, list[str]]:
     """Upstream's constructor flags as our config, or why there is none."""
-    if flags.get("forward_kwargs"):
-        return None, [f"runtime patch sizes are not supported: {flags['forward_kwargs']}"]
     unknown = sorted(flags.keys() - BUILD_FLAGS - WITHOUT_EFFECT - {"forward_kwargs"})
     if unknown:
         return None, [f"flags of another fixture kind: {', '.join(unknown)}"]

@@ -23,6 +23,11 @@ CHECKERS = {
     "frontend_dcase_mel": ("frontends", "check_frontend_dcase_mel"),
     "frontend_kaldi_fbank": ("frontends", "check_frontend_kaldi_fbank"),
     "cpmobile": ("models", "check_cpmobile"),
+    "flexi_resize": ("checkpoints", "check_flexi"),
+    "aum_load_": ("checkpoints", "check_aum_load"),
+    "aum_from_vim": ("checkpoints", "check_vim"),
+    "asc_net": ("checkpoints", "check_asc"),
+    "ssamba_finetune_": ("checkpoints", "check_ssamba_finetune"),
     "aum_": ("models", "check_aum"),
     "keys_": ("models", "check_keys"),
 }

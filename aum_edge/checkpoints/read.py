@@ -1,0 +1,133 @@
+"""Foreign checkpoint files to tensors, without running anything that is in them."""
+
+from __future__ import annotations
+
+import argparse
+import pickle
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from aum_edge.errors import CheckpointError
+
+HARMLESS: list[Any] = [argparse.Namespace]
+"""Plain containers that training scripts put beside the weights."""
+WRAPPERS = ("state_dict", "model", "model_state_dict")
+"""Where Lightning, Vim and others keep the weights inside their checkpoints."""
+SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Tensors by their names in the file, and what lay beside them."""
+
+    tensors: dict[str, Tensor]
+    beside: dict[str, Any] = field(default_factory=dict)
+
+
+def read_checkpoint(path: Path, wrapper: str | None = None) -> Checkpoint:
+    """Read a .pth, .pt, .bin, .ckpt or .safetensors file, whatever its suffix.
+
+    Args:
+        path: The file.
+        wrapper: The key that holds the weights; ``None`` finds the usual ones.
+
+    Raises:
+        CheckpointError: If the file is missing, truncated, holds code or Python objects, or holds
+            no weights.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"There is no checkpoint {path}: give a file such as model.pth.")
+    if path.stat().st_size == 0:
+        raise CheckpointError(f"{path} is empty: download or copy it again.")
+    content = _content(path)
+    tensors, beside = unwrap(content, str(path), wrapper)
+    bad = [name for name, t in tensors.items() if t.is_floating_point() and not _finite(t)]
+    if bad:
+        raise CheckpointError(f"{path} holds NaN or Inf in {few(bad)}: its training diverged.")
+    return Checkpoint(tensors, beside)
+
+
+def unwrap(
+    content: Any, source: str, wrapper: str | None = None
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Weights by name and what lay beside them, from a flat or a wrapped checkpoint.
+
+    Raises:
+        CheckpointError: If there are no weights where they are looked for.
+    """
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{source} holds a {type(content).__name__}, not named weights.")
+    key = wrapper or next((name for name in WRAPPERS if isinstance(content.get(name), dict)), None)
+    inner = content if key is None else content.get(key)
+    if not isinstance(inner, dict):
+        raise CheckpointError(
+            f"{source} has no weights under `{key}`; it holds {few(map(str, content))}."
+        )
+    tensors = {str(name): value for name, value in inner.items() if isinstance(value, Tensor)}
+    others = [str(name) for name in inner if str(name) not in tensors]
+    if not tensors or others:
+        raise CheckpointError(
+            f"{source} is no state dict: {few(others) or 'it is empty'} "
+            f"{'are no tensors' if others else ''}".rstrip()
+            + "."
+        )
+    beside = {} if key is None else {k: v for k, v in content.items() if k != key}
+    return tensors, beside
+
+
+def few(names: Any) -> str:
+    """The first names, and how many more there are."""
+    names = list(names)
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
+
+
+def _content(path: Path) -> Any:
+    with path.open("rb") as file:
+        start = file.read(9)
+    # safetensors begins with the length of its JSON header, eight bytes, and a brace.
+    if start[8:9] == b"{" and not zipfile.is_zipfile(path):
+        try:
+            return load_file(path)
+        except (SafetensorError, OSError) as error:
+            raise CheckpointError(f"{path} is truncated or damaged: {one_line(error)}.") from error
+    try:
+        with torch.serialization.safe_globals(HARMLESS):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(_refusal(path, error)) from error
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, IndexError) as error:
+        raise CheckpointError(
+            f"{path} is truncated or not a PyTorch checkpoint: {one_line(error)[:160]}."
+        ) from error
+
+
+def _refusal(path: Path, error: pickle.UnpicklingError) -> str:
+    """Why a pickle was not read: what it would have run, or that it is none."""
+    text = one_line(error)
+    for mark in ("Unsupported global: GLOBAL ", "WeightsUnpickler error: "):
+        if mark in text:
+            what = text.split(mark)[1].split(" was not")[0].split(". ")[0]
+            if mark.startswith("Unsupported"):
+                return (
+                    f"{path} was not opened: beside weights it holds `{what}`, which would run "
+                    "code. Save only model.state_dict() where it was trained, and convert that."
+                )
+            return f"{path} is truncated or not a PyTorch checkpoint: {what[:160]}."
+    return f"{path} is truncated or not a PyTorch checkpoint: {text[:160]}."
+
+
+def _finite(tensor: Tensor) -> bool:
+    return bool(torch.isfinite(tensor).all())
+
+
+def one_line(error: Exception) -> str:
+    """An exception's message in one line without its last full stop."""
+    return " ".join(str(error).split()).rstrip(".")
