@@ -48,6 +48,7 @@ def convert_asc(tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> Aud
     notes: list[str] = []
     flags = Flags(values)
     named = dict(tensors)
+    _check_front_end(named)
     drop(named, "mel.", "the front end's own tables, which are made from its settings", notes)
     named = strip_prefixes(named, "model.")
     named = rename(named, {"aum_model.": "", "classifier.": "head."})
@@ -76,3 +77,14 @@ def convert_asc(tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> Aud
     network = load_network(config, named, "The audio-mamba-asc checkpoint")
     around = Surroundings(frontend, Normalization(), labels)
     return classifier(network, around, "asc", notes, values)
+
+
+def _check_front_end(tensors: Mapping[str, Tensor]) -> None:
+    """The stored filter bank must be of the size that the front end here has."""
+    wanted = (VALUES["n_fft"] // 2 + 1, VALUES["n_mels"])
+    for name, tensor in tensors.items():
+        if name.startswith("mel.") and name.endswith(".fb") and tuple(tensor.shape) != wanted:
+            raise CheckpointError(
+                f"{name} is a filter bank of {tuple(tensor.shape)}, the published front end has "
+                f"{wanted}: this checkpoint was trained on other features."
+            )

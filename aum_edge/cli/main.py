@@ -19,6 +19,7 @@ COMMANDS = {
     "distill": "a recipe up to its distilled student",
     "prune": "a recipe up to its pruned student",
     "quantize": "a recipe up to its int8 student, or a model directory to int8 weights",
+    "convert": "a published checkpoint (AuM, SSAMBA, Vim, ...) to a model directory",
     "complexity": "MACs, bytes and the verdict of a model or an ONNX file",
     "export": "a model directory to a verified ONNX file",
     "bench": "latency of models side by side",
