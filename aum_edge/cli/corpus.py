@@ -9,12 +9,19 @@ from aum_edge.errors import RecipeError
 
 
 def add_corpus_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which corpus, where, and which folds or speakers are held out."""
+    """Which corpus, where, what its labels are, and what is held out."""
     parser.add_argument(
         "--data",
         required=True,
         metavar="CORPUS=DIR",
-        help="for example esc=DIR, fsdd=DIR, tau2022=DIR, folder=DIR, manifest=FILE",
+        help="for example esc=DIR, fsdd=DIR, speech_commands=DIR, folder=DIR, manifest=FILE",
+    )
+    parser.add_argument("--test-file", default="", metavar="FILE", help="manifest: its test rows")
+    parser.add_argument(
+        "--labels", default="", metavar="CSV", help="index,mid,display_name: classes in order"
+    )
+    parser.add_argument(
+        "--label-separator", default="", metavar="TEXT", help="manifest: between several labels"
     )
     parser.add_argument("--test-folds", default="", metavar="N,N", help="esc: folds held out")
     parser.add_argument("--test-speakers", default="", metavar="A,B", help="fsdd: held out")
@@ -24,7 +31,7 @@ def add_corpus_arguments(parser: argparse.ArgumentParser) -> None:
 def corpus_config(options: argparse.Namespace) -> DataConfig:
     """The corpus that the options name."""
     name, _, root = options.data.partition("=")
-    if not root:
+    if not root and not (name == "manifest" and options.test_file):
         raise RecipeError(f"`--data {options.data}` must read CORPUS=DIR, for example esc=audio/.")
     try:
         folds = tuple(int(fold) for fold in options.test_folds.split(",") if fold)
@@ -34,6 +41,9 @@ def corpus_config(options: argparse.Namespace) -> DataConfig:
     return DataConfig(
         corpus=name,
         root=root,
+        test_root=options.test_file,
+        label_file=options.labels,
+        label_separator=options.label_separator,
         test_folds=folds,
         test_speakers=speakers,
         subset=options.subset,

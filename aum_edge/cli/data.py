@@ -1,26 +1,33 @@
-"""`aum-edge data check|stats|prepare`: look a corpus over, count it, or make the built-in one."""
+"""`aum-edge data ...`: look a corpus over, count it, normalise it, make or mend its manifest."""
 
 from __future__ import annotations
 
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 from aum_edge.cli.corpus import add_corpus_arguments, corpus_config
 from aum_edge.cli.progress import stderr_progress
 
+CACHE = Path("runs/cache")
+KINDS = ("audioset", "vggsound", "voxceleb", "epic-sounds")
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
-    actions = parser.add_subparsers(dest="action", required=True, metavar="check|stats|prepare")
+    names = "check|stats|normalization|reroot|manifest|prepare"
+    actions = parser.add_subparsers(dest="action", required=True, metavar=names)
     for name, text in (
         ("check", "decode every file and name what is wrong; exit code 1 if a file is unreadable"),
         ("stats", "clips by split, class and device"),
     ):
         action = actions.add_parser(name, help=text)
         add_corpus_arguments(action)
-        action.add_argument("--cache", type=Path, default=Path("runs/cache"))
-        action.add_argument("--json", action="store_true", help="one JSON document on stdout")
+        _common(action)
+    _add_normalization(actions.add_parser("normalization", help="mean and std of the features"))
+    _add_reroot(actions.add_parser("reroot", help="a manifest made elsewhere, with paths here"))
+    _add_manifest(actions.add_parser("manifest", help="a manifest from a published table"))
     prepare = actions.add_parser("prepare", help="write the built-in corpus to a folder")
     prepare.add_argument("out", type=Path, metavar="DIR")
     prepare.add_argument("--seed", type=int, default=0)
@@ -30,23 +37,128 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Do what the action says."""
-    if options.action == "prepare":
-        return _prepare(options)
+    actions = {
+        "prepare": _prepare,
+        "normalization": _normalization,
+        "reroot": _reroot,
+        "manifest": _manifest,
+    }
+    return actions.get(options.action, _look_over)(options)
+
+
+def _common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--cache", type=Path, default=CACHE, help="feature cache")
+    parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
+
+
+def _add_normalization(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("recipe", type=Path, metavar="RECIPE", help="its corpus and front end")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+    _common(parser)
+
+
+def _add_reroot(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("manifest", type=Path, metavar="MANIFEST", help=".json, .csv or .tsv")
+    parser.add_argument("out", type=Path, metavar="OUT")
+    parser.add_argument("--to", type=Path, required=True, metavar="DIR", help="the audio here")
+    parser.add_argument(
+        "--from",
+        dest="old",
+        default="",
+        metavar="DIR",
+        help="what its paths begin with; without it files are found by how their paths end",
+    )
+    _missing(parser)
+
+
+def _add_manifest(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("kind", choices=KINDS)
+    parser.add_argument("table", type=Path, metavar="TABLE", help="as the corpus is published")
+    parser.add_argument("out", type=Path, metavar="OUT.json")
+    parser.add_argument("--audio", type=Path, required=True, metavar="DIR", help="its audio")
+    _missing(parser)
+
+
+def _missing(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--allow-missing", action="store_true", help="leave out rows without a file"
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
+
+
+def _look_over(options: argparse.Namespace) -> int:
     from aum_edge.data.corpora import load_manifest
     from aum_edge.data.stats import corpus_stats
 
     progress = stderr_progress()
     manifest = load_manifest(corpus_config(options), options.cache, progress)
     stats = corpus_stats(manifest, check=options.action == "check", progress=progress).to_dict()
-    if options.json:
-        print(json.dumps(stats, indent=1))
-    else:
-        for name, value in stats.items():
-            print(f"{name}: {json.dumps(value)}")
+    _print(stats, options.json)
     unreadable = [
         p for found in stats["problems"].values() for p in found if p.startswith("unreadable:")
     ]
     return 1 if unreadable else 0
+
+
+def _normalization(options: argparse.Namespace) -> int:
+    from aum_edge.data.cache import build_cache
+    from aum_edge.data.corpora import load_manifest
+    from aum_edge.data.moments import feature_moments
+    from aum_edge.recipe import load_recipe
+
+    recipe = load_recipe(options.recipe, options.set)
+    progress = stderr_progress()
+    manifest = load_manifest(recipe.data, options.cache, progress)
+    arrays = build_cache(manifest, recipe.frontend, options.cache, False, progress)["train"]
+    moments = feature_moments(arrays, recipe.frontend)
+    used, alone = moments.padded, moments.sound
+    factor = 2.0 if recipe.frontend.kind == "kaldi_fbank" else 1.0
+    values = {"mean": round(used.mean, 7), "std": round(used.std, 7), "std_factor": factor}
+    if options.json:
+        _print({**moments.to_dict(), "clips": len(arrays), "normalization": values}, True)
+        return 0
+    print(f"{len(arrays)} training clips, {used.frames} frames, {alone.frames} of them sound")
+    print(f"all frames, as the network gets them (used): mean {used.mean:.7g} std {used.std:.7g}")
+    print(f"frames of sound alone:                       mean {alone.mean:.7g} std {alone.std:.7g}")
+    entries = ", ".join(f"{name}: {value:.9g}" for name, value in values.items())
+    print(f"for the recipe: data: {{normalization: {{{entries}}}}}")
+    return 0
+
+
+def _reroot(options: argparse.Namespace) -> int:
+    from aum_edge.data.reroot import reroot
+
+    result = reroot(
+        options.manifest, options.out, options.to, options.old, allow_missing=options.allow_missing
+    )
+    values = {
+        "rows": result.rows,
+        "found": result.found,
+        "found_by_name_alone": result.by_name,
+        "left_out": list(result.missing),
+    }
+    if options.json:
+        _print(values, True)
+        return 0
+    print(f"{result.found} of {result.rows} files found; wrote {options.out}")
+    if result.by_name:
+        print(f"{result.by_name} of them by their file name alone: look them over")
+    if result.missing:
+        print(f"{len(result.missing)} rows left out")
+    return 0
+
+
+def _manifest(options: argparse.Namespace) -> int:
+    from aum_edge.data.native_tables import write_manifest
+
+    found, rows = write_manifest(
+        options.kind, options.table, options.audio, options.out, allow_missing=options.allow_missing
+    )
+    if options.json:
+        _print({"rows": rows, "found": found}, True)
+    else:
+        print(f"{found} of {rows} rows have audio; wrote {options.out}")
+    return 0
 
 
 def _prepare(options: argparse.Namespace) -> int:
@@ -56,3 +168,11 @@ def _prepare(options: argparse.Namespace) -> int:
     config = SyntheticConfig(seed=options.seed, n_train=options.train, n_test=options.test)
     print(generate(config, options.out, stderr_progress()))
     return 0
+
+
+def _print(values: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(values, indent=1))
+        return
+    for name, value in values.items():
+        print(f"{name}: {json.dumps(value)}")

@@ -61,11 +61,16 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def write_json(path: Path, value: dict[str, Any]) -> None:
     """Write JSON so that a kill leaves the old file or the new one."""
+    write_text(path, json.dumps(value, indent=1) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text so that a kill leaves the old file or the new one."""
     with disk_errors(path.parent, path.name):
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
         try:
-            draft.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+            draft.write_text(text, encoding="utf-8", newline="")
             draft.replace(path)
         except BaseException:
             draft.unlink(missing_ok=True)
