@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from aum_edge.audio.config import FrontEndConfig
+from aum_edge.audio.fit import fit_samples
 from aum_edge.audio.frontend import FrontEnd
 from aum_edge.audio.io import read_audio
 from aum_edge.audio.resample import resample
@@ -34,14 +35,14 @@ class Predictor:
         """``{file, label, probabilities}``, or ``{file, error}`` when the file is unusable.
 
         Longer audio is cut into clips of the model's length, the last one padded, and their
-        probabilities are averaged; shorter audio is zero-padded.
+        probabilities are averaged; shorter audio is padded, as the front end says.
         """
         try:
-            clips = self._clips(path)
+            clips, lengths = self._clips(path)
         except AudioError as error:
             return {"file": str(path), "error": str(error)}
         with torch.inference_mode():
-            features = FrontEnd(self.frontend)(clips).unsqueeze(1)
+            features = FrontEnd(self.frontend)(clips, lengths).unsqueeze(1)
             mean = torch.softmax(self.logits(features).double(), dim=1).mean(dim=0)
         shares = {name: round(float(p), 6) for name, p in zip(self.labels, mean, strict=True)}
         return {
@@ -50,15 +51,24 @@ class Predictor:
             "probabilities": shares,
         }
 
-    def _clips(self, path: Path) -> Tensor:
-        """Audio as clips (n, clip_samples)."""
-        samples, rate = read_audio(path)
+    def _clips(self, path: Path) -> tuple[Tensor, Tensor]:
+        """Audio as clips (n, clip_samples), and how many samples of each are sound (n,)."""
+        config = self.frontend
+        samples, rate = read_audio(path, channels=config.channels)
         if abs(samples).max() < SILENCE:
             raise AudioError(f"{path} is silent: there is nothing to label.")
-        waveform = resample(torch.from_numpy(samples), rate, self.frontend.sample_rate)
-        size = self.frontend.clip_samples
-        missing = -len(waveform) % size
-        return torch.nn.functional.pad(waveform, (0, missing)).reshape(-1, size)
+        waveform = resample(torch.from_numpy(samples), rate, config.sample_rate)
+        size = config.clip_samples
+        pieces = list(waveform.split(size))
+        if config.padding != "audio" and config.frames_of(len(pieces[-1])) < 1:
+            pieces.pop()  # A rest of less than one window gives no frame at all.
+        if not pieces:
+            raise AudioError(
+                f"{path} has {len(waveform)} samples at {config.sample_rate} Hz, less than one "
+                f"window of {config.win_length}: there is no frame to hear."
+            )
+        clips = torch.stack([fit_samples(piece, size) for piece in pieces])
+        return clips, torch.tensor([len(piece) for piece in pieces])
 
 
 def open_predictor(path: Path) -> Predictor:
