@@ -34,6 +34,7 @@ CACHE_VERSION = 1
 BATCH = 64
 Progress = Callable[[int, int, str], None]
 Floats = NDArray[np.float32]
+Lengths = NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +50,7 @@ class ClipArrays:
     clips: tuple[Clip, ...]
     targets: Floats | None = None
     """(n, C), 1 for every label of the clip; None where no clip of the corpus has several."""
-    lengths: NDArray[np.int64] | None = None
+    lengths: Lengths | None = None
     """(n,) samples of each clip before padding; None where padding is heard as silence."""
     silent: int = 0
     """Rows whose peak is below -60 dB of full scale; they are kept."""
@@ -63,6 +64,16 @@ class ClipArrays:
     def clip_ids(self) -> list[str]:
         """The clip that each row is a segment of."""
         return [clip.clip_id for clip in self.clips]
+
+    def waveform_rows(self, rows: Lengths) -> tuple[Floats, Lengths | None]:
+        """Waveforms (b, clip_samples) of some rows, and their ``lengths`` where there are any.
+
+        Raises:
+            DataError: If they were not asked for when the cache was built.
+        """
+        if self.waveforms is None:
+            raise DataError("The cache was built without waveforms: ask for them.")
+        return self.waveforms[rows], None if self.lengths is None else self.lengths[rows]
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -146,18 +157,27 @@ def _open(job: _Job, manifest: Manifest) -> ClipArrays:
         name: open_array(job.folder / f"{name}.npy") if job.clips else np.zeros(shape, np.float32)
         for name, shape in job.shapes().items()
     }
-    position = {label: index for index, label in enumerate(manifest.labels)}
     index = read_json(job.folder / "index.json")
     lengths = np.array(index.get("lengths", []), dtype=np.int64)
+    labels, targets = targets_of(job.clips, manifest)
     return ClipArrays(
         features=arrays["features"],
         waveforms=arrays.get("waveforms"),
-        labels=np.array([position[clip.label] for clip in job.clips], dtype=np.int64),
+        labels=labels,
         clips=job.clips,
-        targets=multi_hot(job.clips, position) if manifest.multi_label else None,
+        targets=targets,
         lengths=None if job.frontend.padding == "audio" else lengths,
         silent=int(index.get("silent", 0)),
     )
+
+
+def targets_of(
+    clips: Sequence[Clip], manifest: Manifest
+) -> tuple[NDArray[np.int64], Floats | None]:
+    """Class indices (n,), and multi-hot targets (n, C) if the corpus has several labels a clip."""
+    position = {label: index for index, label in enumerate(manifest.labels)}
+    labels = np.array([position[clip.label] for clip in clips], dtype=np.int64)
+    return labels, multi_hot(clips, position) if manifest.multi_label else None
 
 
 def multi_hot(clips: Sequence[Clip], position: dict[str, int]) -> Floats:

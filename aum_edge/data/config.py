@@ -10,6 +10,7 @@ from aum_edge.errors import RecipeError
 
 Corpus = Literal["synthetic", "tau2022", "esc", "fsdd", "speech_commands", "folder", "manifest"]
 SilentSegments = Literal["keep", "drop"]
+Store = Literal["cache", "stream"]
 SUBSETS = ("split5", "split10", "split25", "split50", "split100")
 
 
@@ -78,12 +79,16 @@ class DataConfig:
     """``fsdd``: the speakers held out."""
     subset: str = "split25"
     """``tau2022``: which of the challenge's training subsets."""
+    store: Store = "cache"
+    """cache: features are computed once and kept on disk; stream: they are made from the audio in
+    every epoch, for corpora whose features no disk holds (all of AudioSet is a terabyte)."""
     synthetic: SyntheticConfig = SyntheticConfig()
 
     def __post_init__(self) -> None:
         _one_of("corpus", self.corpus, get_args(Corpus))
         _one_of("subset", self.subset, SUBSETS)
         _one_of("silent_segments", self.silent_segments, get_args(SilentSegments))
+        _one_of("store", self.store, get_args(Store))
         for name in ("val_root", "test_root", "label_separator"):
             if getattr(self, name) and self.corpus != "manifest":
                 raise RecipeError(

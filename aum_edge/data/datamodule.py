@@ -19,7 +19,8 @@ from aum_edge.data.cache import ClipArrays, build_cache, normalization
 from aum_edge.data.config import DataConfig
 from aum_edge.data.corpora import load_manifest
 from aum_edge.data.manifest import Manifest
-from aum_edge.data.segments import Progress
+from aum_edge.data.segments import WORKERS, Progress
+from aum_edge.data.stream import stream_splits
 from aum_edge.data.validate import validate
 from aum_edge.errors import DataError
 
@@ -38,10 +39,11 @@ class BatchRows(Dataset[Batch]):
         arrays = self._arrays
         truth = arrays.labels if arrays.targets is None else arrays.targets
         batch = {"y": torch.from_numpy(truth[rows]), "index": torch.from_numpy(rows)}
-        if self._waveforms and arrays.waveforms is not None:
-            batch["waveform"] = torch.from_numpy(arrays.waveforms[rows])
-            if arrays.lengths is not None:
-                batch["length"] = torch.from_numpy(arrays.lengths[rows])
+        if self._waveforms:
+            waveforms, lengths = arrays.waveform_rows(rows)
+            batch["waveform"] = torch.from_numpy(waveforms)
+            if lengths is not None:
+                batch["length"] = torch.from_numpy(lengths)
         else:
             batch["x"] = torch.from_numpy(arrays.features[rows]).unsqueeze(1)
         return batch
@@ -131,9 +133,10 @@ class AudioData(L.LightningDataModule):
             return
         self.manifest = load_manifest(self.config, self.cache_dir, self.progress)
         validate(self.manifest)
-        self.arrays = build_cache(
-            self.manifest, self.frontend, self.cache_dir, False, self.progress
-        )
+        if self.config.store == "stream":
+            self.arrays = stream_splits(self.manifest, self.frontend)
+        else:
+            self.arrays = self._cached(self.manifest, waveforms=False)
         self.normalization = self.config.normalization or normalization(self.arrays["train"])
         text = json.dumps([self.manifest.fingerprint(), self.frontend.key()])
         self.fingerprint = hashlib.sha256(text.encode()).hexdigest()
@@ -170,7 +173,8 @@ class AudioData(L.LightningDataModule):
 
     def _add_waveforms(self) -> None:
         """Training rows with waveforms; the other splits are never augmented and need none."""
-        if self.waveforms and self.arrays["train"].waveforms is None:
+        stored = self.config.store == "cache"
+        if self.waveforms and stored and self.arrays["train"].waveforms is None:
             train = Manifest(self.manifest.name, self.manifest.split("train"), self.labels)
             self.arrays["train"] = self._cached(train, waveforms=True)["train"]
 
@@ -180,8 +184,11 @@ class AudioData(L.LightningDataModule):
     def _loader(self, split: str, seed: int | None, waveforms: bool) -> DataLoader[Batch]:
         arrays = self.arrays[split]
         order = BatchOrder(len(arrays), self.batch_size, seed, self._current_epoch)
+        workers = WORKERS if self.config.store == "stream" else 0
         # batch_size None: the sampler's row numbers reach the dataset as they are.
-        return DataLoader(BatchRows(arrays, waveforms), sampler=order, batch_size=None)
+        return DataLoader(
+            BatchRows(arrays, waveforms), sampler=order, batch_size=None, num_workers=workers
+        )
 
     def _current_epoch(self) -> int:
         return self.trainer.current_epoch if self.trainer is not None else 0
