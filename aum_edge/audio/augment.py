@@ -37,6 +37,8 @@ class AugmentConfig:
     """Largest number of neighbouring mel bands that are blanked in a clip."""
     time_mask: int = 0
     """Largest number of neighbouring frames that are blanked in a clip."""
+    mask_count: int = 1
+    """How many masks of either kind a clip gets."""
     mask_fill: Literal["mean", "zero"] = "mean"
     """What blanks: the batch's mean; or 0 before normalisation, drawn as torchaudio does, as AuM
     and SSAMBA mask: a width below the largest, frequency before time."""
@@ -64,6 +66,8 @@ class AugmentConfig:
                 raise RecipeError(
                     f"`augment.{name}` is a probability from 0 to 1, got {getattr(self, name)}."
                 )
+        if self.mask_count < 1:
+            raise RecipeError(f"`augment.mask_count` must be at least 1, got {self.mask_count}.")
         if self.mask_fill not in ("mean", "zero"):
             raise RecipeError(f"`augment.mask_fill` must be mean or zero, got '{self.mask_fill}'.")
         for name in ("mixstyle_alpha", "mixup_alpha", "waveform_mixup_alpha"):
@@ -178,8 +182,9 @@ class Augment:
             fill, blank = x.mean(), mask
             if self.config.mask_fill == "zero":
                 fill, blank = x.new_zeros(()), specaugment_mask
-            x = blank(x, 2, self.config.freq_mask, fill, generator)
-            x = blank(x, 3, self.config.time_mask, fill, generator)
+            for dim, most in ((2, self.config.freq_mask), (3, self.config.time_mask)):
+                for _ in range(self.config.mask_count):
+                    x = blank(x, dim, most, fill, generator)
         if self.config.noise:
             x = add_noise(x, self.config.noise * self.scale, generator)
         return x

@@ -60,6 +60,8 @@ class DataConfig:
     """``manifest``: the file of the test rows."""
     label_file: str = ""
     """CSV ``index,mid,display_name``: the classes in the order of the network's outputs."""
+    n_classes: int = 0
+    """How many classes the corpus must have; 0 is as many as it has."""
     label_separator: str = ""
     """``manifest``: what stands between several labels of one row; AuM's JSON has a comma."""
     normalization: Normalization | None = None
@@ -94,6 +96,8 @@ class DataConfig:
                 raise RecipeError(
                     f"Data `{name}` is for the corpus `manifest`, got it with `{self.corpus}`."
                 )
+        if self.n_classes < 0:
+            raise RecipeError(f"Data `n_classes` must be at least 0, got {self.n_classes}.")
         for name in ("val_fraction", "test_fraction"):
             if not 0 < getattr(self, name) < 1:
                 raise RecipeError(

@@ -20,7 +20,8 @@ from aum_edge.data.speech_commands import load_speech_commands
 from aum_edge.data.synthetic import VERSION, generate
 from aum_edge.data.table import label_file, load_table
 from aum_edge.data.tau2022 import load_tau2022, read_layout
-from aum_edge.data.validate import check_rows
+from aum_edge.data.validate import check_rows, few
+from aum_edge.errors import DataError
 
 log = logging.getLogger(__name__)
 
@@ -36,12 +37,18 @@ def load_manifest(
 
     Raises:
         DataError: A missing folder, a broken table or label file, labels that the label file
-            lacks, no clips, rows given twice, missing files, or recordings that cross splits.
+            lacks, another number of classes than ``n_classes``, no clips, rows given twice,
+            missing files, or recordings that cross splits.
     """
     manifest = _read(config, cache_dir, progress)
     table = label_file(config)
     if table is not None:
         manifest = apply_label_table(manifest, read_label_table(table))
+    if config.n_classes and len(manifest.labels) != config.n_classes:
+        raise DataError(
+            f"Corpus `{manifest.name}` has {len(manifest.labels)} classes "
+            f"({few(manifest.labels)}), `n_classes` says {config.n_classes}: check the corpus and its label file."
+        )
     if not manifest.split("val") and manifest.split("train"):
         clips = carve_validation(manifest.clips, config.val_fraction, config.val_seed)
         manifest = replace(manifest, clips=clips)

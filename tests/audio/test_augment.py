@@ -291,8 +291,26 @@ def test_waveform_mixup_off_or_with_whole_clips() -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"mask_fill": "black"}, {"noise": -0.1}, {"waveform_mixup_p": 2}, {"waveform_mixup_alpha": 0}],
+    [
+        {"mask_fill": "black"},
+        {"mask_count": 0},
+        {"noise": -0.1},
+        {"waveform_mixup_p": 2},
+        {"waveform_mixup_alpha": 0},
+    ],
 )
 def test_upstream_settings_out_of_range_are_named(change: dict[str, object]) -> None:
     with pytest.raises(RecipeError, match=f"augment.{next(iter(change))}"):
         AugmentConfig(**change)
+
+
+def test_two_masks_hide_more_than_one() -> None:
+    x = torch.ones(200, 1, 20, 51)
+    hidden = []
+    for count in (1, 2):
+        config = replace(OFF, time_mask=9, mask_fill="zero", mask_count=count)
+        blank = Augment(config, FRONT_END).features(x, seeded())[:, 0, 0] == 0
+        hidden.append(float(blank.float().mean()))
+        borders = (blank.diff(dim=1) != 0).sum(dim=1)
+        assert int(borders.max()) == 2 * count
+    assert hidden[1] > 1.5 * hidden[0]

@@ -254,6 +254,12 @@ def test_labels_that_the_label_file_lacks_are_counted_and_named(folder, tmp_path
         load_manifest(short, tmp_path)
 
 
+def test_another_number_of_classes_than_the_recipe_says_is_refused(folder, tmp_path):
+    load_manifest(config(folder, n_classes=3), tmp_path)
+    with pytest.raises(DataError, match=r"has 3 classes \(Dog, .*`n_classes` says 527"):
+        load_manifest(config(folder, n_classes=527), tmp_path)
+
+
 def test_settings_of_manifests_are_refused_elsewhere():
     with pytest.raises(RecipeError, match="`val_root` is for the corpus `manifest`"):
         DataConfig(corpus="esc", root="x", val_root="y")
