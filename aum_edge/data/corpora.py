@@ -47,7 +47,8 @@ def load_manifest(
     if config.n_classes and len(manifest.labels) != config.n_classes:
         raise DataError(
             f"Corpus `{manifest.name}` has {len(manifest.labels)} classes "
-            f"({few(manifest.labels)}), `n_classes` says {config.n_classes}: check the corpus and its label file."
+            f"({few(manifest.labels)}), `n_classes` says {config.n_classes}: check the corpus and "
+            "its label file."
         )
     if not manifest.split("val") and manifest.split("train"):
         clips = carve_validation(manifest.clips, config.val_fraction, config.val_seed)
