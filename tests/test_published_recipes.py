@@ -1,0 +1,107 @@
+"""The recipes of AuM and SSAMBA load, give the published settings and the published sizes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+
+from aum_edge.audio.augment import Augment
+from aum_edge.audio.config import aum_fbank, epic_sounds_mel
+from aum_edge.models.build import build
+from aum_edge.recipe import Recipe, load_recipe
+
+RECIPES = Path(__file__).parent.parent / "recipes"
+EVERY = sorted(RECIPES.rglob("*.yaml"))
+
+
+@dataclass(frozen=True)
+class Published:
+    """What docs of the projects state about one corpus."""
+
+    classes: int
+    frames: int
+    mean: float
+    std: float
+    base: int
+    """Parameters of AuM-base Fo-Bi."""
+    small: int
+    """Parameters of AuM-small Bi-Bi."""
+
+
+AUM = {
+    "audioset": Published(527, 1024, -4.2677393, 4.5689974, 92_107_535, 25_539_215),
+    "audioset_balanced": Published(527, 1024, -4.2677393, 4.5689974, 92_107_535, 25_539_215),
+    "vggsound": Published(309, 1024, -5.0767093, 4.4533687, 91_939_893, 25_455_285),
+    "voxceleb": Published(1251, 1024, -3.7614744, 4.2011642, 92_664_291, 25_817_955),
+    "speechcommands": Published(35, 128, -6.845978, 5.5654526, 91_385_123, 25_177_763),
+    "epic_sounds": Published(44, 1024, 0.0, 0.5, 91_736_108, 25_353_260),
+}
+"""EPIC-SOUNDS is not normalised: its divisor is 1, which a factor of 1 and std 1 give."""
+ENCODERS = {
+    "aum-tiny": (6_922_176, 192),
+    "aum-small": (25_345_920, 384),
+    "aum-base": (96_698_112, 768),
+}
+"""Parameters of SSAMBA's pretraining encoders, of 512 patches and a class token; width."""
+SSAMBA = {
+    "audioset20k": (527, 1024, -4.2677393, 4.5689974),
+    "esc50": (50, 512, -6.6268077, 5.358466),
+    "speechcommands_v1": (30, 128, -6.845978, 5.5654526),
+    "speechcommands_v2": (35, 128, -6.845978, 5.5654526),
+}
+
+
+def count(recipe: Recipe) -> int:
+    """Parameters of the recipe's model, built without memory."""
+    config = recipe.teacher.model.config(recipe.data.n_classes, recipe.frontend)
+    with torch.device("meta"):
+        model = build(config)
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("path", EVERY, ids=lambda path: str(path.relative_to(RECIPES)))
+def test_every_recipe_loads_and_its_augmentation_fits_its_front_end(path: Path) -> None:
+    recipe = load_recipe(path)
+    assert recipe.name
+    Augment(recipe.teacher.train.augment, recipe.frontend)
+
+
+def test_every_published_family_has_a_recipe() -> None:
+    assert {path.stem for path in (RECIPES / "aum").iterdir()} == set(AUM)
+    assert {path.stem for path in (RECIPES / "ssamba").iterdir()} == set(SSAMBA)
+
+
+@pytest.mark.parametrize("name", AUM)
+def test_aum_recipes_give_published_inputs_and_sizes(name: str) -> None:
+    want = AUM[name]
+    path = RECIPES / "aum" / f"{name}.yaml"
+    recipe = load_recipe(path)
+    front_end = epic_sounds_mel() if name == "epic_sounds" else aum_fbank(n_frames=want.frames)
+    assert recipe.frontend == front_end
+    assert recipe.frontend.n_frames == want.frames
+    normalization = recipe.data.normalization
+    assert normalization is not None
+    assert normalization.mean == want.mean
+    assert normalization.scale == pytest.approx(2 * want.std)
+    assert recipe.data.n_classes == want.classes
+    assert count(recipe) == want.base
+    assert count(load_recipe(path, ["teacher.model.preset=aum-small"])) == want.small
+
+
+@pytest.mark.parametrize("name", SSAMBA)
+@pytest.mark.parametrize("size", ENCODERS)
+def test_ssamba_recipes_give_published_inputs_and_sizes(name: str, size: str) -> None:
+    classes, frames, mean, std = SSAMBA[name]
+    path = RECIPES / "ssamba" / f"{name}.yaml"
+    recipe = load_recipe(path, [f"teacher.model.preset={size}"])
+    assert recipe.frontend == aum_fbank(n_frames=frames)
+    normalization = recipe.data.normalization
+    assert normalization is not None
+    assert (normalization.mean, normalization.scale) == (mean, pytest.approx(2 * std))
+    encoder, width = ENCODERS[size]
+    patches = 12 * ((frames - 16) // 10 + 1)
+    head = 2 * width + classes * (width + 1)
+    assert count(recipe) == encoder + (patches - 512) * width + head
