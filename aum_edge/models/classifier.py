@@ -70,10 +70,11 @@ class AudioClassifier(nn.Module):
         return self.backbone((features - self.normalization.mean) * gain)
 
     @torch.inference_mode()
-    def predict_waveform(self, waveform: Tensor) -> Tensor:
+    def predict_waveform(self, waveform: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Probabilities (B, n_classes) of clips (B, clip_samples) at the front end's rate.
 
         The model must be in eval mode, as :func:`~aum_edge.models.directory.load` gives it.
+        ``lengths`` (B,) are the samples of each clip that are no padding; None is all.
 
         Raises:
             AudioError: If the clips are of another length.
@@ -84,7 +85,7 @@ class AudioClassifier(nn.Module):
                 f"{tuple(waveform.shape)}: cut or pad them, as audio.load.load_clip does."
             )
         front_end = FrontEnd(self.frontend).to(waveform.device)
-        return torch.softmax(self(front_end(waveform).unsqueeze(1)), dim=1)
+        return torch.softmax(self(front_end(waveform, lengths).unsqueeze(1)), dim=1)
 
     def example_input(self, batch: int = 1) -> Tensor:
         """Zeros in the shape of ``batch`` clips' features."""

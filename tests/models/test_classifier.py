@@ -43,6 +43,23 @@ def test_waveforms_become_probabilities(small: AudioClassifier) -> None:
     torch.testing.assert_close(probabilities.sum(dim=1), torch.ones(2))
 
 
+def test_padding_is_told_from_sound_where_the_front_end_does(small: AudioClassifier) -> None:
+    changed = replace(small.frontend, padding="zero", stft_padding="constant")
+    model = AudioClassifier(
+        small.backbone,
+        frontend=changed,
+        normalization=small.normalization,
+        labels=small.labels,
+    ).eval()
+    waveform = torch.randn(2, changed.clip_samples, generator=torch.manual_seed(3))
+    waveform[1, 60:] = 0
+    lengths = torch.tensor([changed.clip_samples, 60])
+    told = model.predict_waveform(waveform, lengths)
+    features = FrontEnd(changed)(waveform, lengths).unsqueeze(1)
+    torch.testing.assert_close(told, model(features).softmax(dim=1))
+    assert not torch.allclose(told[1], model.predict_waveform(waveform)[1])
+
+
 @pytest.mark.parametrize("shape", [(110,), (2, 109), (2, 111)])
 def test_clips_of_another_length_are_refused(small: AudioClassifier, shape: tuple) -> None:
     with pytest.raises(AudioError, match=r"clips \(batch, 110\)"):
