@@ -35,7 +35,7 @@ from aum_edge.errors import CheckpointError, RecipeError
 from aum_edge.models.audio_mamba import AudioMamba
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.config import AudioMambaConfig
-from aum_edge.models.masked_patch import MaskedPatchConfig, MaskedPatchModel
+from aum_edge.models.masked_patch import MaskedPatchModel, masked_patch_config
 
 WHAT = "The SSAMBA checkpoint"
 POOLING = {"ft_avgtok": "mean", "ft_cls": "class"}
@@ -113,14 +113,9 @@ def pretrained(config: AudioMambaConfig, named: Mapping[str, Tensor]) -> MaskedP
         name if name.startswith(own) else f"encoder.{name}": tensor
         for name, tensor in named.items()
     }
-    model = MaskedPatchModel(masked(config))
+    model = MaskedPatchModel(masked_patch_config(config))
     fill(model, weights, WHAT)
     return model
-
-
-def masked(config: AudioMambaConfig) -> MaskedPatchConfig:
-    """The same network as a masked-patch model's encoder."""
-    return MaskedPatchConfig(**{f.name: getattr(config, f.name) for f in fields(config)})
 
 
 def wanted_size(flags: Flags, config: AudioMambaConfig) -> AudioMambaConfig:
@@ -143,16 +138,16 @@ def wanted_size(flags: Flags, config: AudioMambaConfig) -> AudioMambaConfig:
 
 def continued(model: MaskedPatchModel, flags: Flags, notes: list[str]) -> MaskedPatchModel:
     """The pretraining model, resized if the flags ask for another input size."""
-    target = wanted_size(flags, model.config)
+    target = wanted_size(flags, model.config.encoder)
     flags.ignore("task")
-    if target == model.config:
+    if target == model.config.encoder:
         return model
     if target.patch_size != model.config.patch_size or target.stride:
         raise RecipeError(
             "A pretraining model keeps its patches, without overlap; give `label_dim` for "
             "fine-tuning, where the stride is free."
         )
-    other = MaskedPatchModel(target)
+    other = MaskedPatchModel(masked_patch_config(target))
     notes += start_from(other, model, "ssamba")
     return other
 

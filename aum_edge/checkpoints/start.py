@@ -12,6 +12,7 @@ from aum_edge.checkpoints.fill import fill
 from aum_edge.checkpoints.shapes import PATCH, POSITIONS
 from aum_edge.models.audio_mamba import AudioMamba
 from aum_edge.models.config import AudioMambaConfig
+from aum_edge.models.masked_patch import MaskedPatchModel
 from aum_edge.models.resize import Size, resize_patch_kernel, resize_positions
 
 Rule = Literal["aum", "ssamba"]
@@ -28,7 +29,8 @@ def start_from(
 
     The networks are of one kind, width and depth. For an AuM the position table and the patch
     kernel are resized. A head of another class count or kind, or with ``keep_head`` False, stays
-    as it is. A masked-patch model stands for its encoder.
+    as it is. A masked-patch model stands for its encoder; between two of them the predictors are
+    taken over too.
 
     Args:
         target: Receives the weights.
@@ -41,6 +43,7 @@ def start_from(
         CheckpointError: If tensors are missing, unexpected or of another shape; ``target`` is
             then unchanged.
     """
+    whole = target, source
     target, source = _encoder(target), _encoder(source)
     weights, notes = dict(source.state_dict()), []
     if isinstance(target, AudioMamba) and isinstance(source, AudioMamba):
@@ -48,13 +51,27 @@ def start_from(
         notes += _meaning(target.config, source.config)
     notes += _head(target, weights, keep_head)
     fill(target, weights, "The starting model")
-    return notes
+    return notes + _predictors(*whole)
 
 
 def _encoder(network: nn.Module) -> nn.Module:
     """The network that is taken over: a masked-patch model's is inside it."""
     inner = getattr(network, "encoder", None)
     return inner if isinstance(inner, AudioMamba) else network
+
+
+def _predictors(target: nn.Module, source: nn.Module) -> list[str]:
+    """Mask embedding and predictors, if both networks have them."""
+    if not (isinstance(target, MaskedPatchModel) and isinstance(source, MaskedPatchModel)):
+        return []
+    if target.config.patch_size != source.config.patch_size:
+        return ["Mask embedding and predictors start fresh: the patches are of another size."]
+    theirs = source.state_dict()
+    with torch.no_grad():
+        for name, tensor in target.state_dict().items():
+            if not name.startswith("encoder."):
+                tensor.copy_(theirs[name])
+    return []
 
 
 def _geometry(

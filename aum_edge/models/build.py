@@ -11,10 +11,12 @@ from aum_edge.models.config import (
 )
 from aum_edge.models.cp_mobile import CPMobile
 from aum_edge.models.mamba_student import MambaStudent
+from aum_edge.models.masked_patch import MaskedPatchConfig, MaskedPatchModel
 
-Backbone = AudioMamba | MambaStudent | CPMobile
+Backbone = AudioMamba | MaskedPatchModel | MambaStudent | CPMobile
 ARCHITECTURES: dict[str, type[BackboneConfig]] = {
     "audio_mamba": AudioMambaConfig,
+    "masked_patch": MaskedPatchConfig,
     "mamba_student": MambaStudentConfig,
     "cp_mobile": CPMobileConfig,
 }
@@ -22,6 +24,8 @@ ARCHITECTURES: dict[str, type[BackboneConfig]] = {
 
 def build(config: BackboneConfig) -> Backbone:
     """A network with fresh weights, in training mode."""
+    if isinstance(config, MaskedPatchConfig):
+        return MaskedPatchModel(config)
     if isinstance(config, AudioMambaConfig):
         return AudioMamba(config)
     if isinstance(config, MambaStudentConfig):
@@ -31,4 +35,4 @@ def build(config: BackboneConfig) -> Backbone:
 
 def architecture_of(config: BackboneConfig) -> str:
     """The name that config.json gives this kind of network."""
-    return next(name for name, kind in ARCHITECTURES.items() if isinstance(config, kind))
+    return next(name for name, kind in ARCHITECTURES.items() if type(config) is kind)

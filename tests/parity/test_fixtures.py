@@ -28,6 +28,9 @@ CHECKERS = {
     "aum_from_vim": ("checkpoints", "check_vim"),
     "asc_net": ("checkpoints", "check_asc"),
     "ssamba_finetune_": ("checkpoints", "check_ssamba_finetune"),
+    "ssamba_pretrain_": ("ssamba", "check_ssamba_pretrain"),
+    "ssamba_masks": ("ssamba", "check_ssamba_masks"),
+    "keys_ssamba_": ("ssamba", "check_ssamba_keys"),
     "aum_": ("models", "check_aum"),
     "keys_": ("models", "check_keys"),
 }
