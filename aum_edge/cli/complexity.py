@@ -6,34 +6,126 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from aum_edge.complexity.report import Complexity
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument("model", type=Path, metavar="MODEL", help="model directory or .onnx file")
+    parser.add_argument(
+        "models",
+        nargs="+",
+        metavar="MODEL",
+        help="model directory, .onnx file, or package.module:name of any torch.nn.Module",
+    )
     parser.add_argument("--limits", default="dcase2025", help="a preset or a YAML file")
+    parser.add_argument(
+        "--input-shape", metavar="1,1,256,65", help="for package.module:name, batch first"
+    )
+    parser.add_argument(
+        "--crosscheck", action="store_true", help="thop, torchinfo, fvcore and others beside it"
+    )
+    parser.add_argument(
+        "--graph", type=Path, metavar="FILE.onnx", help="count this export of the model as well"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
     parser.add_argument("--markdown", action="store_true", help="tables in Markdown")
+    parser.add_argument("--csv", action="store_true", help="one line a layer and operator")
+    parser.add_argument(
+        "--submission", action="store_true", help="the block of a challenge's meta file"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the count; exit code 3 when a limit is passed by the exact count."""
+    """Print the count; exit code 3 when a limit is passed by either count."""
     from aum_edge.complexity.limits import get_limits
-    from aum_edge.complexity.onnx_counter import analyse_onnx
-    from aum_edge.complexity.render import markdown, text
-    from aum_edge.complexity.report import analyse
-    from aum_edge.models.directory import load
 
     limits = get_limits(options.limits)
-    if options.model.suffix == ".onnx":
-        result = analyse_onnx(options.model, limits)
-    else:
-        result = analyse(load(options.model), limits)
+    results = {name: _analyse(name, options, limits) for name in options.models}
     if options.json:
-        print(json.dumps(result.to_dict(), indent=1))
+        print(json.dumps(_document(results, options), indent=1))
     else:
-        print(markdown(result) if options.markdown else text(result))
-    over = [name for name, inside in result.to_dict()["within_limits"].items() if inside is False]
-    if over:
-        print(f"Over the {limits.name} limits by the {' and '.join(over)} count.", file=sys.stderr)
+        for name, result in results.items():
+            print("\n".join(_printed(name, result, options, len(results))))
+    over = [(name, row) for name, result in results.items() for row in result.over]
+    for name, row in over:
+        more = 100 * (row["value"] / row["limit"] - 1)
+        print(
+            f"{name} is over the {limits.name} limit by the {row['count']} count: {row['what']} "
+            f"{row['value']:,} of {row['limit']:,.0f}, {more:.1f} % too many.",
+            file=sys.stderr,
+        )
     return 3 if over else 0
+
+
+def _analyse(name: str, options: argparse.Namespace, limits: Any) -> Complexity:
+    from aum_edge.complexity.onnx_report import analyse_onnx
+    from aum_edge.complexity.report import analyse, analyse_module
+    from aum_edge.complexity.target import input_shape, is_import_path, network_at
+    from aum_edge.errors import RecipeError
+    from aum_edge.models.directory import load
+
+    if is_import_path(name):
+        if not options.input_shape:
+            raise RecipeError(f"{name} needs `--input-shape`, for example 1,1,256,65.")
+        shape = input_shape(options.input_shape)
+        try:
+            return analyse_module(network_at(name), shape, limits, options.crosscheck)
+        except (RuntimeError, ValueError, TypeError, IndexError) as error:
+            if isinstance(error, RecipeError):
+                raise
+            text = " ".join(str(error).split())[:200]
+            raise RecipeError(f"{name} does not take an input of {shape}: {text}.") from error
+    if name.endswith(".onnx"):
+        return analyse_onnx(name, limits)
+    return analyse(load(Path(name)), limits, options.crosscheck)
+
+
+def _document(results: dict[str, Complexity], options: argparse.Namespace) -> dict[str, Any]:
+    """One model's document, or all of them by name: each has the whole budget."""
+    documents = {name: result.to_dict() for name, result in results.items()}
+    if options.graph:
+        for name, result in results.items():
+            documents[name]["graph"] = _graph(result, options.graph)
+    return next(iter(documents.values())) if len(documents) == 1 else {"models": documents}
+
+
+def _graph(result: Complexity, path: Path) -> dict[str, Any]:
+    from aum_edge.complexity.agreement import differences
+    from aum_edge.complexity.onnx_counter import count_onnx
+
+    counts = count_onnx(path)
+    found = [row.to_dict() for row in differences(result.counts, counts)]
+    return {
+        "macs": counts.macs,
+        "macs_by_op": dict(counts.macs_by_op),
+        "unsupported": dict(counts.unsupported),
+        "differences": found,
+    }
+
+
+def _printed(name: str, result: Complexity, options: argparse.Namespace, models: int) -> list[str]:
+    from aum_edge.complexity import render
+
+    if options.csv:
+        lines = [render.layer_csv(result)]
+    elif options.submission:
+        lines = [render.submission(result)]
+    else:
+        lines = [render.markdown(result) if options.markdown else render.text(result)]
+    if models > 1:
+        lines.insert(0, f"# {name}")
+    if options.graph and not (options.csv or options.submission):
+        found = _graph(result, options.graph)
+        gap = result.counts.macs - found["macs"]
+        lines.append(
+            f"The exported graph {options.graph.name}: {found['macs']:,} MACs, "
+            + ("the same." if not found["differences"] else f"{gap:,} fewer than torch.")
+        )
+        lines += [
+            f"  {row['module']}: torch {row['torch']:,}, graph {row['onnx']:,}: {row['why']}"
+            for row in found["differences"]
+        ]
+    return lines

@@ -1,58 +1,87 @@
-"""Limits are data: presets by challenge year, or a YAML file of one's own."""
+"""Limits are data: presets by challenge year (limits.yaml), or a YAML file of one's own."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
+from typing import Any, Literal, get_args
 
 import yaml
 
 from aum_edge.errors import RecipeError
 
+Rule = Literal["torchinfo", "nessi", "nonzero"]
+NUMBERS = ("macs", "param_bytes", "params", "clip_seconds")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What one clip of one second may cost; ``None`` is no limit."""
+    """What one input may cost; ``None`` is no limit."""
 
     name: str
     macs: float | None = None
     param_bytes: float | None = None
+    params: float | None = None
+    rule: Rule = "torchinfo"
+    """Whose counting is the official one."""
+    clip_seconds: float = 1.0
+    """Seconds of audio of one input."""
     note: str = ""
 
 
-PRESETS = {
-    limits.name: limits
-    for limits in (
-        Limits(name="dcase2021", param_bytes=128_000, note="non-zero parameters; 10 s clips"),
-        Limits(name="dcase2022", macs=30e6, param_bytes=128_000, note="int8, all parameters"),
-        Limits(name="dcase2023", macs=30e6, param_bytes=128_000),
-        Limits(name="dcase2024", macs=30e6, param_bytes=128_000),
-        Limits(name="dcase2025", macs=30e6, param_bytes=128_000, note="each device's own model"),
-        Limits(name="none"),
-    )
-}
+@cache
+def presets() -> dict[str, Limits]:
+    """Every preset by its name."""
+    text = files("aum_edge.complexity").joinpath("limits.yaml").read_text(encoding="utf-8")
+    return {name: Limits(name=name, **values) for name, values in yaml.safe_load(text).items()}
 
 
 def get_limits(name: str) -> Limits:
-    """A preset, or a YAML file with ``name``, ``macs`` and ``param_bytes``.
+    """A preset, or a YAML file with the fields of :class:`Limits`.
 
     Raises:
-        RecipeError: If there is no such preset or file, or the file holds other keys.
+        RecipeError: If there is no such preset or file, or the file holds other keys or values.
     """
-    if name in PRESETS:
-        return PRESETS[name]
+    known = presets()
+    if name in known:
+        return known[name]
     path = Path(name)
     if not path.is_file():
-        raise RecipeError(f"There are no limits `{name}`: give {', '.join(PRESETS)}, or a file.")
+        raise RecipeError(f"There are no limits `{name}`: give {', '.join(known)}, or a file.")
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
-        limits = Limits(**({"name": path.stem} | values))
-    except (yaml.YAMLError, TypeError, UnicodeDecodeError) as error:
-        raise RecipeError(
-            f"{path} must hold `name`, `macs` and `param_bytes`: {' '.join(str(error).split())}"
-        ) from error
-    for key in ("macs", "param_bytes"):
-        value = getattr(limits, key)
-        if value is not None and (isinstance(value, str) or not value > 0):
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(values, dict):
+        raise RecipeError(f"{path} must hold `key: value` lines such as `macs: 30e6`.")
+    return _checked(path, {"name": path.stem} | values)
+
+
+def _checked(path: Path, values: dict[str, Any]) -> Limits:
+    allowed = [field.name for field in fields(Limits)]
+    unknown = [key for key in values if key not in allowed]
+    if unknown:
+        raise RecipeError(f"{path}: there is no `{unknown[0]}`; allowed are {', '.join(allowed)}.")
+    for key in NUMBERS:
+        value = values.get(key)
+        # YAML reads 30e6 as a text.
+        number = _number(value) if isinstance(value, str) else value
+        if number is None and value is None:
+            continue
+        if isinstance(number, bool) or not isinstance(number, int | float) or not number > 0:
             raise RecipeError(f"{path}: `{key}` must be a number above 0, got {value!r}.")
-    return limits
+        values[key] = number
+    if values.get("rule", "torchinfo") not in get_args(Rule):
+        raise RecipeError(
+            f"{path}: `rule` must be one of {', '.join(get_args(Rule))}, got {values['rule']!r}."
+        )
+    return Limits(**values)
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None

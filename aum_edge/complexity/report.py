@@ -2,31 +2,43 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from torch import Tensor
+import torch
+from torch import nn
 
 from aum_edge.complexity.counter import OperatorCounts, count
+from aum_edge.complexity.crosscheck import Row, crosscheck
+from aum_edge.complexity.frontend_cost import FrontEndCost, front_end_cost
 from aum_edge.complexity.limits import Limits
-from aum_edge.complexity.official import RULE, official_bytes, official_macs
+from aum_edge.complexity.official import NAMES, Official, official
+from aum_edge.complexity.sizes import Sizes, model_sizes, module_sizes
+from aum_edge.complexity.streaming import streaming_state
 from aum_edge.models.classifier import AudioClassifier
-from aum_edge.models.directory import payload_bytes, stored_tensors
 from aum_edge.models.fold import fold_batch_norm
+
+FAR_BELOW = 0.5
+"""Share of the exact MACs below which an official count gets a warning."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Complexity:
-    """Cost of one clip. ``official`` figures are ``None`` where the script cannot be run."""
+    """Cost of one input. Official figures are ``None`` where the year's tool cannot be run."""
 
     counts: OperatorCounts
+    sizes: Mapping[str, Any]
     n_params: int
-    param_bytes: int
-    buffer_bytes: int
-    official_macs: int | None
-    official_bytes: int | None
+    official: Official
     limits: Limits
     input_shape: tuple[int, ...]
+    clip_seconds: float | None = None
+    front_end: FrontEndCost | None = None
+    streaming_state: int | None = None
+    """Elements that a streaming model keeps from one frame to the next; None if it cannot."""
+    crosscheck: list[Row] = field(default_factory=list)
+    notes: tuple[str, ...] = ()
 
     @property
     def warnings(self) -> list[str]:
@@ -35,87 +47,165 @@ class Complexity:
             f"No counting rule for {name} ({calls} calls): the exact count is too low."
             for name, calls in self.counts.unsupported.items()
         ]
-        if self.official_macs is not None and self.official_macs < 0.5 * self.counts.macs:
-            top = ", ".join(name for name, _ in self.counts.macs_by_op.most_common(3))
-            share = self.official_macs / self.counts.macs
-            lines.append(
-                f"The official count sees {100 * share:.0f} % of the real MACs: it ignores the "
-                f"token axis of linear layers and functional operators ({top})."
+        macs = self.official.macs
+        if macs is not None and macs < FAR_BELOW * self.counts.macs:
+            top = ", ".join(
+                f"{name} {value:,}" for name, value in self.counts.macs_by_op.most_common(3)
             )
-        return lines
+            lines.append(
+                f"The official count sees {100 * macs / self.counts.macs:.1f} % of the real MACs: "
+                "it takes a linear layer once however many tokens pass it, and no functional "
+                f"operator. Most of the truth: {top}."
+            )
+        return [*lines, *self.notes]
+
+    @property
+    def over(self) -> list[dict[str, Any]]:
+        """Every figure that is over its limit: by which count, and by how much."""
+        rows = []
+        for count_name, figures in (("exact", self._exact()), ("official", self._official())):
+            for what, limit in self._limits().items():
+                value = figures.get(what)
+                if limit is not None and value is not None and value > limit:
+                    rows.append({"count": count_name, "what": what, "value": value, "limit": limit})
+        return rows
 
     def to_dict(self) -> dict[str, Any]:
         """The document that ``aum-edge complexity --json`` prints."""
-        counts, limits = self.counts, self.limits
+        counts = self.counts
+        seconds = self.clip_seconds
         return {
             "exact": {
                 "macs": counts.macs,
+                "macs_per_second": counts.macs / seconds if seconds else None,
                 "macs_by_op": dict(counts.macs_by_op),
                 "special_functions": dict(counts.special_functions),
                 "n_params": self.n_params,
-                "param_bytes": self.param_bytes,
-                "buffer_bytes": self.buffer_bytes,
+                "param_bytes": self.sizes["param_bytes"],
+                "buffer_bytes": self.sizes["buffer_bytes"],
                 "state_elements": counts.state_elements,
+                "streaming_state_elements": self.streaming_state,
                 "peak_activation_bytes": counts.peak_activation_bytes,
             },
+            "bytes": dict(self.sizes),
+            "front_end": self.front_end.to_dict() if self.front_end else None,
             "official": {
-                "rule": RULE,
-                "macs": self.official_macs,
-                "param_bytes": self.official_bytes,
+                "rule": self.official.rule,
+                "macs": self.official.macs,
+                "param_bytes": self.official.param_bytes,
+                "n_params": self.official.n_params,
             },
             "limits": {
-                "name": limits.name,
-                "macs": limits.macs,
-                "param_bytes": limits.param_bytes,
+                "name": self.limits.name,
+                **self._limits(),
+                "clip_seconds": self.limits.clip_seconds,
             },
             "within_limits": {
-                "exact": _within(limits, counts.macs, self.param_bytes),
-                "official": _within(limits, self.official_macs, self.official_bytes),
+                "exact": self._within(self._exact()),
+                "official": self._within(self._official()),
             },
+            "over": self.over,
             "input_shape": list(self.input_shape),
             "layers": [
                 {"name": name, "macs": sum(ops.values()), "macs_by_op": dict(ops)}
                 for name, ops in counts.layers.items()
             ],
             "unsupported": dict(counts.unsupported),
+            "crosscheck": [row.to_dict() for row in self.crosscheck],
             "warnings": self.warnings,
         }
 
+    def _limits(self) -> dict[str, float | None]:
+        limits = self.limits
+        return {"macs": limits.macs, "param_bytes": limits.param_bytes, "n_params": limits.params}
 
-def analyse(model: AudioClassifier, limits: Limits) -> Complexity:
+    def _exact(self) -> dict[str, int | None]:
+        return {
+            "macs": self.counts.macs,
+            "param_bytes": self.sizes["param_bytes"],
+            "n_params": self.n_params,
+        }
+
+    def _official(self) -> dict[str, int | None]:
+        found = self.official
+        return {
+            "macs": found.macs,
+            "param_bytes": found.param_bytes,
+            "n_params": found.n_params,
+        }
+
+    def _within(self, figures: Mapping[str, int | None]) -> bool | None:
+        """Whether every limited figure fits; None if one that is limited is not known."""
+        limited = {what: limit for what, limit in self._limits().items() if limit is not None}
+        if any((figures[w] or 0) > limit for w, limit in limited.items()):
+            return False
+        known = all(figures[what] is not None for what in limited)
+        return True if known and any(v is not None for v in figures.values()) else None
+
+
+def analyse(model: AudioClassifier, limits: Limits, other_tools: bool = False) -> Complexity:
     """Count a classifier on one clip.
 
     The exact count takes the deployed form, batch norms folded; bytes are those of the model as it
     is stored, and their sum with the buffers is the payload of model.safetensors. ``n_params``
     are weights: the scales of int8 layers are bytes, not weights. The official figures are those
-    of the network at the tensor the front end hands it.
+    of the network at the tensor the front end hands it. ``other_tools`` adds the counts of thop,
+    fvcore and the like.
 
-    Cost: one forward pass each for the exact and the official count.
+    Cost: one forward pass each for the exact, the official and every other count.
     """
     deployed = model if model.quantization else fold_batch_norm(model)
-    counts = count(deployed, model.example_input())
-    own, buffers = payload_bytes(model)
-    names = dict(model.backbone.named_parameters())
-    shape = tuple(model.example_input().shape)
+    example = model.example_input()
+    counts = count(deployed, example)
+    sizes = model_sizes(model)
     return Complexity(
         counts=counts,
-        n_params=sum(p.numel() for name, p in names.items() if not name.endswith(".scale")),
-        param_bytes=own,
-        buffer_bytes=buffers,
-        official_macs=official_macs(model.backbone, shape),
-        official_bytes=official_bytes(_stored_parameters(model)),
+        sizes=sizes.to_dict(),
+        n_params=sizes.n_params,
+        official=_official(limits, model.backbone, tuple(example.shape), sizes),
         limits=limits,
-        input_shape=shape,
+        input_shape=tuple(example.shape),
+        clip_seconds=model.frontend.clip_seconds,
+        front_end=front_end_cost(model.frontend),
+        streaming_state=streaming_state(model.backbone, example),
+        crosscheck=crosscheck(model.backbone, example, counts) if other_tools else [],
+        notes=_length_note(counts, model.frontend.clip_seconds),
     )
 
 
-def _stored_parameters(model: AudioClassifier) -> list[Tensor]:
-    names = {name for name, _ in model.backbone.named_parameters()}
-    return [tensor for name, tensor in stored_tensors(model).items() if name in names]
+def analyse_module(
+    network: nn.Module, shape: tuple[int, ...], limits: Limits, other_tools: bool = False
+) -> Complexity:
+    """Count any network on one input of ``shape``, batch included, as it is.
+
+    Raises:
+        RuntimeError: Whatever the network raises on such an input.
+    """
+    example = torch.zeros(shape)
+    counts = count(network, example)
+    sizes = module_sizes(network)
+    return Complexity(
+        counts=counts,
+        sizes=sizes.to_dict(),
+        n_params=sizes.n_params,
+        official=_official(limits, network, shape, sizes),
+        limits=limits,
+        input_shape=shape,
+        crosscheck=crosscheck(network, example, counts) if other_tools else [],
+    )
 
 
-def _within(limits: Limits, macs: int | None, size: int | None) -> bool | None:
-    if macs is None or size is None:
-        return None
-    fits_macs = limits.macs is None or macs <= limits.macs
-    return fits_macs and (limits.param_bytes is None or size <= limits.param_bytes)
+def _official(limits: Limits, network: nn.Module, shape: tuple[int, ...], sizes: Sizes) -> Official:
+    return official(limits.rule, network, shape, sizes.parameters, sizes.buffers)
+
+
+def unknown_official(limits: Limits) -> Official:
+    """The rule's name without figures: its tool needs the torch network."""
+    return Official(rule=NAMES[limits.rule])
+
+
+def _length_note(counts: OperatorCounts, seconds: float) -> tuple[str, ...]:
+    if abs(seconds - 1) < 1e-6:
+        return ()
+    share = counts.macs / seconds / 1e6
+    return (f"One clip is {seconds:g} s: {share:,.2f} M MACs a second of audio.",)

@@ -9,7 +9,7 @@ from torch import nn
 from aum_edge.audio.config import FrontEndConfig, Normalization
 from aum_edge.complexity.limits import get_limits
 from aum_edge.complexity.official import official_bytes, official_macs
-from aum_edge.complexity.onnx_counter import analyse_onnx
+from aum_edge.complexity.onnx_report import analyse_onnx
 from aum_edge.complexity.render import markdown, text
 from aum_edge.complexity.report import analyse
 from aum_edge.compression.config import QuantizeConfig
@@ -82,7 +82,7 @@ def test_the_document_has_the_stable_keys() -> None:
         "buffer_bytes",
         "state_elements",
         "peak_activation_bytes",
-    } == set(values["exact"])
+    } <= set(values["exact"])
     json.dumps(values)
     assert sum(layer["macs"] for layer in values["layers"]) == values["exact"]["macs"]
 

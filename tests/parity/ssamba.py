@@ -87,9 +87,7 @@ def compare_gradients(
         gap = float((found.double() - expected.double()).abs().max())
         allowed = tolerance["atol"] + tolerance["rtol"] * float(expected.abs().max())
         if not gap <= allowed:
-            failures.append(
-                f"{dtype} gradient of {name} is off by {gap:.3g}, allowed {allowed:.3g}"
-            )
+            failures.append(f"gradient of {name} is off by {gap:.3g}, allowed {allowed:.3g}")
     return failures
 
 

@@ -1,0 +1,72 @@
+"""The torch counter against the ONNX counter, module by module.
+
+The two share no code: one sees torch's operators as they run, the other the nodes of the exported
+graph. Where they differ the graph computes something else, and this says where.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from aum_edge.complexity.counter import OperatorCounts
+
+DEPTH = 3
+"""Parts of a module's path that are compared: ``blocks.0.mixer`` with all that is in it."""
+SCAN = (
+    "the graph makes delta A, delta u and (delta u) B once where both directions share them, and "
+    "does not multiply the zero state before the first token; torch's rule counts each direction"
+)
+OTHER = "the graph computes this in another form than torch"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """One module on which the counters disagree."""
+
+    module: str
+    torch: int
+    onnx: int
+    why: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return asdict(self)
+
+
+def differences(torch: OperatorCounts, onnx: OperatorCounts) -> list[Difference]:
+    """Modules whose MACs differ between a model and its exported graph; empty if none does."""
+    first, second = _by_module(torch), _by_module(onnx)
+    scans = {_module(name) for name, ops in torch.layers.items() if "scan" in ops}
+    return [
+        Difference(
+            module=name or "(top)",
+            torch=first[name],
+            onnx=second[name],
+            why=SCAN if name in scans else OTHER,
+        )
+        for name in sorted(first.keys() | second.keys())
+        if first[name] != second[name]
+    ]
+
+
+def _by_module(counts: OperatorCounts) -> Counter[str]:
+    totals: Counter[str] = Counter()
+    for name, ops in counts.layers.items():
+        totals[_module(name)] += sum(ops.values())
+    return totals
+
+
+def _module(name: str) -> str:
+    """``backbone.blocks.0.mixer.in_proj`` and ``/blocks.0/mixer/in_proj/MatMul`` are one module.
+
+    A node's last part is its operator, after the first ``/token/`` it is inside of a Scan.
+    """
+    if name.startswith("/"):
+        name = name.split("//")[0].split("/Scan")[0]
+        parts = name.strip("/").split("/")
+        name = ".".join(parts[:-1] if re.match(r"[A-Z]", parts[-1]) else parts)
+    parts = name.removeprefix("backbone").strip(".").split(".")
+    return ".".join(parts[:DEPTH]) if parts != [""] else ""

@@ -1,0 +1,166 @@
+"""Other people's counters on the same network, and why each differs.
+
+None of them counts the selective scan. They are tools for other networks, not wrong ones: each
+follows a rule of its own, which ``reason`` names. Tools that are not installed are said to be so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import io
+import logging
+import warnings
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from aum_edge.complexity.counter import OperatorCounts, count
+from aum_edge.complexity.official import official_macs
+
+MATRIX = ("convolution", "mm", "bmm", "addmm", "baddbmm")
+Tool = Callable[[nn.Module, Tensor], tuple[int, int | None]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One tool's answer; ``macs`` is None where it is not installed or failed."""
+
+    tool: str
+    macs: int | None
+    n_params: int | None
+    ratio: float | None
+    """Its MACs by the exact ones."""
+    reason: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return asdict(self)
+
+
+REASONS = {
+    "torchinfo 1.8.0": "takes a linear layer once, however many tokens pass it, adds biases and "
+    "batch norms by their parameters, and sees no functional operator: no scan, no gate, no matmul",
+    "thop": "hooks on modules it knows: no functional operator, and parameters that belong to no "
+    "such module (A_log, D) are not even counted as parameters; adds 2 an element for norms",
+    "thop with our hooks": "as thop, with every scan added by our hooks: what is left are gates and "
+    "products that it does not see, and norms that it counts and folding removes",
+    "torch FlopCounterMode / 2": "matrix products and convolutions wherever they run, and nothing "
+    "else: no scan, no gate, no norm",
+    "fvcore": "matrix products, convolutions and norms of the traced graph; elementwise operators "
+    "and custom ones are skipped",
+    "ptflops": "hooks on modules and patched functions; elementwise products and the scan are not "
+    "among them; biases and activations count",
+}
+
+
+def crosscheck(network: nn.Module, example: Tensor, exact: OperatorCounts) -> list[Row]:
+    """Every tool on one forward pass of a copy of the network.
+
+    Cost: one forward pass a tool.
+    """
+    network = copy.deepcopy(network).eval()
+    rows = []
+    for name, tool in TOOLS.items():
+        package = name.split()[0]
+        if package in ("thop", "fvcore", "ptflops") and find_spec(package) is None:
+            rows.append(_row(name, None, None, exact, f"not installed: pip install {package}"))
+            continue
+        try:
+            macs, params = _quietly(tool, copy.deepcopy(network), example)
+        except Exception as error:
+            rows.append(_row(name, None, None, exact, f"failed: {' '.join(str(error).split())}"))
+            continue
+        rows.append(_row(name, macs, params, exact, _reason(name, macs, exact)))
+    return rows
+
+
+def _row(name: str, macs: int | None, params: int | None, exact: OperatorCounts, why: str) -> Row:
+    ratio = None if macs is None or not exact.macs else macs / exact.macs
+    return Row(tool=name, macs=macs, n_params=params, ratio=ratio, reason=why)
+
+
+def _reason(name: str, macs: int, exact: OperatorCounts) -> str:
+    """Why; with the operators that make the difference where the tool's rule is known exactly."""
+    if macs == exact.macs:
+        return "agrees"
+    seen = sum(exact.macs_by_op[op] for op in MATRIX)
+    if name.startswith("torch Flop") and macs == seen:
+        missed = {op: n for op, n in exact.macs_by_op.most_common() if op not in MATRIX}
+        listed = ", ".join(f"{op} {n:,}" for op, n in missed.items())
+        return f"{REASONS[name]}; left out: {listed}"
+    return REASONS[name]
+
+
+def _quietly(tool: Tool, network: nn.Module, example: Tensor) -> tuple[int, int | None]:
+    """Run a tool without its prints, warnings and log lines."""
+    logging.getLogger("fvcore").setLevel(logging.CRITICAL)
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        with contextlib.redirect_stderr(io.StringIO()), torch.no_grad():
+            return tool(network, example)
+
+
+def _torchinfo(network: nn.Module, example: Tensor) -> tuple[int, int | None]:
+    total = sum(p.numel() for p in network.parameters())
+    return official_macs(network, tuple(example.shape)), total
+
+
+def _thop(network: nn.Module, example: Tensor) -> tuple[int, int | None]:
+    from thop import profile
+
+    macs, params = profile(network, inputs=(example,), verbose=False)
+    return int(macs), int(params)
+
+
+def _thop_with_hooks(network: nn.Module, example: Tensor) -> tuple[int, int | None]:
+    """What thop counts and the scans, which the hooks of the modules that call them add."""
+    scans = {
+        name: ops["scan"] for name, ops in count(network, example).layers.items() if "scan" in ops
+    }
+    macs, params = _thop(network, example)
+    own = [p for p in network.parameters()]
+    return macs + sum(scans.values()), params if not scans else sum(p.numel() for p in own)
+
+
+def _flop_counter(network: nn.Module, example: Tensor) -> tuple[int, int | None]:
+    with FlopCounterMode(display=False) as counter:
+        network(example)
+    return counter.get_total_flops() // 2, None
+
+
+def _fvcore(network: nn.Module, example: Tensor) -> tuple[int, int | None]:
+    from fvcore.nn import FlopCountAnalysis
+
+    analysis = FlopCountAnalysis(network, example)
+    analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+    return int(analysis.total()), sum(p.numel() for p in network.parameters())
+
+
+def _ptflops(network: nn.Module, example: Tensor) -> tuple[int, int | None]:
+    from ptflops import get_model_complexity_info
+
+    macs, params = get_model_complexity_info(
+        network,
+        tuple(example.shape[1:]),
+        as_strings=False,
+        print_per_layer_stat=False,
+        verbose=False,
+        backend="pytorch",
+    )
+    return int(macs or 0), int(params or 0)
+
+
+TOOLS: dict[str, Tool] = {
+    "torchinfo 1.8.0": _torchinfo,
+    "thop": _thop,
+    "thop with our hooks": _thop_with_hooks,
+    "torch FlopCounterMode / 2": _flop_counter,
+    "fvcore": _fvcore,
+    "ptflops": _ptflops,
+}

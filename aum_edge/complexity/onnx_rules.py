@@ -1,0 +1,119 @@
+"""What each ONNX operator costs, by the same rules as the torch operators (rules.py)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from onnx import NodeProto
+
+Shape = tuple[int, ...]
+Shapes = dict[str, Shape]
+Count = Callable[[NodeProto, Shapes], tuple[int, dict[str, int]]]
+
+FREE = frozenset(
+    """
+    Add Sub Neg Abs Relu Clip Max Min Where Sum ReduceSum ReduceMax ReduceMin ArgMax Equal Less
+    Greater LessOrEqual GreaterOrEqual And Or Not CumSum MaxPool AveragePool Pad Constant
+    ConstantOfShape Cast CastLike Identity Reshape Transpose Squeeze Unsqueeze Slice Split Concat
+    Expand Flatten Shape Gather GatherElements ScatterND Tile Trilu Range DequantizeLinear
+    QuantizeLinear Size Sign Ceil Floor Round BatchNormalization Dropout
+    """.split()
+)
+
+
+def _each(node: NodeProto, shapes: Shapes) -> tuple[int, dict[str, int]]:
+    return size_of(shapes[node.output[0]]), {}
+
+
+def _special(name: str) -> Count:
+    return lambda node, shapes: (0, {name: size_of(shapes[node.output[0]])})
+
+
+def _conv(node: NodeProto, shapes: Shapes) -> tuple[int, dict[str, int]]:
+    return size_of(shapes[node.output[0]]) * size_of(shapes[node.input[1]][1:]), {}
+
+
+def _matmul(node: NodeProto, shapes: Shapes) -> tuple[int, dict[str, int]]:
+    return size_of(shapes[node.output[0]]) * shapes[node.input[0]][-1], {}
+
+
+def _gemm(node: NodeProto, shapes: Shapes) -> tuple[int, dict[str, int]]:
+    turned = any(a.name == "transA" and a.i for a in node.attribute)
+    return size_of(shapes[node.output[0]]) * shapes[node.input[0]][0 if turned else 1], {}
+
+
+def _layer_norm(node: NodeProto, shapes: Shapes) -> tuple[int, dict[str, int]]:
+    shape = shapes[node.output[0]]
+    rows = size_of(shape[:-1])
+    return 3 * size_of(shape), {"sqrt": rows, "division": rows}
+
+
+def _conv_integer(node: NodeProto, shapes: Shapes) -> tuple[int, dict[str, int]]:
+    """QLinearConv has its weight fourth, ConvInteger second."""
+    weight = node.input[3 if node.op_type == "QLinearConv" else 1]
+    return size_of(shapes[node.output[0]]) * size_of(shapes[weight][1:]), {}
+
+
+def _conv_transpose(node: NodeProto, shapes: Shapes) -> tuple[int, dict[str, int]]:
+    """Every input value meets (outputs / groups) * kernel weights."""
+    return size_of(shapes[node.input[0]]) * size_of(shapes[node.input[1]][1:]), {}
+
+
+def _gelu(node: NodeProto, shapes: Shapes) -> tuple[int, dict[str, int]]:
+    size = size_of(shapes[node.output[0]])
+    return 2 * size, {"erf": size}
+
+
+def _softmax(node: NodeProto, shapes: Shapes) -> tuple[int, dict[str, int]]:
+    size = size_of(shapes[node.output[0]])
+    return 0, {"exp": size, "division": size}
+
+
+def _softplus(node: NodeProto, shapes: Shapes) -> tuple[int, dict[str, int]]:
+    size = size_of(shapes[node.output[0]])
+    return 0, {"exp": size, "log": size}
+
+
+def _einsum(node: NodeProto, shapes: Shapes) -> tuple[int, dict[str, int]]:
+    """All index values of the product; each further operand multiplies once more."""
+    equation = next(a.s.decode() for a in node.attribute if a.name == "equation")
+    terms = equation.replace(" ", "").split("->")[0].split(",")
+    sizes: dict[str, int] = {}
+    for term, name in zip(terms, node.input, strict=True):
+        sizes |= dict(zip(term, shapes[name], strict=True))
+    return math.prod(sizes.values()) * max(1, len(terms) - 1), {}
+
+
+RULES: dict[str, Count] = {
+    "Conv": _conv,
+    "MatMul": _matmul,
+    "Gemm": _gemm,
+    "ConvTranspose": _conv_transpose,
+    "QLinearConv": _conv_integer,
+    "ConvInteger": _conv_integer,
+    "QLinearMatMul": _matmul,
+    "MatMulInteger": _matmul,
+    "Gelu": _gelu,
+    "Einsum": _einsum,
+    "Mul": _each,
+    "Pow": _each,
+    "LayerNormalization": _layer_norm,
+    "Softmax": _softmax,
+    "Div": _special("division"),
+    "Reciprocal": _special("division"),
+    "ReduceMean": _special("division"),
+    "GlobalAveragePool": _special("division"),
+    "Exp": _special("exp"),
+    "Log": _special("log"),
+    "Sqrt": _special("sqrt"),
+    "Sigmoid": _special("sigmoid"),
+    "Tanh": _special("tanh"),
+    "Erf": _special("erf"),
+    "Softplus": _softplus,
+}
+
+
+def size_of(shape: Shape) -> int:
+    """Elements of a tensor."""
+    return math.prod(shape)

@@ -1,0 +1,229 @@
+"""Networks made to break counters: what they do is counted, or named as not counted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from onnx import TensorProto, checker, helper, save
+from torch import Tensor, nn
+
+from aum_edge.complexity.counter import count
+from aum_edge.complexity.crosscheck import crosscheck
+from aum_edge.complexity.limits import get_limits
+from aum_edge.complexity.onnx_counter import count_onnx
+from aum_edge.complexity.onnx_report import analyse_onnx
+from aum_edge.complexity.report import analyse_module
+from aum_edge.complexity.sizes import module_sizes
+from aum_edge.errors import UnsupportedOperatorError
+
+LIMITS = get_limits("dcase2025")
+
+
+class Shared(nn.Module):
+    """One weight in two layers, and a module called three times."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(4, 4), nn.Linear(4, 4)
+        self.second.weight = self.first.weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        for _ in range(3):
+            x = self.first(x)
+        return self.second(x)
+
+
+class Unused(nn.Module):
+    """A layer that never runs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.used, self.idle = nn.Linear(4, 4), nn.Linear(400, 400)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.used(x)
+
+
+class Functional(nn.Module):
+    """Weights that belong to no layer, einsum, and a matmul by hand."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(6, 4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.linear(x, self.weight)
+        return torch.einsum("bi,ij->bj", y, self.weight) @ self.weight.T
+
+
+class Branching(nn.Module):
+    """Control flow on values and on sizes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 4, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for _ in range(x.shape[0]):
+            x = self.layer(x) if x.sum() > -1e9 else x
+        return x
+
+
+@torch.library.custom_op("aum_edge_test::secret", mutates_args=())
+def secret(x: Tensor) -> Tensor:
+    return 2 * x
+
+
+def test_shared_weights_are_stored_once_and_work_every_time() -> None:
+    result = analyse_module(Shared(), (1, 4), LIMITS).to_dict()
+    assert result["exact"]["macs"] == 4 * 16
+    assert result["exact"]["n_params"] == 16 + 4 + 4
+    assert result["exact"]["param_bytes"] == 4 * 24
+
+
+def test_unused_modules_cost_bytes_and_no_macs() -> None:
+    result = analyse_module(Unused(), (1, 4), LIMITS).to_dict()
+    assert result["exact"]["macs"] == 16
+    assert result["exact"]["n_params"] == 20 + 400 * 401
+
+
+def test_functional_weights_and_einsum_are_seen() -> None:
+    assert count(Functional(), torch.randn(2, 4)).macs == 2 * (24 + 24 + 24)
+
+
+def test_control_flow_counts_what_runs() -> None:
+    assert count(Branching(), torch.ones(3, 4)).macs == 3 * 3 * 16
+
+
+def test_custom_operators_are_named_not_zero() -> None:
+    class Custom(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return secret(x)
+
+    result = analyse_module(Custom(), (1, 4), LIMITS)
+    assert result.counts.unsupported == {"aum_edge_test.secret": 1}
+    assert any("aum_edge_test.secret" in line for line in result.warnings)
+
+
+def test_lstm_is_counted_or_named() -> None:
+    counts = count(nn.LSTM(4, 4, batch_first=True), torch.randn(1, 5, 4))
+    assert counts.unsupported or counts.macs >= 5 * 2 * 4 * 16
+
+
+def test_double_buffers_and_zeros() -> None:
+    layer = nn.Linear(4, 4)
+    with torch.no_grad():
+        layer.weight[0] = 0
+    sizes = module_sizes(nn.Sequential(layer.half(), nn.BatchNorm1d(4)))
+    assert sizes.zero_params == 4 + 4  # the row, and the norm's bias
+    assert {n: r.bytes for n, r in sizes.by_precision.items()} == {"float16": 40, "float32": 64}
+    assert sizes.buffer_bytes == 32
+
+
+def graph_with(tmp_path: Path, nodes, inputs, outputs, stored=()) -> Path:
+    graph = helper.make_graph(nodes, "g", inputs, outputs, list(stored))
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
+    checker.check_model(model)
+    save(model, tmp_path / "m.onnx")
+    return tmp_path / "m.onnx"
+
+
+def value(name: str, shape, kind=TensorProto.FLOAT):
+    return helper.make_tensor_value_info(name, kind, shape)
+
+
+def loop_model(tmp_path: Path, trips: int | None) -> Path:
+    body = helper.make_graph(
+        [
+            helper.make_node("Mul", ["state", "state"], ["next"]),
+            helper.make_node("Identity", ["going"], ["on"]),
+        ],
+        "body",
+        [
+            value("i", [], TensorProto.INT64),
+            value("going", [], TensorProto.BOOL),
+            value("state", [1, 6]),
+        ],
+        [value("on", [], TensorProto.BOOL), value("next", [1, 6])],
+    )
+    node = helper.make_node("Loop", ["trips", "", "x"], ["y"], body=body)
+    stored = [helper.make_tensor("trips", TensorProto.INT64, [], [trips])] if trips else []
+    inputs = [value("x", ["batch", 6])]
+    if not trips:
+        inputs.append(value("trips", [], TensorProto.INT64))
+    return graph_with(tmp_path, [node], inputs, [value("y", ["batch", 6])], stored)
+
+
+def test_loops_count_once_an_iteration(tmp_path: Path) -> None:
+    assert count_onnx(loop_model(tmp_path, 5)).macs == 5 * 6
+
+
+def test_loops_of_unknown_length_are_named(tmp_path: Path) -> None:
+    counts = count_onnx(loop_model(tmp_path, None))
+    assert counts.unsupported == {"Loop of unknown length": 1}
+
+
+def test_the_dearer_branch_of_an_if_counts(tmp_path: Path) -> None:
+    def branch(name: str, kinds: list[str]):
+        nodes, last = [], "x"
+        for i, kind in enumerate(kinds):
+            nodes.append(helper.make_node(kind, [last, "x"], [f"{name}{i}"]))
+            last = f"{name}{i}"
+        return helper.make_graph(nodes, name, [], [value(last, [1, 6])])
+
+    node = helper.make_node(
+        "If",
+        ["c"],
+        ["y"],
+        then_branch=branch("t", ["Add"]),
+        else_branch=branch("e", ["Mul", "Mul"]),
+    )
+    path = graph_with(
+        tmp_path,
+        [node],
+        [value("x", [1, 6]), value("c", [], TensorProto.BOOL)],
+        [value("y", [1, 6])],
+    )
+    assert count_onnx(path).macs == 12
+
+
+def test_unknown_onnx_operators_are_named(tmp_path: Path) -> None:
+    node = helper.make_node("Secret", ["x"], ["y"], domain="elsewhere")
+    graph = helper.make_graph([node], "g", [value("x", [1, 4])], [value("y", [1, 4])])
+    opsets = [helper.make_opsetid("", 18), helper.make_opsetid("elsewhere", 1)]
+    save(helper.make_model(graph, opset_imports=opsets), tmp_path / "m.onnx")
+    result = analyse_onnx(tmp_path / "m.onnx", LIMITS)
+    assert result.counts.unsupported == {"elsewhere.Secret": 1}
+
+
+def test_peak_memory_of_a_graph_is_its_widest_moment(tmp_path: Path) -> None:
+    big = helper.make_tensor("w", TensorProto.FLOAT, [4, 1000], [0.0] * 4000)
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["a"]),
+        helper.make_node("Relu", ["a"], ["b"]),
+        helper.make_node("ReduceSum", ["b"], ["y"]),
+    ]
+    path = graph_with(tmp_path, nodes, [value("x", ["n", 4])], [value("y", [1, 1])], [big])
+    assert count_onnx(path).peak_activation_bytes == 2 * 4000
+
+
+def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
+    path = loop_model(tmp_path, 5)
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(UnsupportedOperatorError):
+        count_onnx(path)
+
+
+def test_other_tools_that_fail_or_are_absent_are_said_to() -> None:
+    network = Branching()
+    rows = crosscheck(network, torch.ones(2, 4), count(network, torch.ones(2, 4)))
+    assert {row.tool for row in rows} >= {"torchinfo 1.8.0", "thop", "torch FlopCounterMode / 2"}
+    flops = next(row for row in rows if row.tool.startswith("torch Flop"))
+    assert flops.macs == 64
+    assert flops.reason == "agrees"
+    assert all(
+        row.macs is not None or "installed" in row.reason or "failed" in row.reason for row in rows
+    )
