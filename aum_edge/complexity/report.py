@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -178,12 +179,15 @@ def analyse_module(
 ) -> Complexity:
     """Count any network on one input of ``shape``, batch included, as it is.
 
+    It runs in float32, whatever it is stored in, so that 16-bit networks run on any CPU.
+
     Raises:
         RuntimeError: Whatever the network raises on such an input.
     """
+    sizes = module_sizes(network)
+    network = copy.deepcopy(network).float()
     example = torch.zeros(shape)
     counts = count(network, example)
-    sizes = module_sizes(network)
     return Complexity(
         counts=counts,
         sizes=sizes.to_dict(),

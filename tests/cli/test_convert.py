@@ -34,9 +34,7 @@ def test_a_checkpoint_becomes_a_model_directory(
     torch.testing.assert_close(aum_edge.load(out)(x), network()((x + 4) / 8))
 
 
-def test_single_flags_win_over_the_file(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_single_flags_win_over_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = saved(tmp_path / "best.pth", weights())
     flags = tmp_path / "flags.json"
     flags.write_text(json.dumps(FLAGS))
