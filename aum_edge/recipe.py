@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, Protocol, TypeVar, get_type_hints
 
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
@@ -112,6 +112,17 @@ class Recipe:
         return plain(asdict(self))
 
 
+class Named(Protocol):
+    """What every kind of recipe has."""
+
+    @property
+    def name(self) -> str:
+        """Of the run, and of its folder."""
+
+
+AnyRecipe = TypeVar("AnyRecipe", bound=Named)
+
+
 def plain(value: Any) -> Any:
     """Tuples as lists and paths as text, so that YAML and JSON read back the same."""
     if isinstance(value, dict):
@@ -122,9 +133,15 @@ def plain(value: Any) -> Any:
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Read a recipe; ``overrides`` are ``a.b=value`` texts that win over the file.
+    """Read the recipe of a run; see :func:`load_recipe_as`."""
+    return load_recipe_as(Recipe, path, overrides)
 
-    Relative data folders are taken from the folder the command runs in.
+
+def load_recipe_as(kind: type[AnyRecipe], path: Path, overrides: Sequence[str] = ()) -> AnyRecipe:
+    """Read a recipe of some kind; ``overrides`` are ``a.b=value`` texts that win over the file.
+
+    ``kind`` is a dataclass with a ``name``. Relative data folders are taken from the folder the
+    command runs in.
 
     Raises:
         RecipeError: A missing file, broken YAML, an unknown key or a value of the wrong type.
@@ -142,7 +159,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         if not _ or not key:
             raise RecipeError(f"`--set {text}` must read key=value, for example seed=3.")
         _place(values, key, text, yaml.safe_load(value))
-    return _parse(values, str(path))
+    return _parse(kind, values, str(path))
 
 
 def _place(values: dict[str, Any], key: str, text: str, value: Any) -> None:
@@ -154,14 +171,15 @@ def _place(values: dict[str, Any], key: str, text: str, value: Any) -> None:
     values[last] = value
 
 
-def _parse(values: dict[str, Any], source: str) -> Recipe:
-    _check_keys(values, Recipe, source)
+def _parse(kind: type[AnyRecipe], values: dict[str, Any], source: str) -> AnyRecipe:
+    _check_keys(values, kind, source)
     parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(Recipe, "recipe")
+    parser.add_class_arguments(kind, "recipe")
     try:
         with contextlib.redirect_stderr(io.StringIO()):
             parsed = parser.parse_object({"recipe": values})
-            recipe = parser.instantiate_classes(Namespace(recipe=parsed.recipe)).recipe
+            made = parser.instantiate_classes(Namespace(recipe=parsed.recipe))
+            recipe: AnyRecipe = made.recipe
     except RecipeError as error:
         raise RecipeError(f"{source}: {error}") from error
     except (ArgumentError, TypeError, ValueError, KeyError) as error:

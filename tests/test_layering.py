@@ -19,7 +19,7 @@ TIERS = [
     {"submission", "report"},
     {"recipe"},
     {"pipeline"},
-    {"stages"},
+    {"stages", "pretraining"},
     {"reporting"},
     {"cli"},
     {"__main__"},

@@ -16,6 +16,7 @@ from aum_edge.errors import AumEdgeError
 COMMANDS = {
     "run": "all stages of a recipe, from audio to report",
     "train": "a recipe up to its trained teacher",
+    "pretrain": "an encoder from audio without labels, by masked patches",
     "distill": "a recipe up to its distilled student",
     "prune": "a recipe up to its pruned student",
     "quantize": "a recipe up to its int8 student, or a model directory to int8 weights",

@@ -8,7 +8,9 @@ from typing import Literal, get_args
 from aum_edge.audio.config import Normalization
 from aum_edge.errors import RecipeError
 
-Corpus = Literal["synthetic", "tau2022", "esc", "fsdd", "speech_commands", "folder", "manifest"]
+Corpus = Literal[
+    "synthetic", "tau2022", "esc", "fsdd", "speech_commands", "folder", "manifest", "audio"
+]
 SilentSegments = Literal["keep", "drop"]
 Store = Literal["cache", "stream"]
 SUBSETS = ("split5", "split10", "split25", "split50", "split100")
@@ -72,7 +74,7 @@ class DataConfig:
     test_fraction: float = 0.2
     """Share held out for testing where a ``folder`` or ``manifest`` names no splits."""
     segment_seconds: float = 1.0
-    """Length of the segments that clips of ``esc`` and ``folder`` are cut into, s."""
+    """Length of the segments that clips of ``esc``, ``folder`` and ``audio`` are cut into, s."""
     silent_segments: SilentSegments = "drop"
     """What ``esc`` does with the segments that its authors padded with silence."""
     test_folds: tuple[int, ...] = ()

@@ -8,6 +8,7 @@ import logging
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from aum_edge.data.audio_folder import load_audio_folder
 from aum_edge.data.carve import carve_validation
 from aum_edge.data.config import DataConfig
 from aum_edge.data.esc import load_esc
@@ -70,6 +71,8 @@ def _read(config: DataConfig, cache_dir: Path, progress: Progress | None) -> Man
         return load_folder(config)
     if config.corpus == "manifest":
         return load_table(config)
+    if config.corpus == "audio":
+        return load_audio_folder(config)
     root = Path(config.root) if config.root else _synthetic_folder(config, cache_dir)
     return read_layout(generate(config.synthetic, root, progress), "split100", "synthetic")
 

@@ -131,8 +131,7 @@ class AudioData(L.LightningDataModule):
         """
         if hasattr(self, "arrays"):
             return
-        self.manifest = load_manifest(self.config, self.cache_dir, self.progress)
-        validate(self.manifest)
+        self.manifest = self._read_manifest()
         if self.config.store == "stream":
             self.arrays = stream_splits(self.manifest, self.frontend)
         else:
@@ -170,6 +169,12 @@ class AudioData(L.LightningDataModule):
     def test_dataloader(self) -> DataLoader[Batch]:
         """Test in order."""
         return self._loader("test", None, False)
+
+    def _read_manifest(self) -> Manifest:
+        """The corpus, checked to be fit for training, validation and test."""
+        manifest = load_manifest(self.config, self.cache_dir, self.progress)
+        validate(manifest)
+        return manifest
 
     def _add_waveforms(self) -> None:
         """Training rows with waveforms; the other splits are never augmented and need none."""

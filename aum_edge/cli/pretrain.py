@@ -1,0 +1,44 @@
+"""`aum-edge pretrain RECIPE`: an encoder from audio without labels."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from aum_edge.cli.progress import stderr_progress
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
+    parser.add_argument(
+        "recipe", type=Path, metavar="RECIPE", help="a YAML file, see recipes/pretrain_*.yaml"
+    )
+    parser.add_argument("--out", type=Path, help="run folder (default: runs/<recipe name>)")
+    parser.add_argument("--cache", type=Path, help="feature cache (default: cache beside --out)")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="A.B=V", help="change one recipe value"
+    )
+    parser.add_argument("--from", dest="start", metavar="STAGE", help="redo this stage and on")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Pretrain; prints the numbers of the epoch that was kept and the encoder's folder."""
+    from aum_edge.pipeline import run_stages
+    from aum_edge.pretraining import STAGES, PretrainRecipe, PretrainRun, check
+    from aum_edge.recipe import load_recipe_as
+
+    recipe = load_recipe_as(PretrainRecipe, options.recipe, options.set)
+    check(recipe)
+    out = options.out or Path("runs") / recipe.name
+    cache = options.cache or out.parent / "cache"
+    job = PretrainRun(recipe=recipe, out=out, cache_dir=cache, progress=stderr_progress())  # type: ignore[arg-type]
+    run_stages(job, STAGES, options.start)
+    result = job.result("pretrain")
+    kept = result["kept"]
+    print(
+        f"Epoch {result['epoch']} of {len(result['history'])}: validation loss "
+        f"{kept['val_loss']:.4f}, contrastive {kept['val_nce']:.4f} (accuracy "
+        f"{100 * kept['val_accuracy']:.1f} %), generative {kept['val_mse']:.4f}"
+    )
+    print(out / "pretrain" / "model")
+    return 0
