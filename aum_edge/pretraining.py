@@ -51,14 +51,16 @@ class PretrainRecipe:
         Raises:
             RecipeError: If the preset is no AuM, or ``stride`` is set to another size than patches.
         """
-        choice = replace(self.model, overrides={"pooling": "mean"} | self.model.overrides)
         # Presets of other kinds must have classes to be made at all: they are refused by kind.
-        config = choice.config(1, self.frontend)
-        if not isinstance(config, AudioMambaConfig):
+        bare = replace(self.model, overrides={}).config(1, self.frontend)
+        if not isinstance(bare, AudioMambaConfig):
             raise RecipeError(
                 f"Only an AuM has patches to hide; the preset `{self.model.preset}` is none. Give "
                 "aum-mini, aum-tiny, aum-small or aum-base."
             )
+        choice = replace(self.model, overrides={"pooling": "mean"} | self.model.overrides)
+        config = choice.config(0, self.frontend)
+        assert isinstance(config, AudioMambaConfig)
         made = masked_patch_config(config)
         return replace(made, stride=config.stride) if "stride" in self.model.overrides else made
 

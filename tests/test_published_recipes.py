@@ -14,7 +14,8 @@ from aum_edge.models.build import build
 from aum_edge.recipe import Recipe, load_recipe
 
 RECIPES = Path(__file__).parent.parent / "recipes"
-EVERY = sorted(RECIPES.rglob("*.yaml"))
+EVERY = sorted(set(RECIPES.rglob("*.yaml")) - set(RECIPES.glob("pretrain_*.yaml")))
+"""Those of runs; tests/test_pretraining.py loads the others."""
 
 
 @dataclass(frozen=True)

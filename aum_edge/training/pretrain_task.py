@@ -77,12 +77,21 @@ class MaskedPatchTask(L.LightningModule):
         )
 
     def on_train_epoch_start(self) -> None:
-        """Every epoch draws from its own seed, so a resumed run repeats the uninterrupted one."""
+        """Start the sums of one epoch."""
+        self._sums = _Sums()
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Every epoch draws from its own seed, so a resumed run repeats the uninterrupted one.
+
+        Not at the start of the epoch: a loader draws from torch's own source when it starts, which
+        is before that hook in some epochs and after it in others.
+        """
+        if batch_idx:
+            return
         seed = (self.seed * 1_000_003 + self.current_epoch) * 1_009 + self.global_rank
         self._generator.manual_seed(seed)
         self._masks.seed(seed)
         torch.manual_seed(seed)
-        self._sums = _Sums()
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         """One step on clips with fresh masks."""
