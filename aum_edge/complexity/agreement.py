@@ -69,4 +69,6 @@ def _module(name: str) -> str:
         parts = name.strip("/").split("/")
         name = ".".join(parts[:-1] if re.match(r"[A-Z]", parts[-1]) else parts)
     parts = name.removeprefix("backbone").strip(".").split(".")
+    # A folded convolution runs under the name of the batch norm that it took in.
+    parts = parts[:-1] if len(parts) > 1 and parts[-1].isdigit() else parts
     return ".".join(parts[:DEPTH]) if parts != [""] else ""

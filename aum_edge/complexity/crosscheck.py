@@ -48,7 +48,7 @@ REASONS = {
     "batch norms by their parameters, and sees no functional operator: no scan, no gate, no matmul",
     "thop": "hooks on modules it knows: no functional operator, and parameters that belong to no "
     "such module (A_log, D) are not even counted as parameters; adds 2 an element for norms",
-    "thop with our hooks": "as thop, with every scan added by our hooks: what is left are gates and "
+    "thop with our hooks": "as thop, and every scan by our hooks: what is left are gates and "
     "products that it does not see, and norms that it counts and folding removes",
     "torch FlopCounterMode / 2": "matrix products and convolutions wherever they run, and nothing "
     "else: no scan, no gate, no norm",
