@@ -23,7 +23,7 @@ def ssd(u: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor) -> Tensor:
         u: (batch, L, H, P); dt: (batch, L, dirs, H), positive; A: (dirs, H), negative;
         B, C: (batch, L, N). Returns (batch, L, H, P).
 
-    Cost: L² (N + H P + H) + 2 dirs L² H MACs. Exponents are never above zero, so nothing
+    Cost: L² (N + H P) + (dirs + 1) L² H + dirs L H MACs. Exponents are never above zero, so nothing
     overflows however long the clip is.
     """
     length = u.shape[1]
