@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ from aum_edge.audio.augment import Augment
 from aum_edge.audio.config import aum_fbank, epic_sounds_mel
 from aum_edge.models.build import build
 from aum_edge.recipe import Recipe, load_recipe
+from aum_edge.training.config import TrainConfig
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 EVERY = sorted(set(RECIPES.rglob("*.yaml")) - set(RECIPES.glob("pretrain_*.yaml")))
@@ -106,3 +107,87 @@ def test_ssamba_recipes_give_published_inputs_and_sizes(name: str, size: str) ->
     patches = 12 * ((frames - 16) // 10 + 1)
     head = 2 * width + classes * (width + 1)
     assert count(recipe) == encoder + (patches - 512) * width + head
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a script of the projects passes to its training."""
+
+    epochs: int
+    batch_size: int
+    lr: float
+    steps: tuple[int, int, float]
+    """Learning rate: epochs done at the first drop, epochs between drops, what is left."""
+    loss: str
+    monitor: str
+    masks: tuple[int, int]
+    """Frequency and time."""
+    mixup: float = 0.0
+    warmup_steps: int = 1000
+    noise: float = 0.0
+    sampling: str = "shuffle"
+    head_lr_factor: float = 1.0
+
+
+SPEECH = Training(30, 128, 2.5e-4, (5, 1, 0.85), "bce", "accuracy", (48, 48), mixup=0.6, noise=0.1)
+TRAININGS = {
+    "aum/audioset": Training(
+        5, 12, 1e-5, (2, 1, 0.5), "bce", "map", (48, 192), mixup=0.5, sampling="balanced"
+    ),
+    "aum/audioset_balanced": Training(
+        25, 12, 5e-5, (10, 5, 0.5), "bce", "map", (48, 192), mixup=0.5
+    ),
+    "aum/vggsound": Training(20, 12, 1e-5, (5, 2, 0.75), "bce", "accuracy", (48, 192)),
+    "aum/voxceleb": Training(20, 12, 1e-5, (5, 2, 0.75), "cross-entropy", "accuracy", (48, 192)),
+    "aum/speechcommands": replace(SPEECH, warmup_steps=0),
+    "ssamba/audioset20k": Training(
+        50, 24, 1e-4, (15, 10, 0.75), "bce", "map", (48, 192), 0.5, 0, head_lr_factor=3.0
+    ),
+    "ssamba/esc50": Training(
+        50, 48, 1e-4, (6, 1, 0.85), "cross-entropy", "accuracy", (24, 96), 0.0, 0, noise=0.1
+    ),
+    "ssamba/speechcommands_v1": SPEECH,
+    "ssamba/speechcommands_v2": SPEECH,
+}
+
+
+@pytest.mark.parametrize("name", TRAININGS)
+def test_recipes_give_the_published_training(name: str) -> None:
+    train = load_recipe(RECIPES / f"{name}.yaml").teacher.train
+    augment, schedule = train.augment, train.schedule
+    assert TRAININGS[name] == Training(
+        train.epochs,
+        train.batch_size,
+        train.lr,
+        (schedule.start, schedule.every, schedule.factor),
+        train.loss,
+        train.monitor,
+        (augment.freq_mask, augment.time_mask),
+        augment.waveform_mixup_p,
+        schedule.warmup_steps,
+        augment.noise,
+        train.batches.sampling,
+        train.optimizer.head_lr_factor,
+    )
+    assert schedule.kind == "step"
+    assert schedule.warmup_steps or train.warmup == 0
+    assert augment.mask_fill == "zero"
+    assert augment.waveform_mixup_alpha == 10
+    assert (augment.roll_seconds > 0) == (augment.noise > 0)
+    assert_adam(train)
+
+
+def test_epic_sounds_has_a_table_of_its_own_and_masks_twice() -> None:
+    train = load_recipe(RECIPES / "aum" / "epic_sounds.yaml").teacher.train
+    assert (train.epochs, train.batch_size, train.lr) == (30, 12, 1e-5)
+    assert (train.loss, train.monitor) == ("cross-entropy", "accuracy")
+    assert train.schedule.table == {10: 0.05, 20: 0.01}
+    assert train.warmup * train.epochs == pytest.approx(2, abs=1e-3)
+    assert (train.augment.mask_fill, train.augment.mask_count) == ("mean", 2)
+    assert_adam(train)
+
+
+def assert_adam(train: TrainConfig) -> None:
+    assert (train.optimizer.name, train.optimizer.betas) == ("adam", (0.95, 0.999))
+    assert (train.optimizer.eps, train.weight_decay) == (1e-8, 5e-7)
+    assert (train.gradient_clip, train.precision) == (0.0, "16-mixed")
