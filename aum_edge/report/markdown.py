@@ -6,6 +6,7 @@ from aum_edge.report.facts import Facts, Grouping, scores_by
 from aum_edge.report.file_tables import export_table, latency_table, stage_table
 from aum_edge.report.numbers import percent, whole
 from aum_edge.report.schema import Report
+from aum_edge.report.stored import front_end_table, stored_table
 from aum_edge.report.table import Cell, Column, Table, markdown_table, markdown_text
 from aum_edge.report.tables import (
     budget_table,
@@ -38,7 +39,7 @@ def markdown(report: Report) -> str:
         found.append(latency_table(facts))
     parts += [_titled(table) for table in found if table]
     parts += ["## Two counts of MACs", markdown_text(facts.official_sentence)]
-    rest = [special_table(facts), memory_table(facts)]
+    rest = [special_table(facts), memory_table(facts), stored_table(facts), front_end_table(facts)]
     if report.get("export"):
         rest.append(export_table(facts))
     rest.append(stage_table(facts))

@@ -50,6 +50,8 @@ class Complexity(TypedDict):
     input_shape: NotRequired[list[int]]
     layers: NotRequired[list[dict[str, Any]]]
     unsupported: NotRequired[dict[str, Any]]
+    bytes: NotRequired[dict[str, Any]]
+    front_end: NotRequired[dict[str, Any] | None]
 
 
 class Evaluation(TypedDict):

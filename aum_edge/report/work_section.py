@@ -10,6 +10,7 @@ from aum_edge.report.markup import Markup, section, tag
 from aum_edge.report.numbers import short
 from aum_edge.report.plots import counters, shares
 from aum_edge.report.schema import Model
+from aum_edge.report.stored import front_end_table, stored_table
 from aum_edge.report.table import html_table, stacked
 from aum_edge.report.tables import memory_table, special_table
 
@@ -22,6 +23,7 @@ def complexity_section(facts: Facts) -> Markup:
     layers = _shares(final, layer_macs(final), "layer")
     memory, special = memory_table(facts), special_table(facts)
     beside = [part for part in (_shares(final, ordered[:16], "operator"), stacked(memory)) if part]
+    inside = [html_table(t) for t in (stored_table(facts), front_end_table(facts)) if t]
     columns = [*([layers] if layers else []), tag("div", *beside, class_="stack")]
     return section(
         "complexity",
@@ -29,6 +31,7 @@ def complexity_section(facts: Facts) -> Markup:
         tag("div", *_two_counts(facts), class_="pair"),
         tag("div", *columns, class_="pair"),
         *([html_table(special)] if special else []),
+        *([tag("div", *inside, class_="pair")] if inside else []),
     )
 
 

@@ -147,6 +147,23 @@ def _model(
                 "macs": int(official * 1e6),
                 "param_bytes": size,
             },
+            "bytes": {
+                "by_precision": {
+                    "int8": {"tensors": 9, "elements": n_params, "bytes": n_params},
+                    "float32": {"tensors": 7, "elements": 130, "bytes": 520},
+                },
+                "scale_bytes": 260,
+                "zero_params": 12,
+                "payload_bytes": n_params + 520,
+            },
+            "front_end": {
+                "macs_by_stage": {"window": 199_680, "fft": 3_194_880, "mel": 264_355},
+                "macs": 3_658_915,
+                "macs_dense_filters": 37_756_290,
+                "table_bytes": 46_988,
+                "working_bytes": 33_800,
+                "feature_bytes": 66_560,
+            },
             "limits": dict(LIMITS),
             "within_limits": {"exact": inside, "official": official <= 30 and size <= 128_000},
             "input_shape": [1, 1, 128, 65],
