@@ -8,7 +8,7 @@ from torch import nn
 from aum_edge.complexity.counter import count
 from aum_edge.complexity.rules import RULES
 from aum_edge.models.build import build
-from aum_edge.models.config import CPMobileConfig, MambaStudentConfig
+from aum_edge.models.config import AudioMambaConfig, CPMobileConfig, MambaStudentConfig
 from aum_edge.ssm.core import scan
 from aum_edge.ssm.norm import RMSNorm
 from aum_edge.ssm.ssd import ssd
@@ -183,3 +183,27 @@ def test_every_rule_name_is_an_operator_of_torch() -> None:
         if not hasattr(getattr(torch.ops, namespace), operator):
             missing.append(name)
     assert missing == []
+
+
+@pytest.mark.parametrize(("frames", "macs"), [(65, 1_754_411_264), (1024, 27_657_638_144)])
+def test_the_published_scene_classifier_costs_billions(frames: int, macs: int) -> None:
+    config = AudioMambaConfig(
+        n_classes=10,
+        n_mels=256,
+        n_frames=frames,
+        d_model=384,
+        direction="bi-bi",
+        layer_pairs=True,
+        position_embedding=False,
+        head="mlp",
+    )
+    with torch.device("meta"):
+        network = build(config)
+        assert sum(p.numel() for p in network.parameters()) == 25_342_346
+        assert count(network, torch.zeros(1, 1, 256, frames)).macs == macs
+    tokens = frames // 16 * 16 + 1
+    scans = 24 * 2 * tokens * 768
+    projections = 384 * 1536 + 768 * 384 + 2 * (768 * 56 + 24 * 768)
+    # Each of the 2 directions of 24 layers: 4 N + 1 in the scan, D u outside of it.
+    known = scans * (4 * 16 + 2) + 24 * tokens * projections
+    assert 0.95 < known / macs < 1
