@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, get_type_hints
+from typing import Any, Protocol, TypeVar, cast, get_args, get_type_hints
 
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
@@ -200,15 +200,23 @@ def _check_keys(values: dict[str, Any], kind: type, source: str, path: str = "")
             near = get_close_matches(str(key), hints, 1)
             hint = f"did you mean `{near[0]}`?" if near else f"allowed are {', '.join(hints)}."
             raise RecipeError(f"{source}: There is no key `{name}`; {hint}")
-        if is_dataclass(hints[key]):
+        choices = [hint for hint in (hints[key], *get_args(hints[key])) if is_dataclass(hint)]
+        optional = type(None) in get_args(hints[key])
+        if choices and not (optional and value is None):
             if not isinstance(value, dict):
-                raise RecipeError(f"{source}: `{name}` holds settings of its own, got {value!r}.")
-            _check_keys(value, hints[key], source, f"{name}.")
+                or_null = " or is null" if optional else ""
+                raise RecipeError(
+                    f"{source}: `{name}` holds settings of its own{or_null}, got {value!r}."
+                )
+            _check_keys(value, cast(type, choices[0]), source, f"{name}.")
 
 
 def _one_line(text: str) -> str:
     """The parser's message in one line, in the recipe's own key names and plain types."""
     text = " ".join(text.split()).replace("recipe.", "")
+    # A setting that may be null: the first complaint is about the value, the second about null.
+    text = re.sub(r"Does not validate against any .*? Errors: - (.*?) - Expected a .*", r"\1", text)
+    text = re.sub(r"Problem with given class_path '[^']+': ", "", text)
     text = re.sub(r'Parser key "([^"]+)":', r"`\1`:", text)
     text = re.sub(r"<class '(\w+)'>", r"\1", text)
     text = re.sub(r"typing\.Literal\[([^\]]+)\]", r"value of \1", text)

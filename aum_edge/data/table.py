@@ -102,10 +102,10 @@ def _same_file(first: str, second: str) -> bool:
 
 def _read(file: str, config: DataConfig) -> list[_Line]:
     path = Path(file)
-    if not file or not path.is_file():
-        raise DataError(
-            f"Corpus `manifest` needs `root`: a .csv, .tsv or .json file; got '{file}'."
-        )
+    if not file:
+        raise DataError("Corpus `manifest` needs `root`: a .csv, .tsv or .json file.")
+    if not path.is_file():
+        raise DataError(f"There is no manifest {path}: a .csv, .tsv or .json file is needed.")
     is_json = path.suffix.lower() == ".json"
     lines = _read_json(path, config) if is_json else _read_csv(path, config)
     if not lines:

@@ -109,5 +109,5 @@ def test_other_files_and_no_file(folder):
     (folder / "bytes.csv").write_bytes(b"\xff\xfe\x00\xd8\x80")
     with pytest.raises(DataError, match=r"is not a CSV file in UTF-8"):
         load(folder / "bytes.csv")
-    with pytest.raises(DataError, match=r"needs `root`: a .csv"):
+    with pytest.raises(DataError, match=r"There is no manifest .*gone.csv: a .csv"):
         load(folder / "gone.csv")
