@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import lightning as L
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
 from aum_edge.audio.config import FrontEndConfig, Normalization
 from aum_edge.data.cache import ClipArrays, build_cache, normalization
 from aum_edge.data.config import DataConfig
 from aum_edge.data.corpora import load_manifest
 from aum_edge.data.manifest import Manifest
+from aum_edge.data.order import BatchOrder, BatchPlan, Place, Rows
 from aum_edge.data.segments import WORKERS, Progress
 from aum_edge.data.stream import stream_splits
 from aum_edge.data.validate import validate
 from aum_edge.errors import DataError
 
-Rows = NDArray[np.int64]
 Batch = dict[str, Tensor]
 
 
@@ -47,33 +44,6 @@ class BatchRows(Dataset[Batch]):
         else:
             batch["x"] = torch.from_numpy(arrays.features[rows]).unsqueeze(1)
         return batch
-
-
-class BatchOrder(Sampler[Rows]):
-    """Row numbers of each batch; shuffled by (seed, epoch), or in order when ``seed`` is None.
-
-    A resumed run sees the batches that the uninterrupted one would have seen, because nothing
-    but the epoch's number goes into the shuffle.
-    """
-
-    def __init__(self, n: int, batch_size: int, seed: int | None, epoch: Callable[[], int]) -> None:
-        self._n = n
-        self._batch_size = batch_size
-        self._seed = seed
-        self._epoch = epoch
-
-    def __len__(self) -> int:
-        whole, rest = divmod(self._n, self._batch_size)
-        # Batch statistics of one clip do not exist, so training leaves such a batch out.
-        alone = self._seed is not None and rest == 1 and whole > 0
-        return whole + (1 if rest and not alone else 0)
-
-    def __iter__(self) -> Iterator[Rows]:
-        rows = np.arange(self._n)
-        if self._seed is not None:
-            rows = np.random.default_rng([self._seed, self._epoch()]).permutation(rows)
-        for batch in range(len(self)):
-            yield rows[batch * self._batch_size : (batch + 1) * self._batch_size]
 
 
 class AudioData(L.LightningDataModule):
@@ -113,6 +83,7 @@ class AudioData(L.LightningDataModule):
         self.seed = seed
         self.waveforms = waveforms
         self.progress = progress
+        self.plan = BatchPlan()
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -141,7 +112,9 @@ class AudioData(L.LightningDataModule):
         self.fingerprint = hashlib.sha256(text.encode()).hexdigest()
         self._add_waveforms()
 
-    def with_batches(self, batch_size: int, waveforms: bool | None = None) -> AudioData:
+    def with_batches(
+        self, batch_size: int, waveforms: bool | None = None, plan: BatchPlan | None = None
+    ) -> AudioData:
         """The same corpus and arrays behind loaders of another batch size."""
         self.setup()
         other = AudioData(
@@ -155,8 +128,13 @@ class AudioData(L.LightningDataModule):
         )
         other.manifest, other.arrays = self.manifest, dict(self.arrays)
         other.normalization, other.fingerprint = self.normalization, self.fingerprint
+        other.plan = plan or self.plan
         other._add_waveforms()
         return other
+
+    def train_batches(self, epoch: int, world: int = 1) -> int:
+        """Training batches of each of ``world`` processes once ``epoch`` epochs are done."""
+        return self._order("train", self.seed).batches(Place(epoch, 0, world))
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled by (seed, epoch); a last batch of a single clip is left out."""
@@ -188,12 +166,18 @@ class AudioData(L.LightningDataModule):
 
     def _loader(self, split: str, seed: int | None, waveforms: bool) -> DataLoader[Batch]:
         arrays = self.arrays[split]
-        order = BatchOrder(len(arrays), self.batch_size, seed, self._current_epoch)
+        order = self._order(split, seed)
         workers = WORKERS if self.config.store == "stream" else 0
         # batch_size None: the sampler's row numbers reach the dataset as they are.
         return DataLoader(
             BatchRows(arrays, waveforms), sampler=order, batch_size=None, num_workers=workers
         )
 
-    def _current_epoch(self) -> int:
-        return self.trainer.current_epoch if self.trainer is not None else 0
+    def _order(self, split: str, seed: int | None) -> BatchOrder:
+        return BatchOrder(len(self.arrays[split]), self.batch_size, seed, self._place, self.plan)
+
+    def _place(self) -> Place:
+        trainer = self.trainer
+        if trainer is None:
+            return Place()
+        return Place(trainer.current_epoch, trainer.global_rank, trainer.world_size)

@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import logging
-import sys
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-import lightning as L
 import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
-from lightning.pytorch.callbacks.weight_averaging import EMAWeightAveraging
-from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
+from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 
 from aum_edge.data.datamodule import AudioData
 from aum_edge.errors import RecipeError
 from aum_edge.models.classifier import AudioClassifier
-from aum_edge.training.checkpoint_io import AtomicCheckpointIO, resumable
+from aum_edge.training.batches import with_batches_of
+from aum_edge.training.checkpoint_io import resumable
 from aum_edge.training.config import DistillConfig, TrainConfig
-from aum_edge.training.progress import progress_callback
-from aum_edge.training.task import ClassificationTask, Row
+from aum_edge.training.freeze import count_trained
+from aum_edge.training.history import Row
+from aum_edge.training.task import ClassificationTask
+from aum_edge.training.trainer import make_trainer
 
 log = logging.getLogger(__name__)
+MULTI_LABEL = ("map", "mean_auc", "d_prime", "loss")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,14 +55,18 @@ def fit(
 ) -> FitResult:
     """Train ``model`` in place on ``data`` and return it at its best validation epoch.
 
-    ``work_dir`` keeps last.ckpt, best.ckpt and history.csv. When it already holds a last.ckpt the
+    Batches are those of ``config``, whatever ``data`` was made with. ``work_dir`` keeps last.ckpt, best.ckpt and history.csv. When it already holds a last.ckpt the
     run goes on after that epoch and ends with the same weights as one that was never stopped.
+    Several processes share the folder; the first one writes.
 
     Raises:
-        RecipeError: If a logger is asked for that is not installed.
+        RecipeError: If settings do not fit the data, the network or the machine, or a logger is
+            asked for that is not installed.
+        DataError: If a file of row weights does not fit the training rows.
         KeyboardInterrupt: If the user stops it; what was reached is kept for the next run.
     """
-    work_dir.mkdir(parents=True, exist_ok=True)
+    data = with_batches_of(data, config)
+    _check_labels(data, config)
     task = ClassificationTask(
         model,
         config,
@@ -75,64 +79,45 @@ def fit(
         dirpath=work_dir,
         filename="best",
         monitor=f"val/{config.monitor}",
-        mode="max" if config.monitor == "accuracy" else "min",
+        mode=config.monitor_mode,
         save_last=True,
         save_on_train_epoch_end=True,
         enable_version_counter=False,
     )
-    trainer = _trainer(config, work_dir, [best, *_callbacks(config, title)])
+    trainer = make_trainer(config, work_dir, title, best)
+    work_dir.mkdir(parents=True, exist_ok=True)
+    log.info("%s: %s", title, _what_trains(model, config))
     last = resumable(work_dir / "last.ckpt")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         trainer.fit(task, datamodule=data, ckpt_path=last, weights_only=False)
     if trainer.interrupted:
         raise KeyboardInterrupt
-    reached = torch.load(work_dir / "best.ckpt", weights_only=False)
+    trainer.strategy.barrier()
+    reached = torch.load(work_dir / "best.ckpt", map_location="cpu", weights_only=False)
+    model.cpu().requires_grad_(True)
     task.load_state_dict(reached["state_dict"])
-    return FitResult(model.cpu().eval(), task.history, int(reached["epoch"]) + 1)
+    return FitResult(model.eval(), task.history, int(reached["epoch"]) + 1)
 
 
-def _trainer(config: TrainConfig, work_dir: Path, callbacks: list[Callback]) -> L.Trainer:
-    for noisy in ("lightning.pytorch", "lightning.fabric", "lightning"):
-        logging.getLogger(noisy).setLevel(logging.ERROR)
-    return L.Trainer(
-        max_epochs=config.epochs,
-        precision=config.precision,
-        gradient_clip_val=config.gradient_clip or None,
-        callbacks=callbacks,
-        plugins=[AtomicCheckpointIO()],
-        logger=_loggers(config, work_dir),
-        default_root_dir=work_dir,
-        num_sanity_val_steps=0,
-        enable_model_summary=False,
-        enable_progress_bar=sys.stderr.isatty(),
-        log_every_n_steps=10,
-    )
-
-
-def _callbacks(config: TrainConfig, title: str) -> list[Callback]:
-    callbacks: list[Callback] = [progress_callback(title)]
-    if config.patience:
-        mode = "max" if config.monitor == "accuracy" else "min"
-        callbacks.append(
-            EarlyStopping(f"val/{config.monitor}", patience=config.patience, mode=mode)
+def _check_labels(data: AudioData, config: TrainConfig) -> None:
+    if data.arrays["train"].targets is None:
+        return
+    if config.loss != "bce":
+        raise RecipeError(
+            f"`loss: {config.loss}` is for one label a clip, and clips of this corpus have "
+            "several: give `loss: bce`."
         )
-    if config.ema_decay:
-        callbacks.append(EMAWeightAveraging(decay=config.ema_decay))
-    return callbacks
+    if config.monitor not in MULTI_LABEL:
+        raise RecipeError(
+            f"`monitor: {config.monitor}` does not exist for clips with several labels: give one "
+            f"of {', '.join(MULTI_LABEL)}."
+        )
 
 
-def _loggers(config: TrainConfig, work_dir: Path) -> list[Logger]:
-    loggers: list[Logger] = []
-    for name in config.loggers:
-        try:
-            if name == "tensorboard":
-                loggers.append(TensorBoardLogger(work_dir, name="tensorboard", version=""))
-            else:
-                loggers.append(WandbLogger(save_dir=work_dir, offline=True))
-        except ModuleNotFoundError as error:
-            raise RecipeError(
-                f"The logger `{name}` is not installed: install aum-edge[{name}] or take it out "
-                "of `loggers`; history.csv is always written."
-            ) from error
-    return loggers
+def _what_trains(model: AudioClassifier, config: TrainConfig) -> str:
+    trained, everything = count_trained(model)
+    if trained == everything:
+        return f"all {everything:,} parameters train"
+    after = f", all from epoch {config.freeze.epochs + 1}" if config.freeze.epochs else ""
+    return f"{trained:,} of {everything:,} parameters train{after}"

@@ -1,41 +1,58 @@
-"""AdamW with weight decay where it belongs, and the learning-rate curve."""
+"""The optimiser with weight decay and learning rates where they belong."""
 
 from __future__ import annotations
 
-import math
+from typing import Any
 
 from torch import nn
-from torch.optim import AdamW
-from torch.optim.lr_scheduler import LambdaLR
+from torch.optim import Adam, AdamW, Optimizer
 
 from aum_edge.training.config import TrainConfig
+from aum_edge.training.network_parts import parts_of
 
 RECURRENCE = ("A_log", "A_b_log", "D", "D_b", "dt_bias", "cls_token", "pos_embed")
 
 
-def make_optimizer(model: nn.Module, config: TrainConfig) -> AdamW:
-    """AdamW over the trainable parameters; vectors and the recurrence are not decayed."""
-    decayed: list[nn.Parameter] = []
-    free: list[nn.Parameter] = []
+def make_optimizer(model: nn.Module, config: TrainConfig) -> Optimizer:
+    """Adam or AdamW over what learns now or later; vectors and the recurrence are not decayed.
+
+    Layers that learn at other rates get groups of their own; the backbone's rate comes first.
+
+    Raises:
+        RecipeError: If rates by layer are asked of a network whose parts are not known.
+    """
+    settings = config.optimizer
+    factors = _factors(model, config)
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
+        if parameter.requires_grad or config.freeze.epochs:
             exempt = parameter.ndim < 2 or name.rsplit(".", 1)[-1] in RECURRENCE
-            (free if exempt else decayed).append(parameter)
-    groups = [
-        {"params": decayed, "weight_decay": config.weight_decay},
-        {"params": free, "weight_decay": 0.0},
+            key = (factors.get(id(parameter), 1.0), exempt)
+            groups.setdefault(key, []).append(parameter)
+    order = sorted(groups, key=lambda key: (abs(key[0] - 1), key[1]))
+    rows: list[dict[str, Any]] = [
+        {
+            "params": groups[factor, exempt],
+            "lr": config.lr * factor,
+            "weight_decay": 0.0 if exempt else config.weight_decay,
+        }
+        for factor, exempt in order
     ]
-    return AdamW([group for group in groups if group["params"]], lr=config.lr)
+    kind = AdamW if settings.name == "adamw" else Adam
+    return kind(rows, lr=config.lr, betas=settings.betas, eps=settings.eps)
 
 
-def make_schedule(optimizer: AdamW, config: TrainConfig, total_steps: int) -> LambdaLR:
-    """Linear warm-up over ``warmup`` of all steps, then a cosine down to ``final_lr``."""
-    warm = max(1, round(config.warmup * total_steps))
-
-    def factor(step: int) -> float:
-        if step < warm:
-            return (step + 1) / warm
-        done = min(1.0, (step - warm) / max(1, total_steps - warm))
-        return config.final_lr + (1 - config.final_lr) * 0.5 * (1 + math.cos(math.pi * done))
-
-    return LambdaLR(optimizer, factor)
+def _factors(model: nn.Module, config: TrainConfig) -> dict[int, float]:
+    """What the learning rate of a parameter is multiplied by, by the parameter's ``id``."""
+    settings = config.optimizer
+    if settings.head_lr_factor == 1 and settings.layer_decay == 1:
+        return {}
+    network = getattr(model, "backbone", model)
+    parts = parts_of(network)
+    top = len(parts.blocks) + 1
+    factors = {
+        key: settings.layer_decay ** (top - depth) for key, depth in parts.depth_of(network).items()
+    }
+    for parameter in parts.head.parameters():
+        factors[id(parameter)] = settings.head_lr_factor
+    return factors

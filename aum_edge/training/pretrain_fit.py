@@ -15,10 +15,10 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from aum_edge.data.unlabelled import UnlabelledAudio
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.training.checkpoint_io import AtomicCheckpointIO, resumable
+from aum_edge.training.history import Row
 from aum_edge.training.pretrain_config import PretrainConfig
 from aum_edge.training.pretrain_task import MaskedPatchTask
 from aum_edge.training.progress import progress_callback
-from aum_edge.training.task import Row
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,11 @@ from torch.optim.lr_scheduler import LambdaLR
 from aum_edge.audio.augment import Augment, AugmentConfig
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.masked_patch import MaskedPatchModel
+from aum_edge.training.history import Row, write_history
 from aum_edge.training.masked_patch_loss import MaskedPatchLoss, masked_patch_loss
 from aum_edge.training.masks import MaskSampler
 from aum_edge.training.pretrain_config import PretrainConfig
 from aum_edge.training.pretrain_schedule import PretrainSchedule
-from aum_edge.training.task import Row, write_history
 
 NAMES = ("total", "nce", "accuracy", "mse")
 VALIDATION_SEED = 20_240_517

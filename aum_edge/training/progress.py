@@ -1,10 +1,9 @@
-"""Progress of a training run: a bar on a terminal, plain lines elsewhere."""
+"""Progress of a training run: plain lines, and a bar on a terminal."""
 
 from __future__ import annotations
 
 import logging
 import sys
-from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import Callback, RichProgressBar
@@ -13,24 +12,36 @@ log = logging.getLogger(__name__)
 
 
 class EpochLines(Callback):
-    """One log line an epoch, for logs and pipes."""
+    """One log line an epoch: loss, accuracy or mAP, and what the best epoch is chosen by."""
 
-    def __init__(self, title: str) -> None:
+    def __init__(self, title: str, monitor: str = "") -> None:
         self.title = title
+        self.monitor = monitor
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Say where the run is."""
-        values: dict[str, Any] = trainer.callback_metrics
-        log.info(
-            "%s: epoch %d of %s, val accuracy %.3f, val loss %.3f",
-            self.title,
-            trainer.current_epoch + 1,
-            trainer.max_epochs,
-            float(values["val/accuracy"]),
-            float(values["val/loss"]),
-        )
+        """Say where the run is; of several processes the first does."""
+        values = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        shown = ["accuracy" if "val/accuracy" in values else "map", "loss"]
+        if self.monitor and self.monitor not in shown:
+            shown.append(self.monitor)
+        parts = [
+            f"val {name.replace('_', ' ')} {values[f'val/{name}']:.3f}"
+            for name in shown
+            if f"val/{name}" in values
+        ]
+        if trainer.is_global_zero:
+            epoch = trainer.current_epoch + 1
+            log.info(
+                "%s: epoch %d of %s, %s", self.title, epoch, trainer.max_epochs, ", ".join(parts)
+            )
 
 
 def progress_callback(title: str) -> Callback:
     """A bar when stderr is a terminal, else a line an epoch."""
     return RichProgressBar() if sys.stderr.isatty() else EpochLines(title)
+
+
+def progress_callbacks(title: str, monitor: str) -> list[Callback]:
+    """A line an epoch, and a bar when stderr is a terminal."""
+    lines: list[Callback] = [EpochLines(title, monitor)]
+    return [*lines, RichProgressBar()] if sys.stderr.isatty() else lines

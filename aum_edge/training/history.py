@@ -1,0 +1,18 @@
+"""Every epoch's numbers, in a file that is whole at any time."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+Row = dict[str, float | int]
+
+
+def write_history(history: list[Row], path: Path) -> None:
+    """Write history.csv in one step, so that a kill never leaves half a file."""
+    draft = path.with_suffix(".tmp")
+    with draft.open("w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(history[0]))
+        writer.writeheader()
+        writer.writerows(history)
+    draft.replace(path)
