@@ -15,13 +15,16 @@ from aum_edge.export.runner import open_session
 from aum_edge.export.scan_op import find_lanes
 
 RUNS, WARM_UP = 60, 5
+UNROLL_STEPS = 2000
+"""Tokens of all scans together beyond which `auto` does not try to unroll: a teacher's graph would
+take minutes to make and seconds to load."""
 
 
 def lowered(captured: ir.Model, wanted: ScanForm, example: np.ndarray) -> tuple[ir.Model, str]:
     """The captured model with its scans written out, and the name of the form they have.
 
     ``auto`` runs each possible form on ``example`` (1, 1, n_mels, n_frames), in turns, and keeps
-    the one with the smaller median. The name is ``none`` for a model without a scan.
+    the one with the smaller median; long scans and deep networks are not unrolled. The name is ``none`` for a model without a scan.
     """
     lengths = [lane.length for lane in find_lanes(captured.graph)]
     if not lengths:
@@ -30,7 +33,7 @@ def lowered(captured: ir.Model, wanted: ScanForm, example: np.ndarray) -> tuple[
     names: list[Form] = ["scan", "unrolled"]
     if wanted != "auto":
         names = [wanted]
-    elif max(lengths) > UNROLL_LIMIT:
+    elif max(lengths) > UNROLL_LIMIT or sum(lengths) > UNROLL_STEPS:
         names = ["scan"]
     models: dict[Form, ir.Model] = {}
     for name in names:
