@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from aum_edge.errors import RecipeError
+from aum_edge.training.parts import TrainerConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,15 +55,13 @@ class PretrainConfig:
     gradient_clip: float = 1.0
     """Largest gradient norm; 0 is no clipping, as published."""
     precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true"
-    """Residuals, scans, norms and losses stay in float32 in all of them."""
-    devices: int = 1
-    """Devices, or processes on a CPU, of one machine; the batch size is that of each."""
-    nodes: int = 1
-    strategy: Literal["auto", "ddp"] = "auto"
+    """Residuals, scans, norms and losses stay in float32 in all of them; 16-mixed needs a GPU."""
+    trainer: TrainerConfig = TrainerConfig()
 
     def __post_init__(self) -> None:
         _check_words(self)
-        for name in ("epochs", "batch_size", "plateau_patience", "devices", "nodes"):
+        _require(self.batch_size >= 2, self, "batch_size", "at least 2")
+        for name in ("epochs", "plateau_patience"):
             _require(getattr(self, name) >= 1, self, name, "at least 1")
         for name in ("masked_patches", "warmup_steps", "weight_decay", "gradient_clip"):
             _require(getattr(self, name) >= 0, self, name, "at least 0")
