@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from aum_edge.models.config import MambaStudentConfig
+from aum_edge.models.conv import ConvNorm
 
 
 def streaming_state(network: nn.Module, example: Tensor) -> int | None:
@@ -34,9 +35,12 @@ def _reached_back(network: nn.Module, example: Tensor) -> int:
     def look(module: nn.Module, args: tuple[Any, ...]) -> None:
         nonlocal total
         x: Tensor = args[0]
-        # Tokens are (B, L, channels); features are (B, channels, F, T).
+        # Tokens are (B, L, channels); features are (B, channels, F, T). What a stride steps over
+        # is not needed again.
         length = x.shape[1] if x.ndim == 3 else x.shape[3]
-        total += int(module.reach) * x.numel() // (length * x.shape[0])  # type: ignore[arg-type]
+        layer: Any = module
+        kept: int = layer.reach + 1 - (layer[0].stride[1] if isinstance(module, ConvNorm) else 1)
+        total += kept * x.numel() // (length * x.shape[0])
 
     handles = [
         module.register_forward_pre_hook(look)

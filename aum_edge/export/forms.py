@@ -24,7 +24,8 @@ def lowered(captured: ir.Model, wanted: ScanForm, example: np.ndarray) -> tuple[
     """The captured model with its scans written out, and the name of the form they have.
 
     ``auto`` runs each possible form on ``example`` (1, 1, n_mels, n_frames), in turns, and keeps
-    the one with the smaller median; long scans and deep networks are not unrolled. The name is ``none`` for a model without a scan.
+    the one with the smaller median; long scans and deep networks are not unrolled. The name is
+    ``none`` for a model without a scan.
     """
     lengths = [lane.length for lane in find_lanes(captured.graph)]
     if not lengths:

@@ -87,5 +87,5 @@ def test_only_causal_students_stream(name: str) -> None:
         return
     recurrent = 4 * 96 * 16
     tokens = 4 * 4 * (96 + 2 * 16)
-    stem = 2 * (1 * 256 + 8 * 128 + 16 * 64)
+    stem = 1 * 256 + 2 * 8 * 128 + 16 * 64
     assert state == recurrent + tokens + stem + 48 + 1

@@ -162,6 +162,14 @@ def test_same_model_gives_the_same_file_and_is_left_alone(
         assert torch.equal(tensor, before[name]), name
 
 
+def test_the_automatic_form_does_not_unroll_deep_networks(
+    tmp_path: Path, classifier: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aum_edge.export.forms.UNROLL_STEPS", 1)
+    report = export_onnx(classifier("s6"), tmp_path / "auto.onnx", ExportConfig(scan="auto"))
+    assert report.scan == "scan"
+
+
 def test_newest_opset_and_automatic_form(tmp_path: Path, classifier: Make) -> None:
     config = ExportConfig(opset=OPSETS[-1])
     report = export_onnx(classifier("s6"), tmp_path / "auto.onnx", config)

@@ -1,0 +1,74 @@
+"""One token at a time equals the whole clip."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from aum_edge.complexity.streaming import streaming_state
+from aum_edge.compression.config import QuantizeConfig
+from aum_edge.compression.quantize import quantize
+from aum_edge.errors import ExportError
+from aum_edge.models.classifier import AudioClassifier
+from aum_edge.models.fold import fold_batch_norm
+from aum_edge.models.streaming import FRAMES, StreamingStudent
+from tests.small_run import student
+
+
+def causal(**fields: Any) -> AudioClassifier:
+    model = student(bidirectional=False, d_conv=4, **fields)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    return model.eval()
+
+
+def stepped(model: AudioClassifier, features: Tensor) -> list[Tensor]:
+    """Logits after each token of (B, 1, n_mels, T)."""
+    steps = StreamingStudent(model).eval()
+    state = list(steps.initial_state(len(features)).values())
+    padded = torch.nn.functional.pad(features, (FRAMES - 1, 0), value=7.0)
+    logits = []
+    for start in range(0, padded.shape[3] - FRAMES + 1, FRAMES):
+        out, *state = steps(padded[..., start : start + FRAMES], *state)
+        logits.append(out)
+    return logits
+
+
+@pytest.mark.parametrize("frames", [1, 4, 5, 33, 34, 36, 200])
+@pytest.mark.parametrize("mixer", ["ssd", "s6"])
+@torch.no_grad()
+def test_steps_equal_the_whole_clip_of_any_length(mixer: str, frames: int) -> None:
+    model = causal(mixer=mixer)
+    x = torch.randn(2, 1, model.frontend.n_mels, frames) * 3 - 2
+    logits = stepped(model, x)
+    assert len(logits) == (frames - 1) // FRAMES + 1
+    torch.testing.assert_close(logits[-1], model(x), atol=2e-5, rtol=1e-4)
+    early = 4 * (len(logits) // 2) + 1
+    if early < frames:
+        torch.testing.assert_close(
+            logits[len(logits) // 2], model(x[..., :early]), atol=2e-5, rtol=1e-4
+        )
+
+
+@torch.no_grad()
+def test_folded_and_int8_students_stream() -> None:
+    model = causal()
+    x = torch.randn(1, 1, model.frontend.n_mels, 33)
+    for deployed in (fold_batch_norm(model), quantize(model, QuantizeConfig())):
+        torch.testing.assert_close(stepped(deployed, x)[-1], deployed(x), atol=2e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("mixer", ["ssd", "s6"])
+def test_the_reported_state_is_what_it_keeps(mixer: str) -> None:
+    model = causal(mixer=mixer)
+    kept = sum(t.numel() for t in StreamingStudent(model).initial_state().values())
+    assert streaming_state(model.backbone, model.example_input()) == kept
+
+
+def test_what_needs_the_whole_clip_is_refused() -> None:
+    with pytest.raises(ExportError, match="both directions needs the whole clip"):
+        StreamingStudent(student())
