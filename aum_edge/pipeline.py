@@ -27,6 +27,7 @@ from aum_edge.errors import AumEdgeError, RecipeError
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.directory import load
 from aum_edge.recipe import Recipe, plain
+from aum_edge.training.launch import agree, barrier, join, leader, leader_first
 
 log = logging.getLogger(__name__)
 PACKAGES = ("torch", "lightning", "onnx", "onnxruntime", "torch-pruning", "numpy")
@@ -80,6 +81,8 @@ class Stage:
     work: Callable[[Run, Path], dict[str, Any]]
     version: int = 1
     """Raised when the step's meaning changes, so that old results are made anew."""
+    trains: bool = False
+    """Whether every process of a run takes part; the other stages are the first one's alone."""
 
 
 def run_stages(
@@ -98,10 +101,15 @@ def run_stages(
     for asked in (start, until):
         if asked is not None and asked not in names:
             raise RecipeError(f"There is no stage `{asked}`; the stages are {', '.join(names)}.")
-    _claim(run)
+    join()
+    if leader():
+        _claim(run)
     try:
-        if start:
+        if start and leader():
             _forget(run, stages, start)
+        barrier()
+        with leader_first():
+            run.data.setup()
         wanted = stages[: names.index(until) + 1] if until else stages
         hashes: dict[str, str] = {}
         done = []
@@ -110,16 +118,19 @@ def run_stages(
             done.append(_one_stage(run, stage, hashes[stage.name]))
         return done
     finally:
-        (run.out / "run.lock").unlink(missing_ok=True)
+        if leader():
+            (run.out / "run.lock").unlink(missing_ok=True)
 
 
 def _one_stage(run: Run, stage: Stage, wanted: str) -> dict[str, Any]:
     folder = run.folder(stage.name)
     record = folder / "stage.json"
-    if record.exists() and read_json(record).get("hash") == wanted:
+    if agree(record.exists() and read_json(record).get("hash") == wanted):
         log.info("%s: done before, kept", stage.name)
         seconds = read_json(record)["seconds"]
         return {"name": stage.name, "seconds": seconds, "resumed": True}
+    if not leader():
+        return _follow(run, stage, folder)
     started = folder / "started.json"
     if folder.exists() and not (started.exists() and read_json(started).get("hash") == wanted):
         shutil.rmtree(folder)
@@ -127,6 +138,7 @@ def _one_stage(run: Run, stage: Stage, wanted: str) -> dict[str, Any]:
     before = read_json(started).get("seconds", 0.0) if started.exists() else 0.0
     write_json(started, {"hash": wanted, "seconds": before})
     log.info("%s: started", stage.name)
+    barrier()
     clock = time.monotonic()
     try:
         result = stage.work(run, folder)
@@ -135,8 +147,18 @@ def _one_stage(run: Run, stage: Stage, wanted: str) -> dict[str, Any]:
         if folder.exists():
             write_json(started, {"hash": wanted, "seconds": seconds})
     write_json(record, _record(run, stage, wanted, seconds, result))
+    barrier()
     log.info("%s: done in %.0f s", stage.name, seconds)
     return {"name": stage.name, "seconds": seconds, "resumed": False}
+
+
+def _follow(run: Run, stage: Stage, folder: Path) -> dict[str, Any]:
+    """Take part in the first process's stage, and write nothing."""
+    barrier()
+    if stage.trains:
+        stage.work(run, folder)
+    barrier()
+    return {"name": stage.name, "seconds": 0.0, "resumed": False}
 
 
 def _record(

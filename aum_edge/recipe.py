@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, cast, get_args, get_type_hints
+from typing import Any, Literal, Protocol, TypeVar, cast, get_args, get_type_hints
 
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
@@ -27,10 +27,15 @@ from aum_edge.training.config import DistillConfig, TrainConfig
 
 @dataclass(frozen=True, kw_only=True)
 class ModelChoice:
-    """A preset and the fields of its config that differ."""
+    """A preset, the fields of its config that differ, and the weights it starts with."""
 
     preset: str
     overrides: dict[str, Any] = field(default_factory=dict)
+    init: str = ""
+    """Model directory to start from; empty is fresh weights. The head is kept for the same labels,
+    positions and patches are resized, every difference is logged."""
+    init_rule: Literal["aum", "ssamba"] = "aum"
+    """How positions are resized: aum interpolates; ssamba cuts the middle out of a longer table."""
 
     def config(self, n_classes: int, frontend: FrontEndConfig) -> BackboneConfig:
         """The architecture for this many classes and this front end's features."""

@@ -26,7 +26,9 @@ from aum_edge.pipeline import Run, Stage
 from aum_edge.recipe import ModelChoice, Recipe
 from aum_edge.training.config import TrainConfig
 from aum_edge.training.fit import Distillation, fit
+from aum_edge.training.launch import leader, leader_first, require_launch
 from aum_edge.training.metrics import evaluate, predict_logits
+from aum_edge.training.start import start_key, start_model
 from aum_edge.training.teacher import teacher_logits
 
 log = logging.getLogger(__name__)
@@ -43,6 +45,7 @@ def prepare(run: Run, folder: Path) -> dict[str, Any]:
         "corpus": data.manifest.name,
         "labels": list(data.labels),
         "clips": clips,
+        "several_labels": data.arrays["train"].targets is not None,
         "devices": devices,
         "normalization": {"mean": data.normalization.mean, "std": data.normalization.std},
         "fingerprint": data.fingerprint,
@@ -65,7 +68,7 @@ def train_teacher(run: Run, folder: Path) -> dict[str, Any]:
             models.append(model)
             histories.append(history)
     for member, model in enumerate(models):
-        save(model, folder / _member(member))
+        _keep(model, folder / _member(member))
     return {"members": len(models), **_scores(run, models[0]), "history": histories[0]}
 
 
@@ -75,25 +78,26 @@ def distill(run: Run, folder: Path) -> dict[str, Any]:
     model, history = _train(
         run, settings.model, settings.train, folder / "fit", "student", 0, _distillation(run)
     )
-    save(model, folder / "model")
+    _keep(model, folder / "model")
     return {**_scores(run, model), "history": history}
 
 
 def prune_student(run: Run, folder: Path) -> dict[str, Any]:
     """Cut the student to the recipe's target, then let it recover by distillation."""
     settings = run.recipe.prune
+    require_launch(settings.recover.trainer.devices, settings.recover.trainer.num_nodes)
     cut = prune(run.model("distill"), settings.cut, list(_batches(run)))
     before = evaluate(cut, run.data.arrays["val"], run.data.labels).accuracy
     result = fit(
         cut,
-        _data_for(run, settings.recover),
+        run.data,
         settings.recover,
         folder / "fit",
         seed=run.recipe.seed,
         title="pruned student",
         distillation=_distillation(run),
     )
-    save(result.model, folder / "model")
+    _keep(result.model, folder / "model")
     scores = _scores(run, result.model)
     return {"val_accuracy_before_recovery": before, **scores, "history": result.history}
 
@@ -116,7 +120,7 @@ def train_control(run: Run, folder: Path) -> dict[str, Any]:
         run, settings.model, settings.train, folder / "fit", "control", 0, teacher
     )
     model = halve(model)
-    save(model, folder / "model")
+    _keep(model, folder / "model")
     return {**_scores(run, model), "history": history}
 
 
@@ -154,7 +158,8 @@ def _train(
     member: int,
     distillation: Distillation | None = None,
 ) -> tuple[AudioClassifier, list[dict[str, float | int]]]:
-    data = _data_for(run, train)
+    require_launch(train.trainer.devices, train.trainer.num_nodes)
+    data = run.data
     seed = run.recipe.seed + 1000 * member
     torch.manual_seed(seed)
     model = AudioClassifier(
@@ -162,21 +167,19 @@ def _train(
         frontend=run.recipe.frontend,
         normalization=data.normalization,
         labels=tuple(data.labels),
-        lineage=({"step": title, "preset": choice.preset, "seed": seed},),
+        lineage=({"step": title, "preset": choice.preset, "seed": seed, "loss": train.loss},),
     )
+    if choice.init:
+        start_model(model, Path(choice.init), choice.init_rule)
     result = fit(model, data, train, work, seed=seed, title=title, distillation=distillation)
     return result.model, result.history
-
-
-def _data_for(run: Run, train: TrainConfig) -> Any:
-    """The shared arrays behind loaders with this training's batch size and waveforms."""
-    return run.data.with_batches(train.batch_size, waveforms=train.augment.ir_p > 0)
 
 
 def _distillation(run: Run) -> Distillation:
     members = run.result("teacher")["members"]
     teachers = [run.model("teacher", _member(index)) for index in range(members)]
-    logits = teacher_logits(teachers, run.data, run.cache_dir, run.progress)
+    with leader_first():
+        logits = teacher_logits(teachers, run.data, run.cache_dir, run.progress)
     return Distillation(config=run.recipe.student.distill, logits=logits)
 
 
@@ -184,7 +187,14 @@ def _member(index: int) -> str:
     return "model" if index == 0 else f"model-{index}"
 
 
+def _keep(model: AudioClassifier, folder: Path) -> None:
+    if leader():
+        save(model, folder)
+
+
 def _scores(run: Run, model: AudioClassifier) -> dict[str, Any]:
+    if not leader():
+        return {}
     arrays, labels = run.data.arrays, run.data.labels
     return {
         "val": evaluate(model, arrays["val"], labels).to_dict(),
@@ -229,8 +239,11 @@ def _static_row(run: Run, path: Path, clips: Tensor, test: np.ndarray) -> dict[s
 
 
 def _teacher_settings(recipe: Recipe) -> Any:
-    teacher = recipe.teacher
-    return {"seed": recipe.seed, "teacher": _fields(teacher)}
+    return _training_settings("teacher", recipe.seed, recipe.teacher, recipe.teacher.model)
+
+
+def _training_settings(name: str, seed: int, settings: Any, choice: ModelChoice) -> dict[str, Any]:
+    return {"seed": seed, name: _fields(settings), "init": start_key(choice.init)}
 
 
 def _fields(value: Any) -> dict[str, Any]:
@@ -244,18 +257,22 @@ STAGES = (
         settings=lambda r: {"data": _fields(r.data), "frontend": _fields(r.frontend)},
         work=prepare,
     ),
-    Stage(name="teacher", needs=("data",), settings=_teacher_settings, work=train_teacher),
+    Stage(
+        name="teacher", needs=("data",), settings=_teacher_settings, work=train_teacher, trains=True
+    ),
     Stage(
         name="distill",
         needs=("teacher",),
-        settings=lambda r: {"seed": r.seed, "student": _fields(r.student)},
+        settings=lambda r: _training_settings("student", r.seed, r.student, r.student.model),
         work=distill,
+        trains=True,
     ),
     Stage(
         name="prune",
         needs=("distill", "teacher"),
         settings=lambda r: {"seed": r.seed, "prune": _fields(r.prune)},
         work=prune_student,
+        trains=True,
     ),
     Stage(
         name="quantize",
@@ -266,8 +283,9 @@ STAGES = (
     Stage(
         name="control",
         needs=("data", "teacher"),
-        settings=lambda r: {"seed": r.seed, "control": _fields(r.control)},
+        settings=lambda r: _training_settings("control", r.seed, r.control, r.control.model),
         work=train_control,
+        trains=True,
     ),
     Stage(
         name="export",

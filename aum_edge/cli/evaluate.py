@@ -1,4 +1,4 @@
-"""`aum-edge eval MODEL --data CORPUS=DIR`: accuracy overall, by class and by device."""
+"""`aum-edge eval MODEL --data CORPUS=DIR`: scores overall, by class and by device."""
 
 from __future__ import annotations
 
@@ -10,6 +10,19 @@ from pathlib import Path
 from aum_edge.cli.corpus import add_corpus_arguments, corpus_config
 from aum_edge.cli.progress import stderr_progress
 from aum_edge.errors import DataError
+
+NAMES = {
+    "accuracy": "accuracy",
+    "macro_accuracy": "macro",
+    "log_loss": "log loss",
+    "precision": "weighted precision",
+    "recall": "recall",
+    "f1": "f1",
+    "map": "mAP",
+    "mean_auc": "AUC",
+    "d_prime": "d-prime",
+}
+"""Those that the corpus has are printed; clips with several labels have no right or wrong."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,10 +55,8 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(scores, indent=1))
         return 0
-    print(
-        f"{scores['n']} clips: accuracy {scores['accuracy']:.3f}, "
-        f"macro {scores['macro_accuracy']:.3f}, log loss {scores['log_loss']:.3f}"
-    )
+    named = [f"{text} {scores[name]:.3f}" for name, text in NAMES.items() if name in scores]
+    print(f"{scores['n']} clips: {', '.join(named)}")
     for kind in ("per_class", "per_device"):
         for name, value in scores[kind].items():
             print(f"  {kind[4:]} {name:<24} {value:.3f}")

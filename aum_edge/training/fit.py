@@ -19,6 +19,7 @@ from aum_edge.training.checkpoint_io import resumable
 from aum_edge.training.config import DistillConfig, TrainConfig
 from aum_edge.training.freeze import count_trained
 from aum_edge.training.history import Row
+from aum_edge.training.launch import barrier
 from aum_edge.training.task import ClassificationTask
 from aum_edge.training.trainer import make_trainer
 
@@ -55,9 +56,10 @@ def fit(
 ) -> FitResult:
     """Train ``model`` in place on ``data`` and return it at its best validation epoch.
 
-    Batches are those of ``config``, whatever ``data`` was made with. ``work_dir`` keeps last.ckpt, best.ckpt and history.csv. When it already holds a last.ckpt the
-    run goes on after that epoch and ends with the same weights as one that was never stopped.
-    Several processes share the folder; the first one writes.
+    Batches are those of ``config``, whatever ``data`` was made with. ``work_dir`` keeps last.ckpt,
+    best.ckpt and history.csv. When it already holds a last.ckpt the run goes on after that epoch
+    and ends with the same weights as one that was never stopped. Several processes share the
+    folder; the first one writes.
 
     Raises:
         RecipeError: If settings do not fit the data, the network or the machine, or a logger is
@@ -93,7 +95,7 @@ def fit(
         trainer.fit(task, datamodule=data, ckpt_path=last, weights_only=False)
     if trainer.interrupted:
         raise KeyboardInterrupt
-    trainer.strategy.barrier()
+    barrier()
     reached = torch.load(work_dir / "best.ckpt", map_location="cpu", weights_only=False)
     model.cpu().requires_grad_(True)
     task.load_state_dict(reached["state_dict"])

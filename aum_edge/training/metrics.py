@@ -1,9 +1,9 @@
-"""Accuracy of a classifier: overall, by class, by device, clip scores averaged over segments."""
+"""Scores of a classifier: overall, by class, by device, clip scores averaged over segments."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,8 @@ from torch import Tensor
 
 from aum_edge.data.cache import ClipArrays
 from aum_edge.errors import DataError
+from aum_edge.training.ranking import average_precision
+from aum_edge.training.scores import binary_log_loss, ranking_scores, single_label_scores
 
 Logits = Callable[[Tensor], Tensor]
 """Features (B, 1, n_mels, n_frames) to logits (B, C): a torch or an ONNX model."""
@@ -19,20 +21,33 @@ Logits = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Metrics:
-    """Scores of one split. ``n`` counts clips; a clip's score is the mean of its segments'."""
+    """Scores of one split. ``n`` counts clips; a clip's score is the mean of its segments'.
+
+    None is a number that does not exist for the split: all about right and wrong answers where
+    clips have several labels, what ranks where no class has clips inside and outside it. There
+    ``per_class`` holds average precisions and ``log_loss`` is binary, the mean over classes.
+    :mod:`aum_edge.training.scores` says what the others mean; ``macro_accuracy`` is balanced
+    accuracy.
+    """
 
     n: int
-    accuracy: float
-    macro_accuracy: float
     log_loss: float
-    segment_accuracy: float
     per_class: dict[str, float]
-    per_device: dict[str, float]
-    confusion: list[list[int]]
+    per_device: dict[str, float] = field(default_factory=dict)
+    accuracy: float | None = None
+    macro_accuracy: float | None = None
+    precision: float | None = None
+    recall: float | None = None
+    f1: float | None = None
+    map: float | None = None
+    mean_auc: float | None = None
+    d_prime: float | None = None
+    segment_accuracy: float | None = None
+    confusion: list[list[int]] | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain JSON values."""
-        return asdict(self)
+        """What exists, as plain JSON values."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 def predict_logits(
@@ -68,8 +83,16 @@ def score(logits: Tensor, arrays: ClipArrays, labels: Sequence[str]) -> Metrics:
     if not torch.isfinite(logits).all():
         bad = int((~torch.isfinite(logits)).any(dim=1).sum())
         raise DataError(f"The model answers NaN or Inf for {bad} of {len(logits)} segments.")
+    targets = getattr(arrays, "targets", None)
+    if targets is not None:
+        return _multi_label(torch.sigmoid(logits.double()).numpy(), targets, arrays, labels)
     segment_p = torch.softmax(logits.double(), dim=1).numpy()
-    truth = np.asarray(arrays.labels)
+    return _single_label(segment_p, np.asarray(arrays.labels), arrays, labels)
+
+
+def _single_label(
+    segment_p: np.ndarray, truth: np.ndarray, arrays: ClipArrays, labels: Sequence[str]
+) -> Metrics:
     clip_p, clip_truth, clip_device = _average_clips(segment_p, truth, arrays)
     hits = clip_p.argmax(axis=1) == clip_truth
     confusion = np.zeros((len(labels), len(labels)), dtype=int)
@@ -80,23 +103,41 @@ def score(logits: Tensor, arrays: ClipArrays, labels: Sequence[str]) -> Metrics:
         if (clip_truth == index).any()
     }
     devices = sorted(set(clip_device) - {""})
+    counted: dict[str, Any] = {**single_label_scores(clip_p, clip_truth)}
     picked = clip_p[np.arange(len(clip_p)), clip_truth]
     return Metrics(
         n=len(hits),
-        accuracy=float(hits.mean()),
-        macro_accuracy=float(np.mean(list(per_class.values()))),
         log_loss=float(-np.log(np.clip(picked, 1e-15, 1)).mean()),
         segment_accuracy=float((segment_p.argmax(axis=1) == truth).mean()),
         per_class=per_class,
         per_device={str(name): float(hits[clip_device == name].mean()) for name in devices},
         confusion=confusion.tolist(),
+        **counted,
+    )
+
+
+def _multi_label(
+    segment_p: np.ndarray, truth: np.ndarray, arrays: ClipArrays, labels: Sequence[str]
+) -> Metrics:
+    clip_p, clip_truth, _ = _average_clips(segment_p, np.asarray(truth, dtype=float), arrays)
+    precisions = average_precision(clip_p, clip_truth)
+    ranked: dict[str, Any] = {**ranking_scores(clip_p, clip_truth)}
+    return Metrics(
+        n=len(clip_p),
+        log_loss=binary_log_loss(clip_p, clip_truth),
+        per_class={
+            name: float(precisions[index])
+            for index, name in enumerate(labels)
+            if not np.isnan(precisions[index])
+        },
+        **ranked,
     )
 
 
 def _average_clips(
     segment_p: np.ndarray, truth: np.ndarray, arrays: ClipArrays
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean probabilities, label and device of each clip, in order of first appearance."""
+    """Mean probabilities, truth and device of each clip; segments of one clip share a truth."""
     ids, first, inverse = np.unique(
         np.asarray(arrays.clip_ids), return_index=True, return_inverse=True
     )

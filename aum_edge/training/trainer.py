@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from lightning.pytorch.strategies import FSDPStrategy
 from aum_edge.errors import RecipeError
 from aum_edge.training.checkpoint_io import AtomicCheckpointIO
 from aum_edge.training.config import TrainConfig
-from aum_edge.training.parts import TrainerConfig
+from aum_edge.training.launch import launched
 from aum_edge.training.progress import progress_callbacks
 
 
@@ -34,7 +33,7 @@ def make_trainer(
     for noisy in ("lightning.pytorch", "lightning.fabric", "lightning"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
     _check_hardware(config)
-    devices, nodes = launched(config.trainer)
+    devices, nodes = launched(config.trainer.devices, config.trainer.num_nodes)
     return L.Trainer(
         max_epochs=config.epochs,
         precision=config.precision,
@@ -57,14 +56,6 @@ def make_trainer(
     )
 
 
-def launched(config: TrainerConfig) -> tuple[int, int]:
-    """Devices of a machine, and machines: torchrun's where it started this process."""
-    if "TORCHELASTIC_RUN_ID" not in os.environ:
-        return config.devices, config.num_nodes
-    each = int(os.environ["LOCAL_WORLD_SIZE"])
-    return each, int(os.environ["WORLD_SIZE"]) // each
-
-
 def _check_hardware(config: TrainConfig) -> None:
     on_gpu = config.trainer.accelerator != "cpu" and torch.cuda.is_available()
     if config.trainer.accelerator == "gpu" and not on_gpu:
@@ -79,8 +70,8 @@ def _check_hardware(config: TrainConfig) -> None:
                 "`ema_decay` needs whole weights, which `trainer.strategy: fsdp` spreads: set it "
                 "to 0 or give ddp."
             )
-    several = max(launched(config.trainer)) > 1
-    if several and config.freeze.epochs:
+    alone = launched(config.trainer.devices, config.trainer.num_nodes) == (1, 1)
+    if not alone and config.freeze.epochs:
         raise RecipeError(
             f"`freeze.epochs` {config.freeze.epochs} works on one device alone: several share out "
             "gradients of what trains from the start. Train in two runs, the second with `init`."

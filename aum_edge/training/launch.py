@@ -1,0 +1,88 @@
+"""Several processes of one training, as torchrun starts them: who writes, who waits for whom."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+
+from aum_edge.errors import RecipeError
+
+T = TypeVar("T")
+PATIENCE = timedelta(days=2)
+"""The others wait while the first process prepares data or exports."""
+
+
+def join() -> None:
+    """Meet the other processes, if torchrun started any; only the first one's news are logged."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or "TORCHELASTIC_RUN_ID" not in os.environ:
+        return
+    if not dist.is_initialized():
+        backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+        dist.init_process_group(backend, timeout=PATIENCE)
+    if not leader():
+        logging.getLogger("aum_edge").setLevel(logging.WARNING)
+
+
+def several() -> bool:
+    """Whether other processes work on the same."""
+    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+
+
+def leader() -> bool:
+    """Whether this is the process that writes files."""
+    return not several() or dist.get_rank() == 0
+
+
+def barrier() -> None:
+    """Wait until every process is here."""
+    if several():
+        dist.barrier()
+
+
+def agree(value: T) -> T:
+    """The first process's value, in all of them."""
+    if not several():
+        return value
+    box = [value]
+    dist.broadcast_object_list(box, src=0)
+    return box[0]
+
+
+@contextmanager
+def leader_first() -> Iterator[None]:
+    """The first process does the block, then the others, who find its files."""
+    if not leader():
+        barrier()
+    yield
+    if leader():
+        barrier()
+
+
+def launched(devices: int, nodes: int) -> tuple[int, int]:
+    """Devices of a machine, and machines: torchrun's where it started this process."""
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return devices, nodes
+    each = int(os.environ["LOCAL_WORLD_SIZE"])
+    return each, int(os.environ["WORLD_SIZE"]) // each
+
+
+def require_launch(devices: int, nodes: int) -> None:
+    """Refuse several devices in a run that torchrun did not start.
+
+    Raises:
+        RecipeError: With the command that starts it.
+    """
+    if devices * nodes > 1 and "TORCHELASTIC_RUN_ID" not in os.environ:
+        machines = f"--nnodes {nodes} " if nodes > 1 else "--standalone "
+        raise RecipeError(
+            f"The recipe asks for {devices} devices on {nodes} machines: start it as `torchrun "
+            f"{machines}--nproc-per-node {devices} -m aum_edge ...`, with the rest of the command "
+            "as it is."
+        )
