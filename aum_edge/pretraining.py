@@ -22,9 +22,11 @@ from aum_edge.models.directory import save
 from aum_edge.models.masked_patch import MaskedPatchConfig, MaskedPatchModel, masked_patch_config
 from aum_edge.pipeline import Run, Stage
 from aum_edge.recipe import ModelChoice, plain
+from aum_edge.training.launch import leader, require_launch
 from aum_edge.training.masks import MaskSampler
 from aum_edge.training.pretrain_config import PretrainConfig
 from aum_edge.training.pretrain_fit import pretrain
+from aum_edge.training.start import start_key, start_model
 
 log = logging.getLogger(__name__)
 
@@ -112,8 +114,11 @@ def pretrain_encoder(run: Run, folder: Path) -> dict[str, Any]:
         labels=(),
         lineage=({**step, "settings": plain(asdict(recipe.pretrain))},),
     )
+    if recipe.model.init:
+        start_model(model, Path(recipe.model.init), recipe.model.init_rule)
     result = pretrain(model, data, recipe.pretrain, folder / "fit", seed=recipe.seed)
-    save(result.model, folder / "model")
+    if leader():
+        save(result.model, folder / "model")
     kept = result.history[result.epoch - 1]
     return {"epoch": result.epoch, "kept": kept, "history": result.history}
 
@@ -122,10 +127,12 @@ def check(recipe: PretrainRecipe) -> None:
     """Refuse what would only fail after the features are made.
 
     Raises:
-        RecipeError: The network or its masks do not fit the front end's features.
+        RecipeError: The network or its masks do not fit the front end's features, or several
+            devices are asked for without torchrun.
     """
     grid = patch_grid(recipe.network())
     settings = recipe.pretrain
+    require_launch(settings.trainer.devices, settings.trainer.num_nodes)
     MaskSampler(grid, settings.masked_patches, rule=settings.masks, shape=settings.mask_shape)
 
 
@@ -134,6 +141,7 @@ def _settings(recipe: Any) -> dict[str, Any]:
         "seed": recipe.seed,
         "model": asdict(recipe.model),
         "pretrain": asdict(recipe.pretrain),
+        "init": start_key(recipe.model.init),
     }
 
 
@@ -144,5 +152,5 @@ STAGES = (
         settings=lambda r: {"data": asdict(r.data), "frontend": asdict(r.frontend)},
         work=prepare,
     ),
-    Stage(name="pretrain", needs=("data",), settings=_settings, work=pretrain_encoder),
+    Stage(name="pretrain", needs=("data",), settings=_settings, work=pretrain_encoder, trains=True),
 )

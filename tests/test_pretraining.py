@@ -107,6 +107,27 @@ def test_a_finished_pretraining_is_kept_and_a_changed_one_made_anew(tmp_path) ->
     assert read_json(out / "data" / "stage.json")["seconds"] >= 0
 
 
+def test_pretraining_goes_on_from_an_encoder(tmp_path) -> None:
+    root = tones(tmp_path / "audio", per_class=6)
+    path, first, second = recipe_file(tmp_path, root), tmp_path / "first", tmp_path / "second"
+    assert main(["pretrain", str(path), "--out", str(first)]) == 0
+    init = first / "pretrain" / "model"
+    # A learning rate of next to nothing shows what the second one started with.
+    changes = ["--set", f"model.init={init}", "--set", "pretrain.lr=1.0e-12"]
+    assert main(["pretrain", str(path), "--out", str(second), *changes]) == 0
+    old, new = aum_edge.load(init), aum_edge.load(second / "pretrain" / "model")
+    for name, tensor in old.backbone.state_dict().items():
+        torch.testing.assert_close(new.backbone.state_dict()[name], tensor, atol=1e-6, rtol=1e-4)
+    assert [step["step"] for step in new.lineage] == ["pretraining", "pretraining"]
+
+
+def test_an_init_that_is_no_model_is_refused(tmp_path, capsys) -> None:
+    path = recipe_file(tmp_path, tones(tmp_path / "audio", per_class=6))
+    arguments = ["pretrain", str(path), "--out", str(tmp_path / "run")]
+    assert main([*arguments, "--set", f"model.init={tmp_path / 'nowhere'}"]) == 1
+    assert "nowhere is no model directory" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

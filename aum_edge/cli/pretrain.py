@@ -26,6 +26,7 @@ def run(options: argparse.Namespace) -> int:
     from aum_edge.pipeline import run_stages
     from aum_edge.pretraining import STAGES, PretrainRecipe, PretrainRun, check
     from aum_edge.recipe import load_recipe_as
+    from aum_edge.training.launch import leader
 
     recipe = load_recipe_as(PretrainRecipe, options.recipe, options.set)
     check(recipe)
@@ -33,6 +34,8 @@ def run(options: argparse.Namespace) -> int:
     cache = options.cache or out.parent / "cache"
     job = PretrainRun(recipe=recipe, out=out, cache_dir=cache, progress=stderr_progress())  # type: ignore[arg-type]
     run_stages(job, STAGES, options.start)
+    if not leader():
+        return 0
     result = job.result("pretrain")
     kept = result["kept"]
     print(

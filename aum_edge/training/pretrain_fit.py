@@ -14,6 +14,7 @@ from aum_edge.models.classifier import AudioClassifier
 from aum_edge.training.checkpoint_io import resumable
 from aum_edge.training.config import TrainConfig
 from aum_edge.training.history import Row
+from aum_edge.training.launch import barrier
 from aum_edge.training.pretrain_config import PretrainConfig
 from aum_edge.training.pretrain_task import MaskedPatchTask
 from aum_edge.training.trainer import make_trainer
@@ -68,7 +69,7 @@ def pretrain(
         trainer.fit(task, datamodule=data, ckpt_path=last, weights_only=False)
     if trainer.interrupted:
         raise KeyboardInterrupt
-    trainer.strategy.barrier()
+    barrier()
     reached = torch.load(work_dir / f"{config.keep}.ckpt", map_location="cpu", weights_only=False)
     model.cpu().requires_grad_(True)
     task.load_state_dict(reached["state_dict"])
