@@ -9,7 +9,7 @@ from aum_edge.audio.config import FrontEndConfig, Normalization
 from aum_edge.audio.io import write_wav
 from aum_edge.models.build import build
 from aum_edge.models.classifier import AudioClassifier
-from aum_edge.models.config import MambaStudentConfig
+from aum_edge.models.config import AudioMambaConfig, MambaStudentConfig
 
 RATE = 8000
 FRONTEND = FrontEndConfig(
@@ -46,6 +46,24 @@ def student(seed: int = 0, **fields) -> AudioClassifier:
         frontend=FRONTEND,
         normalization=Normalization(mean=-2.0, std=3.0),
         labels=LABELS,
+    )
+
+
+def teacher(seed: int = 0, n_classes: int = 3, **fields) -> AudioClassifier:
+    """A tiny AuM for the tones, without dropout or batch norms."""
+    torch.manual_seed(seed)
+    values = {"d_model": 16, "depth": 2, "d_state": 4, "patch_size": (8, 8)}
+    config = AudioMambaConfig(
+        n_classes=n_classes,
+        n_mels=FRONTEND.n_mels,
+        n_frames=FRONTEND.n_frames,
+        **(values | fields),
+    )
+    return AudioClassifier(
+        build(config),
+        frontend=FRONTEND,
+        normalization=Normalization(mean=-2.0, std=3.0),
+        labels=LABELS[:n_classes],
     )
 
 
