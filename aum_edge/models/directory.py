@@ -240,20 +240,37 @@ def _short_card(model: AudioClassifier) -> str:
     weights = sum(parameter.numel() for parameter in model.parameters())
     steps = [str(step["step"]) for step in model.lineage if "step" in step]
     frontend = model.frontend
+    what, known, use = _words(model)
     return "\n".join(
         (
             f"# {architecture_of(model.backbone.config)}",
             "",
-            f"An audio classifier of {len(model.labels)} classes, written by aum-edge.",
+            f"{what}, written by aum-edge.",
             "",
             f"- Parameters: {weights:,}; {parameters:,} bytes, and {buffers:,} bytes of buffers.",
             f"- Audio: {frontend.clip_seconds:g} s at {frontend.sample_rate:,} Hz, "
             f"{frontend.n_mels} mels by {frontend.n_frames} frames.",
             f"- Made by: {', then '.join(steps) or 'not recorded'}.",
-            "- Accuracy: not measured when this card was written.",
-            f"- Labels: {', '.join(model.labels)}.",
+            *known,
             "",
-            'Use: `aum-edge predict DIR AUDIO`, or `aum_edge.load("DIR")` in Python.',
+            f'Use: {use}, or `aum_edge.load("DIR")` in Python.',
             "",
         )
+    )
+
+
+def _words(model: AudioClassifier) -> tuple[str, tuple[str, ...], str]:
+    """What a model is, what is known of it, and the command that uses it."""
+    if not model.labels:
+        known = ("- Labels: none. In Python it answers with embeddings of features.",)
+        use = "`aum-edge train RECIPE --set teacher.model.init=DIR` fine-tunes it"
+        return "An audio encoder without classes", known, use
+    known = (
+        "- Accuracy: not measured when this card was written.",
+        f"- Labels: {', '.join(model.labels)}.",
+    )
+    return (
+        f"An audio classifier of {len(model.labels)} classes",
+        known,
+        "`aum-edge predict DIR AUDIO`",
     )

@@ -96,6 +96,9 @@ def test_a_model_directory_keeps_it(tmp_path: Path) -> None:
         labels=(),
     )
     save(whole, tmp_path / "m")
+    card = (tmp_path / "m" / "README.md").read_text()
+    assert "An audio encoder without classes" in card
+    assert "teacher.model.init" in card
     again = load(tmp_path / "m")
     assert isinstance(again.backbone, MaskedPatchModel)
     assert asdict(again.backbone.config) == asdict(network.config)
