@@ -6,7 +6,15 @@ import torch.nn.functional as F
 
 from aum_edge.errors import RecipeError
 from aum_edge.training.config import DistillConfig, TrainConfig
-from aum_edge.training.losses import distillation_loss, mix_rows, one_hot, smooth
+from aum_edge.training.losses import (
+    as_targets,
+    distillation_loss,
+    hard_loss,
+    mix_rows,
+    one_hot,
+    smooth,
+    soften,
+)
 
 
 def test_distillation_loss_is_cross_entropy_when_lambda_is_zero() -> None:
@@ -49,9 +57,58 @@ def test_smooth_keeps_the_sum_of_targets() -> None:
     assert float(targets.min()) > 0
 
 
+def test_bce_is_the_mean_over_clips_and_classes() -> None:
+    logits = torch.tensor([[2.0, -1.0], [0.5, 3.0]])
+    targets = torch.tensor([[1.0, 1.0], [0.3, 0.0]])
+    p = torch.sigmoid(logits)
+    expected = -(targets * p.log() + (1 - targets) * (1 - p).log()).mean()
+    torch.testing.assert_close(hard_loss(logits, targets, "bce"), expected)
+
+
+def test_smoothing_of_yes_and_no_goes_to_a_half() -> None:
+    made = smooth(torch.tensor([[1.0, 0.0, 1.0]]), 0.2, "bce")
+    torch.testing.assert_close(made, torch.tensor([[0.9, 0.1, 0.9]]))
+
+
+def test_targets_of_several_labels_stay_and_single_ones_become_rows() -> None:
+    several = torch.tensor([[1.0, 0.0, 1.0]], dtype=torch.float64)
+    assert as_targets(several, 3).dtype == torch.float32
+    assert as_targets(several, 3).tolist() == [[1, 0, 1]]
+    assert as_targets(torch.tensor([2, 0]), 3).tolist() == [[0, 0, 1], [1, 0, 0]]
+
+
+def test_bce_distillation_is_bce_without_a_teacher_and_zero_for_a_perfect_student() -> None:
+    logits, targets = torch.randn(4, 3), (torch.rand(4, 3) < 0.5).float()
+    alone = DistillConfig(kd_lambda=0.0)
+    made = distillation_loss(logits, targets, torch.full((4, 3), 0.5), alone, "bce")
+    torch.testing.assert_close(made, hard_loss(logits, targets, "bce"))
+
+    taught = DistillConfig(kd_lambda=1.0, temperature=2.0)
+    teacher = soften(logits, 2.0, "bce")
+    assert abs(float(distillation_loss(logits, targets, teacher, taught, "bce"))) < 1e-6
+    p, q = torch.sigmoid(logits / 2), torch.sigmoid(torch.zeros(4, 3))
+    divergence = (q * (q / p).log() + (1 - q) * ((1 - q) / (1 - p)).log()).mean()
+    made = distillation_loss(logits, targets, q, taught, "bce")
+    torch.testing.assert_close(made, 4 * divergence)
+
+
+def test_soften_follows_the_loss() -> None:
+    logits = torch.tensor([[2.0, 0.0]])
+    assert float(soften(logits, 2.0, "cross-entropy").sum()) == pytest.approx(1)
+    torch.testing.assert_close(soften(logits, 2.0, "bce"), torch.sigmoid(logits / 2))
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("epochs", 0), ("lr", 0.0), ("warmup", 1.5), ("batch_size", 1), ("ema_decay", 1.0)],
+    [
+        ("loss", "hinge"),
+        ("monitor", "luck"),
+        ("epochs", 0),
+        ("lr", 0.0),
+        ("warmup", 1.5),
+        ("batch_size", 1),
+        ("ema_decay", 1.0),
+    ],
 )
 def test_train_config_names_the_value_when_it_is_out_of_range(field: str, value: float) -> None:
     with pytest.raises(RecipeError, match=f"`{field}`.*{value}"):

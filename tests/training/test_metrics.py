@@ -46,6 +46,30 @@ def test_score_log_loss_is_that_of_the_mean_probability() -> None:
     assert result.log_loss == pytest.approx(-np.log(0.6))
 
 
+def test_score_of_several_labels_has_no_right_and_wrong() -> None:
+    split = arrays([0, 0, 1], ["x", "x", "y"], ["", "", ""])
+    split.targets = np.array([[1, 1], [1, 1], [0, 1]], dtype=np.float32)
+    logits = torch.tensor([[4.0, 1.0], [-4.0, 1.0], [-1.0, 2.0]])
+    result = score(logits, split, LABELS)
+    assert result.n == 2
+    # The mean of sigmoid(4) and sigmoid(-4) is 0.5; sigmoid(-1) is below it.
+    assert result.per_class == {"bus": 1.0, "park": 1.0}
+    assert result.map == result.mean_auc == 1.0
+    p = torch.sigmoid(torch.tensor([-1.0, 1.0, 2.0])).numpy()
+    right = [0.5, p[1], 1 - p[0], p[2]]
+    assert result.log_loss == pytest.approx(-np.mean(np.log(right)))
+    assert set(result.to_dict()) == {
+        "n", "log_loss", "per_class", "per_device", "map", "mean_auc", "d_prime",
+    }  # fmt: skip
+
+
+def test_score_of_one_label_has_every_number() -> None:
+    logits = torch.tensor([[4.0, 0.0], [0.0, 1.0], [0.0, 3.0]])
+    result = score(logits, arrays([0, 1, 1], list("xyz"), [""] * 3), LABELS)
+    assert all(value is not None for value in vars(result).values())
+    assert result.f1 == result.map == 1.0
+
+
 def test_score_refuses_nan() -> None:
     with pytest.raises(DataError, match="NaN or Inf for 1 of 2"):
         score(
