@@ -9,7 +9,6 @@ from pathlib import Path
 
 from aum_edge.cli.corpus import add_corpus_arguments, corpus_config
 from aum_edge.cli.progress import stderr_progress
-from aum_edge.errors import DataError
 
 NAMES = {
     "accuracy": "accuracy",
@@ -38,17 +37,14 @@ def run(options: argparse.Namespace) -> int:
     """Score the model on one split of a corpus."""
     from aum_edge.data.cache import build_cache
     from aum_edge.data.corpora import load_manifest
+    from aum_edge.data.labels import with_model_labels
     from aum_edge.export.predictor import open_predictor
     from aum_edge.training.metrics import evaluate
 
     predictor = open_predictor(options.model)
     progress = stderr_progress()
     manifest = load_manifest(corpus_config(options), options.cache, progress)
-    if tuple(manifest.labels) != predictor.labels:
-        raise DataError(
-            f"The model knows {list(predictor.labels)}, the corpus has {list(manifest.labels)}: "
-            "both must have the same labels."
-        )
+    manifest = with_model_labels(manifest, predictor.labels)
     wanted = replace(manifest, clips=manifest.split(options.split))
     arrays = build_cache(wanted, predictor.frontend, options.cache, False, progress)
     scores = evaluate(predictor.logits, arrays[options.split], predictor.labels).to_dict()

@@ -82,6 +82,23 @@ def apply_label_table(manifest: Manifest, table: LabelTable) -> Manifest:
     return replace(manifest, clips=clips, labels=table.names, fixed_labels=True)
 
 
+def with_model_labels(manifest: Manifest, labels: tuple[str, ...]) -> Manifest:
+    """The manifest with a model's classes, in the order of the model's outputs.
+
+    Raises:
+        DataError: If rows have labels that the model does not know.
+    """
+    known = set(labels)
+    unknown = sorted({x for clip in manifest.clips for x in clip.labels if x not in known})
+    if unknown:
+        raise DataError(
+            f"Corpus `{manifest.name}` has {len(unknown)} labels that the model does not know: "
+            f"{few(unknown)}. It knows {len(labels)}, such as {few(labels)}; `--labels CSV` turns "
+            "ids into names."
+        )
+    return replace(manifest, labels=labels, fixed_labels=True)
+
+
 def _renamed(clip: Clip, names: dict[str, str]) -> Clip:
     labels = tuple(dict.fromkeys(names[label] for label in clip.labels))
     return replace(clip, label=labels[0], labels=labels)

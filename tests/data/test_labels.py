@@ -15,7 +15,7 @@ from aum_edge.data.carve import carve
 from aum_edge.data.config import DataConfig
 from aum_edge.data.corpora import load_manifest
 from aum_edge.data.datamodule import AudioData
-from aum_edge.data.labels import read_label_table
+from aum_edge.data.labels import read_label_table, with_model_labels
 from aum_edge.data.manifest import Clip, make_manifest
 from aum_edge.data.stats import corpus_stats
 from aum_edge.data.validate import validate
@@ -263,3 +263,14 @@ def test_another_number_of_classes_than_the_recipe_says_is_refused(folder, tmp_p
 def test_settings_of_manifests_are_refused_elsewhere():
     with pytest.raises(RecipeError, match="`val_root` is for the corpus `manifest`"):
         DataConfig(corpus="esc", root="x", val_root="y")
+
+
+def test_a_model_gives_its_labels_and_their_order_to_a_corpus(folder, tmp_path):
+    manifest = load_manifest(config(folder), tmp_path)
+    labels = ("Cow", "Cat", "Speech, male", "Dog")
+    other = with_model_labels(manifest, labels)
+    stored = build_cache(other, FBANK, tmp_path)["test"]
+    assert stored.targets[2].tolist() == [0, 0, 1, 1]
+    message = r"has 2 labels that the model does not know: Cat, Speech, male.*`--labels CSV`"
+    with pytest.raises(DataError, match=message):
+        with_model_labels(manifest, ("Dog", "Cow"))
