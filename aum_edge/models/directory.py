@@ -262,9 +262,9 @@ def _short_card(model: AudioClassifier) -> str:
 def _words(model: AudioClassifier) -> tuple[str, tuple[str, ...], str]:
     """What a model is, what is known of it, and the command that uses it."""
     if not model.labels:
-        known = ("- Labels: none. In Python it answers with embeddings of features.",)
+        nothing = ("- Labels: none. In Python it answers with embeddings of features.",)
         use = "`aum-edge train RECIPE --set teacher.model.init=DIR` fine-tunes it"
-        return "An audio encoder without classes", known, use
+        return "An audio encoder without classes", nothing, use
     known = (
         "- Accuracy: not measured when this card was written.",
         f"- Labels: {', '.join(model.labels)}.",
