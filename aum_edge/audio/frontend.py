@@ -72,6 +72,22 @@ class FrontEnd(nn.Module):
             features = features.transpose(1, 2).float().contiguous()
         return features if lengths is None else self._padded(features, lengths)
 
+    def frames(self, samples: Tensor) -> Tensor:
+        """Frames (n_mels, k) of whole windows of samples (n,), nothing padded on either side."""
+        if self.config.kind == "kaldi_fbank":
+            return self._kaldi_fbank(samples.unsqueeze(0))[0].T
+        config = self.config
+        spectrum = torch.stft(
+            samples,
+            config.n_fft,
+            config.hop_length,
+            config.win_length,
+            self.window,
+            center=False,
+            return_complex=True,
+        )
+        return self._log(_power(spectrum).T).T
+
     def _padded(self, features: Tensor, lengths: Tensor) -> Tensor:
         """Frames (B, n_mels, frames) beyond each clip's own, by ``padding``."""
         if self.config.padding == "audio":
@@ -99,10 +115,13 @@ class FrontEnd(nn.Module):
             pad_mode=config.stft_padding,
             return_complex=True,
         )
-        power = _power(spectrum[..., :frames]).transpose(1, 2)
-        if config.power == 1:
+        return self._log(_power(spectrum[..., :frames]).transpose(1, 2))
+
+    def _log(self, power: Tensor) -> Tensor:
+        """Power spectra (..., bins) to log-mel (..., n_mels)."""
+        if self.config.power == 1:
             power = power.sqrt()
-        return (power @ self.filters.T).add_(config.log_offset).log_()
+        return (power @ self.filters.T).add_(self.config.log_offset).log_()
 
     def _kaldi_fbank(self, waveform: Tensor) -> Tensor:
         """(B, samples) to (B, frames, n_mels)."""

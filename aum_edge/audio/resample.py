@@ -54,12 +54,12 @@ def resample(waveform: Tensor, old_rate: int, new_rate: int) -> Tensor:
     samples = waveform.shape[-1]
     length = -(-samples * new // old)
     flat = waveform.reshape(-1, samples)
-    dense = new * (2 * _reach(old, new) + old) <= _DENSE_LIMIT
+    dense = new * (2 * reach(old, new) + old) <= _DENSE_LIMIT
     out = _by_convolution(flat, old, new) if dense else _by_position(flat, old, new, length)
     return out[:, :length].reshape(*waveform.shape[:-1], length)
 
 
-def _reach(old: int, new: int) -> int:
+def reach(old: int, new: int) -> int:
     """Old samples on either side that one new sample hears."""
     return math.ceil(ZERO_CROSSINGS * old / (min(old, new) * ROLLOFF))
 
@@ -75,8 +75,8 @@ def _weights(offset: Tensor, old: int, new: int) -> Tensor:
 @torch.inference_mode(False)  # A kernel born in inference mode could not serve a gradient later.
 def _bank(old: int, new: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """One kernel (new, 1, taps) for each of the ``new`` phases."""
-    reach = _reach(old, new)
-    taps = torch.arange(-reach, reach + old, dtype=torch.float64)
+    side = reach(old, new)
+    taps = torch.arange(-side, side + old, dtype=torch.float64)
     # torchaudio rounds this quotient to float32, which moves its output by up to 2e-5.
     phase = (torch.arange(new) / new).double()[:, None] * old
     return _weights(taps - phase, old, new).unsqueeze(1).to(device, dtype)
@@ -84,17 +84,17 @@ def _bank(old: int, new: int, dtype: torch.dtype, device: torch.device) -> Tenso
 
 def _by_convolution(waveform: Tensor, old: int, new: int) -> Tensor:
     """All phases at once: every ``old`` samples give ``new`` ones."""
-    reach = _reach(old, new)
-    padded = F.pad(waveform, (reach, reach + old)).unsqueeze(1)
+    side = reach(old, new)
+    padded = F.pad(waveform, (side, side + old)).unsqueeze(1)
     bank = _bank(old, new, waveform.dtype, waveform.device)
     return F.conv1d(padded, bank, stride=old).transpose(1, 2).flatten(1)
 
 
 def _by_position(waveform: Tensor, old: int, new: int, length: int) -> Tensor:
     """Kernels made for each new sample in turn, where a bank of all phases would be huge."""
-    reach = _reach(old, new)
-    windows = F.pad(waveform, (reach, reach + 1)).unfold(-1, 2 * reach + 2, 1)
-    taps = torch.arange(-reach, reach + 2, dtype=torch.float64, device=waveform.device)
+    side = reach(old, new)
+    windows = F.pad(waveform, (side, side + 1)).unfold(-1, 2 * side + 2, 1)
+    taps = torch.arange(-side, side + 2, dtype=torch.float64, device=waveform.device)
     step = max(1, _GATHER_LIMIT // (len(waveform) * len(taps)))
     pieces = []
     for first in range(0, length, step):

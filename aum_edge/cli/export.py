@@ -12,6 +12,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", type=Path, metavar="MODEL", help="model directory")
     parser.add_argument("out", type=Path, metavar="OUT.onnx")
     parser.add_argument("--scan", default="auto", help="how a scan is written: auto|scan|unrolled")
+    parser.add_argument(
+        "--streaming", action="store_true", help="a step graph with its state, for causal students"
+    )
     parser.add_argument("--opset", type=int, default=18)
     parser.add_argument("--atol", type=float, default=1e-4, help="largest logit difference")
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
@@ -21,10 +24,12 @@ def run(options: argparse.Namespace) -> int:
     """Export and verify."""
     from aum_edge.export.config import ExportConfig
     from aum_edge.export.onnx import export_onnx
+    from aum_edge.export.streaming import export_streaming
     from aum_edge.models.directory import load
 
     config = ExportConfig(scan=options.scan, opset=options.opset, atol=options.atol)
-    report = export_onnx(load(options.model), options.out, config, None)
+    write = export_streaming if options.streaming else export_onnx
+    report = write(load(options.model), options.out, config, None)
     values = report.to_dict()
     if options.json:
         print(json.dumps(values, indent=1))

@@ -13,14 +13,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     parser.add_argument("model", type=Path, metavar="MODEL", help="model directory or .onnx file")
     parser.add_argument("audio", type=Path, nargs="+", metavar="AUDIO")
+    parser.add_argument(
+        "--stream",
+        action="store_true",
+        help="hear each file as one stream, in constant memory; MODEL is a step graph",
+    )
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
 
 
 def run(options: argparse.Namespace) -> int:
     """Label every file; one that cannot be read does not stop the others (exit code 1 then)."""
-    from aum_edge.export.predictor import open_predictor
+    from aum_edge.export.predictor import open_predictor, open_stream
 
-    predictor = open_predictor(options.model)
+    predictor = (open_stream if options.stream else open_predictor)(options.model)
     rows: list[dict[str, Any]] = [predictor.label_file(path) for path in options.audio]
     if options.json:
         print(json.dumps(rows, indent=1))

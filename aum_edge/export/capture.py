@@ -35,9 +35,9 @@ def capture(model: AudioClassifier, opset: int) -> ir.Model:
     Raises:
         ExportError: If an operator has no ONNX form, or the batch size is fixed by the code.
     """
-    plain = _float_twin(model)
+    plain = float_twin(model)
     try:
-        with _quiet():
+        with quiet():
             program = torch.onnx.export(
                 plain,
                 (plain.example_input(2),),
@@ -65,7 +65,7 @@ def capture(model: AudioClassifier, opset: int) -> ir.Model:
     return captured
 
 
-def _float_twin(model: AudioClassifier) -> AudioClassifier:
+def float_twin(model: AudioClassifier) -> AudioClassifier:
     """A copy in eval mode on the CPU whose int8 layers hold their float weights."""
     twin = copy.deepcopy(model).cpu().eval().requires_grad_(False)
     for layer in twin.modules():
@@ -77,7 +77,7 @@ def _float_twin(model: AudioClassifier) -> AudioClassifier:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep the exporter's remarks about missing optional packages away from the user."""
     names = ("torch.onnx", "onnxscript", "onnx_ir")
     before = {name: logging.getLogger(name).level for name in names}

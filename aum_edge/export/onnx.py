@@ -6,7 +6,7 @@ import copy
 import hashlib
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -75,29 +75,42 @@ def export_onnx(
     config, path = config or ExportConfig(), Path(path)
     if path.is_dir():
         raise ExportError(f"{path} is a folder: give the name of the .onnx file to write.")
+    if not model.labels:
+        raise ExportError("An encoder without classes has no logits to export: train it first.")
     still = copy.deepcopy(model).cpu().eval()
     captured = capture(still, config.opset)
     store_as_in_model(captured.graph, still)
     graph, form = lowered(captured, config.scan, random_clips(still, 1).numpy())
     props = describe_model(still, {"scan": form, **(extra or {})})
-    data = _finished(graph, props)
-    parity, load_ms = _write(data, path, still, clips, config)
-    proto = onnx.load_from_string(data)
+    data = finished(graph, props)
+
+    def check(draft: Path) -> tuple[Parity, float]:
+        runner = OnnxClassifier(draft)
+        return check_parity(still, runner, clips, config.atol), runner.load_ms
+
+    parity, load_ms = write_checked(data, path, check)
+    return report_of(data, path, started, parity, load_ms, form, config.opset)
+
+
+def report_of(
+    data: bytes, path: Path, started: float, parity: Parity, load_ms: float, scan: str, opset: int
+) -> ExportReport:
+    """What was written, ``started`` being the clock at the beginning."""
     return ExportReport(
         path=path,
         seconds=time.perf_counter() - started,
         load_ms=load_ms,
         bytes=len(data),
         sha256=hashlib.sha256(data).hexdigest(),
-        nodes=count_nodes(proto.graph),
-        scan=form,
+        nodes=count_nodes(onnx.load_from_string(data).graph),
+        scan=scan,
         max_abs_diff=parity.max_abs_diff,
         agreement=parity.agreement,
-        opset=config.opset,
+        opset=opset,
     )
 
 
-def _finished(model: ir.Model, props: Mapping[str, str]) -> bytes:
+def finished(model: ir.Model, props: Mapping[str, str]) -> bytes:
     """The file's content: no traces of the exporter, no unused or repeated tensors."""
     common = ir.passes.common
     common.RemoveUnusedNodesPass()(model)
@@ -113,10 +126,17 @@ def _finished(model: ir.Model, props: Mapping[str, str]) -> bytes:
     return proto.SerializeToString(deterministic=True)
 
 
-def _write(
-    data: bytes, path: Path, model: AudioClassifier, clips: Tensor | None, config: ExportConfig
+def write_checked(
+    data: bytes, path: Path, check: Callable[[Path], tuple[Parity, float]]
 ) -> tuple[Parity, float]:
-    """Check, run and compare a draft; then give it its name."""
+    """Write a draft, let ``check`` load and compare it; then give it its name.
+
+    Returns:
+        What ``check`` returned: the comparison and the milliseconds that loading took.
+
+    Raises:
+        ExportError: If the graph is not valid ONNX; and whatever ``check`` raises.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -126,9 +146,8 @@ def _write(
         except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
             reason = " ".join(str(error).split())[:200]
             raise ExportError(f"The exported graph is not valid ONNX: {reason}.") from error
-        runner = OnnxClassifier(draft)
-        parity = check_parity(model, runner, clips, config.atol)
+        result = check(draft)
         draft.replace(path)
-        return parity, runner.load_ms
+        return result
     finally:
         draft.unlink(missing_ok=True)

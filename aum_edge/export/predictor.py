@@ -15,8 +15,9 @@ from aum_edge.audio.fit import fit_samples
 from aum_edge.audio.frontend import FrontEnd
 from aum_edge.audio.io import read_audio
 from aum_edge.audio.resample import resample
-from aum_edge.errors import AudioError
+from aum_edge.errors import AudioError, CheckpointError, ExportError
 from aum_edge.export.runner import OnnxClassifier
+from aum_edge.export.stream_runner import StreamingClassifier
 from aum_edge.models.directory import load
 
 SILENCE = 1e-6
@@ -44,12 +45,7 @@ class Predictor:
         with torch.inference_mode():
             features = FrontEnd(self.frontend)(clips, lengths).unsqueeze(1)
             mean = torch.softmax(self.logits(features).double(), dim=1).mean(dim=0)
-        shares = {name: round(float(p), 6) for name, p in zip(self.labels, mean, strict=True)}
-        return {
-            "file": str(path),
-            "label": self.labels[int(mean.argmax())],
-            "probabilities": shares,
-        }
+        return _answer(path, self.labels, mean)
 
     def _clips(self, path: Path) -> tuple[Tensor, Tensor]:
         """Audio as clips (n, clip_samples), and how many samples of each are sound (n,)."""
@@ -71,6 +67,45 @@ class Predictor:
         return clips, torch.tensor([len(piece) for piece in pieces])
 
 
+@dataclass(frozen=True)
+class StreamPredictor:
+    """The same for a step graph: a file is one stream of any length."""
+
+    stream: StreamingClassifier
+
+    def label_file(self, path: Path) -> dict[str, Any]:
+        """``{file, label, probabilities}``, or ``{file, error}`` when the file is unusable."""
+        last: Tensor | None = None
+        try:
+            for logits in self.stream.hear_file(path):
+                last = logits
+        except AudioError as error:
+            return {"file": str(path), "error": str(error)}
+        if last is None:
+            return {"file": str(path), "error": f"{path} is too short: it gives no token."}
+        return _answer(path, self.stream.labels, torch.softmax(last.double(), dim=0))
+
+
+def open_stream(path: Path) -> StreamPredictor:
+    """A step graph, ready to hear files of any length.
+
+    Raises:
+        ExportError: If it is no step graph of ours.
+    """
+    if path.suffix != ".onnx":
+        raise ExportError(
+            f"`--stream` takes a step graph: make one with `aum-edge export {path} step.onnx "
+            "--streaming`."
+        )
+    return StreamPredictor(StreamingClassifier(path))
+
+
+def _answer(path: Path, labels: tuple[str, ...], mean: Tensor) -> dict[str, Any]:
+    """A file's label and the probabilities (n_classes,) of all of them."""
+    shares = {name: round(float(p), 6) for name, p in zip(labels, mean, strict=True)}
+    return {"file": str(path), "label": labels[int(mean.argmax())], "probabilities": shares}
+
+
 def open_predictor(path: Path) -> Predictor:
     """A model directory or an .onnx file, ready to label audio.
 
@@ -82,4 +117,9 @@ def open_predictor(path: Path) -> Predictor:
         runner = OnnxClassifier(path)
         return Predictor(tuple(runner.labels), runner.frontend, runner.logits)
     model = load(path)
+    if not model.labels:
+        raise CheckpointError(
+            f"{path} is an encoder without classes: fine-tune it first, with "
+            "`teacher.model.init` in a recipe."
+        )
     return Predictor(tuple(model.labels), model.frontend, model)

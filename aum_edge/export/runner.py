@@ -77,6 +77,11 @@ class OnnxClassifier:
         self.load_ms = (time.perf_counter() - started) * 1e3
         names = [value.name for value in self.session.get_inputs()]
         outputs = [value.name for value in self.session.get_outputs()]
+        if any(name.startswith("state.") for name in names):
+            raise ExportError(
+                f"{path} is a step graph for streams: use `aum-edge predict --stream`, or export "
+                "the model without --streaming."
+            )
         if names != [INPUT] or outputs != [OUTPUT]:
             raise ExportError(
                 f"{path} maps {names} to {outputs}; a classifier of aum-edge maps ['{INPUT}'] to "

@@ -140,10 +140,9 @@ def _mix(
 def _convolve(mixer: S6Mixer | SSDMixer, row: Tensor, conv: Tensor) -> tuple[Tensor, Tensor]:
     """The depthwise convolution's one output, and the inputs that the next one needs."""
     rows = torch.cat([conv, row], dim=1)
-    weight = float_weight(mixer.conv1d).squeeze(1)
-    bias = mixer.conv1d.get_parameter("bias")
-    out = (rows * weight.transpose(0, 1)).sum(dim=1, keepdim=True) + bias
-    return F.silu(out), rows[:, 1:]
+    weight, bias = float_weight(mixer.conv1d), mixer.conv1d.get_parameter("bias")
+    out = F.conv1d(rows.transpose(1, 2), weight, bias, groups=rows.shape[2])
+    return F.silu(out.transpose(1, 2)), rows[:, 1:]
 
 
 def _s6(mixer: S6Mixer, v: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:

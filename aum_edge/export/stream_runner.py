@@ -1,0 +1,110 @@
+"""A step graph and its front end on a stream of audio: pieces in, logits out, memory constant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from aum_edge.audio.streaming import StreamingFrontEnd, stream_file
+from aum_edge.errors import ExportError
+from aum_edge.export.metadata import read_metadata
+from aum_edge.export.runner import open_session
+from aum_edge.export.streaming import FRAMES_IN
+
+
+class StreamingClassifier:
+    """Samples in pieces of any size to logits over all that was heard since :meth:`reset`.
+
+    Args:
+        path: A file that ``export_streaming`` wrote.
+        threads: Of onnxruntime.
+
+    Raises:
+        ExportError: If the file is missing, not ONNX, or no step graph of ours.
+        RecipeError: If ``threads`` is below 1.
+    """
+
+    def __init__(self, path: str | Path, threads: int = 1) -> None:
+        self.path = Path(path)
+        self.session = open_session(self.path, threads)
+        props = self.session.get_modelmeta().custom_metadata_map
+        read = read_metadata(props, str(path))
+        if "streaming" not in read.values:
+            raise ExportError(
+                f"{path} takes whole clips: export the model with `aum-edge export --streaming`."
+            )
+        self.labels, self.frontend, self.metadata = read.labels, read.frontend, read.values
+        self._frames: int = read.values["streaming"]["frames"]
+        self._shapes: dict[str, Any] = read.values["streaming"]["state"]
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all that was heard."""
+        self._front_end = StreamingFrontEnd(self.frontend)
+        self._state = {
+            f"state.{name}": np.zeros((1, *shape), np.float32)
+            for name, shape in self._shapes.items()
+        }
+        # What stands before the first frame: the first step does not look at it.
+        self._waiting = torch.zeros(self.frontend.n_mels, self._frames - 1)
+        self.logits: Tensor | None = None
+        self.tokens = 0
+
+    def push(self, samples: Tensor | np.ndarray) -> Tensor | None:
+        """Hear samples (n,) at the front end's rate.
+
+        Returns:
+            Logits (n_classes,) over all that was heard, or None before the first token.
+
+        Raises:
+            ExportError: If samples are not one row, or the network answers NaN.
+        """
+        row = torch.as_tensor(samples, dtype=torch.float32)
+        if row.ndim != 1:
+            raise ExportError(f"A stream takes samples (n,), got {tuple(row.shape)}.")
+        return self._step(self._front_end.push(row))
+
+    def finish(self) -> Tensor | None:
+        """Hear the frames whose windows reach beyond the last sample.
+
+        Raises:
+            AudioError: If there was not one frame.
+        """
+        return self._step(self._front_end.finish())
+
+    def hear_file(self, path: Path) -> Iterator[Tensor]:
+        """Logits after each piece of a file, and at its end; starts anew.
+
+        Raises:
+            AudioError: If the file is missing, unreadable, cut short, or holds NaN.
+        """
+        self.reset()
+        for piece in stream_file(path, self.frontend):
+            logits = self.push(piece)
+            if logits is not None:
+                yield logits
+        logits = self.finish()
+        if logits is not None:
+            yield logits
+
+    def _step(self, frames: Tensor) -> Tensor | None:
+        waiting = torch.cat([self._waiting, frames], dim=1).numpy()
+        steps = waiting.shape[1] // self._frames
+        names = list(self._state)
+        for step in range(steps):
+            cut = waiting[:, step * self._frames : (step + 1) * self._frames]
+            feed = {FRAMES_IN: np.ascontiguousarray(cut[None, None])} | self._state
+            logits, *after = self.session.run(None, feed)
+            self._state = dict(zip(names, after, strict=True))
+        if steps:
+            self.tokens += steps
+            self.logits = torch.from_numpy(logits[0])
+            if not torch.isfinite(self.logits).all():
+                raise ExportError(f"{self.path.name} answers NaN: its input holds NaN or Inf.")
+        self._waiting = torch.from_numpy(waiting[:, steps * self._frames :].copy())
+        return self.logits
