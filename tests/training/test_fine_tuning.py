@@ -276,3 +276,27 @@ def test_optimizer_settings_change_what_is_learnt(data, tmp_path) -> None:
         ends[name] = weights(fit(student(), data, config, tmp_path / name).model)
     for name in set(choices) - {"plain"}:
         assert not torch.equal(ends[name], ends["plain"]), name
+
+
+def test_a_resumed_run_repeats_tables_and_balanced_draws(data, tmp_path) -> None:
+    batches = BatchConfig(
+        size_by_epoch={1: 6}, accumulate_by_epoch={1: 2}, sampling="balanced", accumulate=1
+    )
+    schedule = ScheduleConfig(kind="step", start=1, factor=0.3, warmup_steps=2)
+    config = settings(epochs=3, batches=batches, schedule=schedule)
+    whole = fit(student(), data, config, tmp_path / "whole", seed=3)
+
+    step = ClassificationTask.training_step
+
+    def killed(self, batch, batch_idx):
+        if self.current_epoch == 2 and batch_idx == 3:
+            raise RuntimeError("killed")
+        return step(self, batch, batch_idx)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ClassificationTask, "training_step", killed)
+        with pytest.raises(RuntimeError, match="killed"):
+            fit(student(), data, config, tmp_path / "parts", seed=3)
+    resumed = fit(student(), data, config, tmp_path / "parts", seed=3)
+    torch.testing.assert_close(weights(resumed.model), weights(whole.model), rtol=0, atol=0)
+    assert resumed.history == whole.history
