@@ -30,6 +30,7 @@ HEAVY = {
     "torch_pruning": {"compression"},
     "onnxruntime": {"compression", "export", "bench"},
     "matplotlib": {"report"},
+    "transformers": {"models"},
     "jsonargparse": {"recipe", "cli"},
 }
 

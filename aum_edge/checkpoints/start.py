@@ -10,12 +10,14 @@ from torch import Tensor, nn
 
 from aum_edge.checkpoints.fill import fill
 from aum_edge.checkpoints.shapes import PATCH, POSITIONS
+from aum_edge.models.ast import AudioSpectrogramTransformer
 from aum_edge.models.audio_mamba import AudioMamba
-from aum_edge.models.config import AudioMambaConfig
+from aum_edge.models.config import AstConfig, AudioMambaConfig
 from aum_edge.models.masked_patch import MaskedPatchModel
 from aum_edge.models.resize import Size, resize_patch_kernel, resize_positions
 
 Rule = Literal["aum", "ssamba"]
+Patched = AudioMamba | AudioSpectrogramTransformer
 HEADS = ("head.", "feed_forward.")
 """Where the networks of this project keep their classes."""
 MEANING = ("token_order", "halve_directions", "layer_pairs", "final_norms", "norm_eps")
@@ -27,10 +29,10 @@ def start_from(
 ) -> list[str]:
     """Give ``target`` the weights of ``source``; returns one note for every difference.
 
-    The networks are of one kind, width and depth. For an AuM the position table and the patch
-    kernel are resized. A head of another class count or kind, or with ``keep_head`` False, stays
-    as it is. A masked-patch model stands for its encoder; between two of them the predictors are
-    taken over too.
+    The networks are of one kind, width and depth. For an AuM and an AST the position table and
+    the patch kernel are resized. A head of another class count or kind, or with ``keep_head``
+    False, stays as it is. A masked-patch model stands for its encoder; between two of them the
+    predictors are taken over too.
 
     Args:
         target: Receives the weights.
@@ -46,7 +48,7 @@ def start_from(
     whole = target, source
     target, source = _encoder(target), _encoder(source)
     weights, notes = dict(source.state_dict()), []
-    if isinstance(target, AudioMamba) and isinstance(source, AudioMamba):
+    if isinstance(target, Patched) and isinstance(source, Patched):
         notes += _geometry(target, source, weights, rule)
         notes += _meaning(target.config, source.config)
     notes += _head(target, weights, keep_head)
@@ -75,7 +77,7 @@ def _predictors(target: nn.Module, source: nn.Module) -> list[str]:
 
 
 def _geometry(
-    target: AudioMamba, source: AudioMamba, weights: dict[str, Tensor], rule: Rule
+    target: Patched, source: Patched, weights: dict[str, Tensor], rule: Rule
 ) -> list[str]:
     notes = []
     old, new = source.config.patch_size, target.config.patch_size
@@ -93,11 +95,14 @@ def _geometry(
     return notes
 
 
-def _meaning(target: AudioMambaConfig, source: AudioMambaConfig) -> list[str]:
+def _meaning(
+    target: AudioMambaConfig | AstConfig, source: AudioMambaConfig | AstConfig
+) -> list[str]:
     return [
         f"`{name}` is {getattr(target, name)!r}, the starting model has "
         f"{getattr(source, name)!r}: its weights will mean something else."
         for name in MEANING
+        if hasattr(target, name) and hasattr(source, name)
         if getattr(target, name) != getattr(source, name)
     ]
 

@@ -35,14 +35,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Convert, save, and say what was resized, left out or started fresh."""
+    from aum_edge.checkpoints.hf_folder import read_folder
     from aum_edge.checkpoints.read import read_checkpoint
     from aum_edge.checkpoints.upstream import from_upstream
     from aum_edge.models.directory import save
 
     flags = read_flags(options.flags, options.flag)
-    wrapper = flags.get("imagenet_pretrain_modelkey") if options.kind == "vim" else None
-    checkpoint = read_checkpoint(options.checkpoint, wrapper)
-    model = from_upstream(checkpoint.tensors, options.kind, flags)
+    if options.kind == "ast-ssl" and options.checkpoint.is_dir():
+        tensors, written = read_folder(options.checkpoint)
+        flags = written | flags
+    else:
+        wrapper = flags.get("imagenet_pretrain_modelkey") if options.kind == "vim" else None
+        tensors = read_checkpoint(options.checkpoint, wrapper).tensors
+    model = from_upstream(tensors, options.kind, flags)
     save(model, options.out)
     facts = {
         "model": str(options.out),

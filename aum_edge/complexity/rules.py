@@ -12,6 +12,7 @@ layer_norm                             3 an element, 1 square root and division 
 batch_norm (eval)                      0: folded into its convolution before it runs anywhere
 silu                                   1 an element and 1 sigmoid
 softmax                                exp and division an element
+attention                              2 products, 1 a score for the scale, and a softmax
 scan (S6)                              4 N + 1 a channel and token, N exponentials (D u and gates
                                        are multiplications of their own: 4 N + 2 in all)
 cumsum, sums, means, views, pooling    0
@@ -137,9 +138,14 @@ RULES: dict[str, Rule] = {
     "aten.softplus": _softplus,
     "aten._softmax": _softmax,
     "aten._log_softmax": _softmax,
+    "aten._safe_softmax": _softmax,
     "aten.mean": _mean,
     "aten._scaled_dot_product_flash_attention_for_cpu": _attention,
     "aten._scaled_dot_product_attention_math": _attention,
+    "aten._scaled_dot_product_flash_attention": _attention,
+    "aten._scaled_dot_product_efficient_attention": _attention,
+    "aten._scaled_dot_product_cudnn_attention": _attention,
+    "aten._scaled_dot_product_fused_attention_overrideable": _attention,
     "aum_edge.scan": _scan,
 }
 

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aum_edge.errors import AudioError
-from aum_edge.models.config import AudioMambaConfig
+from aum_edge.models.config import AstConfig, AudioMambaConfig
 from aum_edge.models.heads import make_head
 from aum_edge.models.quantized import float_weight
 from aum_edge.models.resize import Size, resize_patch_kernel, resize_positions
@@ -22,7 +22,7 @@ from aum_edge.ssm.norm import RMSNorm
 class PatchEmbed(nn.Module):
     """Non-padded patch convolution."""
 
-    def __init__(self, config: AudioMambaConfig) -> None:
+    def __init__(self, config: AudioMambaConfig | AstConfig) -> None:
         super().__init__()
         self.patch_size, self.stride = config.patch_size, config.stride or config.patch_size
         self.proj = nn.Conv2d(1, config.d_model, self.patch_size, self.stride)
@@ -213,7 +213,7 @@ def make_norm(config: AudioMambaConfig) -> nn.Module:
     return nn.LayerNorm(config.d_model, config.norm_eps)
 
 
-def patch_grid(config: AudioMambaConfig) -> tuple[int, int]:
+def patch_grid(config: AudioMambaConfig | AstConfig) -> tuple[int, int]:
     """Patches along (frequency, time): floor((size - patch) / stride) + 1."""
     stride = config.stride or config.patch_size
     return (

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from aum_edge.models.ast import AudioSpectrogramTransformer
 from aum_edge.models.audio_mamba import AudioMamba
 from aum_edge.models.config import (
+    AstConfig,
     AudioMambaConfig,
     BackboneConfig,
     CPMobileConfig,
@@ -13,10 +15,11 @@ from aum_edge.models.cp_mobile import CPMobile
 from aum_edge.models.mamba_student import MambaStudent
 from aum_edge.models.masked_patch import MaskedPatchConfig, MaskedPatchModel
 
-Backbone = AudioMamba | MaskedPatchModel | MambaStudent | CPMobile
+Backbone = AudioMamba | MaskedPatchModel | AudioSpectrogramTransformer | MambaStudent | CPMobile
 ARCHITECTURES: dict[str, type[BackboneConfig]] = {
     "audio_mamba": AudioMambaConfig,
     "masked_patch": MaskedPatchConfig,
+    "ast": AstConfig,
     "mamba_student": MambaStudentConfig,
     "cp_mobile": CPMobileConfig,
 }
@@ -28,6 +31,8 @@ def build(config: BackboneConfig) -> Backbone:
         return MaskedPatchModel(config)
     if isinstance(config, AudioMambaConfig):
         return AudioMamba(config)
+    if isinstance(config, AstConfig):
+        return AudioSpectrogramTransformer(config)
     if isinstance(config, MambaStudentConfig):
         return MambaStudent(config)
     return CPMobile(config)

@@ -38,6 +38,14 @@ def _check_share(config: Any, name: str) -> None:
     _check(0 <= value < 1, f"`{name}` must be at least 0 and below 1, got {value}.")
 
 
+def _check_patch(config: Any) -> None:
+    _check(
+        config.n_mels >= config.patch_size[0] and config.n_frames >= config.patch_size[1],
+        f"A patch of {config.patch_size} does not fit into {config.n_mels} mels by "
+        f"{config.n_frames} frames; choose a smaller `patch_size`.",
+    )
+
+
 class _Blocks:
     """Sizes of each block: one default for all of them, or what pruning left of each."""
 
@@ -135,11 +143,7 @@ class AudioMambaConfig(_Blocks):
             self.layer_scale is None or self.layer_scale > 0,
             f"`layer_scale` must be above 0, or null for none; got {self.layer_scale}.",
         )
-        _check(
-            self.n_mels >= self.patch_size[0] and self.n_frames >= self.patch_size[1],
-            f"A patch of {self.patch_size} does not fit into {self.n_mels} mels by "
-            f"{self.n_frames} frames; choose a smaller `patch_size`.",
-        )
+        _check_patch(self)
         _check(
             self.pooling != "class" or self.class_token != "none",
             "Without a class token `pooling` must be mean, max, last or all, got 'class'.",
@@ -218,4 +222,56 @@ class CPMobileConfig:
             _check(value > 0, f"`{name}` must be above 0, got {value}.")
 
 
-BackboneConfig = AudioMambaConfig | MambaStudentConfig | CPMobileConfig
+@dataclass(frozen=True, kw_only=True)
+class AstConfig:
+    """An Audio Spectrogram Transformer (arXiv 2104.01778, 2110.09784), built from transformers."""
+
+    n_classes: int
+    """0 leaves the head out: an encoder, whose answer is what the head would see."""
+    n_mels: int = 128
+    n_frames: int = 1024
+    patch_size: tuple[int, int] = (16, 16)
+    stride: tuple[int, int] | None = None
+    """(freq, time); ``None`` is the patch size: patches do not overlap."""
+    d_model: int = 768
+    depth: int = 12
+    n_heads: int = 12
+    d_hidden: int | None = None
+    """Units of each block's hidden layer; ``None`` is 4 * d_model."""
+    class_tokens: int = 2
+    """2: class and distillation token, before the patches; 1: the class token alone."""
+    pooling: Literal["class", "mean"] = "class"
+    """What the head sees: the mean of the class tokens or of the patch tokens."""
+    head: Literal["linear", "norm-linear"] = "linear"
+    """norm-linear: LayerNorm and linear, as AST and SSAST have it."""
+    norm_eps: float = 1e-6
+    head_norm_eps: float = 1e-5
+    qkv_bias: bool = True
+    dropout: float = 0.0
+    """After the embedding, the attention and the hidden layer."""
+    attention_dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_words(self)
+        _check_sizes(self, "patch_size", "d_model", "depth", "n_heads")
+        _check(self.n_classes >= 0, f"`n_classes` must be at least 0, got {self.n_classes}.")
+        for name in ("stride", "d_hidden"):
+            if getattr(self, name) is not None:
+                _check_sizes(self, name)
+        for name in ("dropout", "attention_dropout"):
+            _check_share(self, name)
+        for name in ("norm_eps", "head_norm_eps"):
+            value = getattr(self, name)
+            _check(value > 0, f"`{name}` must be above 0, got {value}.")
+        _check(
+            self.class_tokens in (1, 2),
+            f"`class_tokens` must be 1 or 2, got {self.class_tokens}.",
+        )
+        _check(
+            self.d_model % self.n_heads == 0,
+            f"`d_model` {self.d_model} must divide into `n_heads` {self.n_heads} equal heads.",
+        )
+        _check_patch(self)
+
+
+BackboneConfig = AudioMambaConfig | AstConfig | MambaStudentConfig | CPMobileConfig

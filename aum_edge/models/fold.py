@@ -10,7 +10,7 @@ import torch
 from aum_edge.errors import CompressionError
 from aum_edge.models.build import build
 from aum_edge.models.classifier import AudioClassifier
-from aum_edge.models.config import AudioMambaConfig
+from aum_edge.models.config import AstConfig, AudioMambaConfig
 from aum_edge.models.conv import ConvNorm, folded_weights
 
 
@@ -25,7 +25,7 @@ def fold_batch_norm(model: AudioClassifier) -> AudioClassifier:
         CompressionError: If weights are int8 already: their codes cannot take up a norm.
     """
     config = model.backbone.config
-    if isinstance(config, AudioMambaConfig) or config.folded:
+    if isinstance(config, AudioMambaConfig | AstConfig) or config.folded:
         return copy.deepcopy(model).eval()
     if model.quantization:
         raise CompressionError(

@@ -9,6 +9,10 @@ aum-base            91.4 M     AuM as published: d 768, depth 24, Fo-Bi, patches
 aum-small           25.2 M     AuM as published: d 384, depth 24, Bi-Bi
 aum-tiny            6.8 M      AuM: d 192, depth 24, Bi-Bi
 aum-mini            0.57 M     a teacher that a laptop trains: Bi-Bi, d 128, depth 4, 56 patches
+ast-base            85.6 M     AST as published: d 768, depth 12, 2 class tokens, stride 10
+ast-small           21.5 M     AST: d 384, 6 heads, otherwise as ast-base
+ast-tiny            5.5 M      AST: d 192, 3 heads, otherwise as ast-base
+ast-mini            0.8 M      an AST that a laptop trains: d 128, depth 4, the patches of aum-mini
 student-ssd         94,122     SSD, both directions; 128,000 bytes in int8: the default
 student-s6          97,074     S6, both directions; 128,000 bytes in int8
 student-ssd-64k     61,684     SSD; 128,000 bytes in 16 bit
@@ -26,6 +30,7 @@ from typing import Any
 
 from aum_edge.errors import RecipeError
 from aum_edge.models.config import (
+    AstConfig,
     AudioMambaConfig,
     BackboneConfig,
     CPMobileConfig,
@@ -55,6 +60,21 @@ def _mini(*, n_classes: int, n_mels: int, n_frames: int) -> AudioMambaConfig:
     )
 
 
+def _ast_mini(*, n_classes: int, n_mels: int, n_frames: int) -> AstConfig:
+    """The patches and the width of ``aum-mini`` under attention."""
+    like = _mini(n_classes=n_classes, n_mels=n_mels, n_frames=n_frames)
+    return AstConfig(
+        n_classes=n_classes,
+        n_mels=n_mels,
+        n_frames=n_frames,
+        patch_size=like.patch_size,
+        stride=like.stride,
+        d_model=like.d_model,
+        depth=like.depth,
+        n_heads=4,
+    )
+
+
 def _of(kind: Factory, **values: Any) -> Factory:
     return lambda **sizes: kind(**values, **sizes)
 
@@ -64,6 +84,10 @@ TEACHERS: dict[str, Factory] = {
     "aum-small": _of(AudioMambaConfig, d_model=384, direction="bi-bi"),
     "aum-tiny": _of(AudioMambaConfig, d_model=192, direction="bi-bi"),
     "aum-mini": _mini,
+    "ast-base": _of(AstConfig, d_model=768, n_heads=12, stride=(10, 10)),
+    "ast-small": _of(AstConfig, d_model=384, n_heads=6, stride=(10, 10)),
+    "ast-tiny": _of(AstConfig, d_model=192, n_heads=3, stride=(10, 10)),
+    "ast-mini": _ast_mini,
 }
 STUDENTS: dict[str, Factory] = {
     "student-ssd": _of(MambaStudentConfig),
