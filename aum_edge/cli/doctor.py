@@ -22,7 +22,7 @@ def run(options: argparse.Namespace) -> int:
     import torch
 
     from aum_edge.bench.host import host
-    from aum_edge.ssm.native import backend
+    from aum_edge.ssm import choice
 
     needed = {name: _state(name) for name in NEEDED}
     found = {
@@ -30,7 +30,8 @@ def run(options: argparse.Namespace) -> int:
         "needed": needed,
         "optional": {name: _state(name) for name in OPTIONAL},
         "cuda": torch.cuda.is_available(),
-        "scan": backend(),
+        "scan": choice.describe()["cpu"].partition(":")[0],
+        "kernels": choice.describe(),
     }
     if options.json:
         print(json.dumps(found, indent=1))
@@ -40,7 +41,9 @@ def run(options: argparse.Namespace) -> int:
             for name, value in found[group].items():  # type: ignore[attr-defined]
                 print(f"  {name:<16} {value}")
         print(f"cuda               {'yes' if found['cuda'] else 'no'}")
-        print(f"selective scan     {found['scan']}")
+        print("selective scan")
+        for name, value in choice.describe().items():
+            print(f"  {name:<16} {value}")
     return 1 if any(state.startswith("missing") for state in needed.values()) else 0
 
 

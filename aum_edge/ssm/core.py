@@ -12,10 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from aum_edge.ssm import native
+from aum_edge.ssm import choice, cuda, native
 
 CHUNK = 32
 """Tokens whose states exist at once in the pure-torch backward."""
+Grads = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
 
 
 @torch.library.custom_op("aum_edge::scan", mutates_args=())
@@ -31,8 +32,17 @@ def scan(
 
     Cost: (4 N + 1) MACs and N exponentials a channel and token.
     """
-    if native.usable(u, delta, A, B, C):
-        return native.forward(u, delta, A, B, C, reverse)
+    backend = choice.backend(u, delta, A, B, C)
+    if backend != "torch":
+        return (native if backend == "c" else cuda).forward(u, delta, A, B, C, reverse)
+    with torch.autocast(u.device.type, enabled=False):
+        return _forward(u, delta, A, B, C, reverse)
+
+
+def _forward(
+    u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, reverse: bool
+) -> tuple[Tensor, Tensor]:
+    """The scan in pure torch, in float32 at least."""
     kind = _compute_dtype(u)
     parts = _to_chunks(u.to(kind), delta.to(kind), A.to(kind), B.to(kind), C.to(kind), reverse)
     state = _zero_state(*parts)
@@ -49,17 +59,37 @@ def scan(
 @torch.library.custom_op("aum_edge::scan_backward", mutates_args=())
 def scan_backward(
     grad_y: Tensor,
-    grad_last: Tensor,
+    grad_last: Tensor | None,
     u: Tensor,
     delta: Tensor,
     A: Tensor,
     B: Tensor,
     C: Tensor,
     reverse: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Gradients of u, delta, A, B, C; shapes as in :func:`scan`."""
-    if native.usable(u, delta, A, B, C):
+) -> Grads:
+    """Gradients of u, delta, A, B, C; shapes as in :func:`scan`. No ``grad_last`` is zeros."""
+    backend = choice.backend(u, delta, A, B, C)
+    if backend == "cuda":
+        return cuda.backward(grad_y, grad_last, u, delta, A, B, C, reverse)
+    if grad_last is None:
+        grad_last = u.new_zeros(u.shape[0], *A.shape, dtype=_compute_dtype(u))
+    if backend == "c":
         return native.backward(grad_y, grad_last, u, delta, A, B, C, reverse)
+    with torch.autocast(u.device.type, enabled=False):
+        return _gradients((grad_y, grad_last), u, delta, A, B, C, reverse)
+
+
+def _gradients(
+    grads_out: tuple[Tensor, Tensor],
+    u: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    reverse: bool,
+) -> Grads:
+    """Gradients in pure torch, in float32 at least."""
+    grad_y, grad_last = grads_out
     kind = _compute_dtype(u)
     parts = _to_chunks(u.to(kind), delta.to(kind), A.to(kind), B.to(kind), C.to(kind), reverse)
     gy = (grad_y.flip(1) if reverse else grad_y).to(kind).unflatten(2, parts[2].shape[::2])
@@ -174,14 +204,14 @@ def _(
 @scan_backward.register_fake
 def _(
     grad_y: Tensor,
-    grad_last: Tensor,
+    grad_last: Tensor | None,
     u: Tensor,
     delta: Tensor,
     A: Tensor,
     B: Tensor,
     C: Tensor,
     reverse: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+) -> Grads:
     dense = torch.contiguous_format
     like = [torch.empty_like(x, memory_format=dense) for x in (u, delta, A, B, C)]
     return like[0], like[1], like[2], like[3], like[4]
@@ -190,10 +220,13 @@ def _(
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
     *tensors, reverse = inputs
     ctx.save_for_backward(*tensors)
+    ctx.set_materialize_grads(False)
     ctx.reverse = reverse
 
 
-def _backward(ctx: Any, grad_y: Tensor, grad_last: Tensor) -> tuple[Any, ...]:
+def _backward(ctx: Any, grad_y: Tensor | None, grad_last: Tensor | None) -> tuple[Any, ...]:
+    if grad_y is None:
+        grad_y = torch.zeros_like(ctx.saved_tensors[0])
     grads = scan_backward(grad_y.contiguous(), grad_last, *ctx.saved_tensors, ctx.reverse)
     return (*grads, None)
 

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from aum_edge.ssm import choice, cuda
 from aum_edge.ssm.core import scan
 from aum_edge.ssm.softplus import softplus
 
@@ -74,7 +75,7 @@ class MambaMixer(nn.Module):
     def _path(self, u: Tensor, suffix: str, both: bool = False) -> Tensor:
         """Convolution, projections and scan; suffix _b runs on the reversed sequence."""
         reverse = suffix == "_b"
-        v = F.silu(self._convolve(u, suffix, reverse))
+        v = self._convolve(u, suffix, reverse)
         rows = getattr(self, f"x_proj{suffix}")(v)
         dt, B, C = rows.split([self.dt_rank, self.d_state, self.d_state], dim=-1)
         delta = softplus(getattr(self, f"dt_proj{suffix}")(dt))
@@ -88,13 +89,16 @@ class MambaMixer(nn.Module):
         return y + D * v
 
     def _convolve(self, u: Tensor, suffix: str, reverse: bool) -> Tensor:
-        """Causal depthwise convolution; on the reversed sequence it looks to the right."""
+        """SiLU of the causal depthwise convolution; reversed it looks to the right."""
         convolution: nn.Conv1d = getattr(self, f"conv1d{suffix}")
         length = u.shape[1]
         if reverse:
             u = u.flip(1)
+        if choice.fast_convolution(convolution, u):
+            out = cuda.convolution(convolution, u, "silu")
+            return out.flip(1) if reverse else out
         out = convolution(u.transpose(1, 2)).narrow(2, 0, length).transpose(1, 2)
-        return out.flip(1) if reverse else out
+        return F.silu(out.flip(1) if reverse else out)
 
 
 def initial_A_log(channels: int, states: int) -> Tensor:

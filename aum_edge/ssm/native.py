@@ -1,13 +1,12 @@
 """The optional C kernel of the scan; without it everything runs in pure torch.
 
-setup.py builds it where a C compiler is found. It is taken for float32 tensors on the CPU, after
-it has passed a small self-test against the pure-torch path; AUM_EDGE_SCAN=torch switches it off.
+setup.py builds it where a C compiler is found. It takes float32 tensors on the CPU, once it has
+passed a small self-test against a case known by hand; ``choice`` decides when it is taken.
 """
 
 from __future__ import annotations
 
 import ctypes
-import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from importlib.machinery import EXTENSION_SUFFIXES
@@ -24,6 +23,11 @@ SMALL = 200_000
 def backend() -> str:
     """What runs the scan on the CPU: "c" or "torch"."""
     return "c" if _library() is not None else "torch"
+
+
+def missing() -> str:
+    """Why the C kernel cannot be used here; empty where it can."""
+    return "" if _library() is not None else "the C kernel was not built or fails its self-test"
 
 
 def usable(*tensors: Tensor) -> bool:
@@ -108,8 +112,6 @@ def _pool(threads: int) -> ThreadPoolExecutor:
 @lru_cache(maxsize=1)
 def _library() -> ctypes.CDLL | None:
     """The kernel, if it was built and gives the right answer on a case known by hand."""
-    if os.environ.get("AUM_EDGE_SCAN") == "torch":
-        return None
     here = Path(__file__).parent
     for suffix in EXTENSION_SUFFIXES:
         path = here / f"_scan{suffix}"

@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from aum_edge.ssm import choice, cuda
+
 MASKED = -1e30
 """Added to an exponent to make its weight exactly zero."""
 
@@ -24,8 +26,10 @@ def ssd(u: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor) -> Tensor:
         B, C: (batch, L, N). Returns (batch, L, H, P).
 
     Cost: L² (N + H P) + (dirs + 1) L² H + dirs L H MACs. Exponents are never above zero, so nothing
-    overflows however long the clip is.
+    overflows however long the clip is. On CUDA a long sequence takes mamba-ssm's chunked kernel.
     """
+    if choice.chunked_ssd(u, dt, B):
+        return cuda.ssd(u, dt, A, B, C)
     length = u.shape[1]
     rate = (dt * A).permute(0, 2, 3, 1)
     reach = torch.cumsum(rate, dim=-1)

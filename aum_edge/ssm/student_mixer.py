@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from aum_edge.ssm import choice, cuda
 from aum_edge.ssm.core import scan
 from aum_edge.ssm.mixer import initial_A_log, initial_dt, initial_dt_proj
 from aum_edge.ssm.norm import RMSNorm
@@ -26,6 +27,8 @@ class TokenConv(nn.Conv1d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve along tokens; causal reaches only to the left."""
+        if self.reach and choice.fast_convolution(self, x):
+            return cuda.convolution(self, x)
         rows = x.transpose(1, 2)
         if self.reach:
             rows = F.pad(rows, (self.reach, 0))

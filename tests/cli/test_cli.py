@@ -123,7 +123,10 @@ def test_data_check_finds_an_unreadable_file(capsys, tmp_path) -> None:
 def test_doctor_names_the_scan_in_use(capsys) -> None:
     code, out, _ = run(capsys, "doctor", "--json")
     assert code == 0
-    assert json.loads(out)["scan"] in ("c", "torch")
+    found = json.loads(out)
+    assert found["scan"] in ("c", "torch")
+    assert found["kernels"]["cpu"].startswith(found["scan"])
+    assert found["kernels"]["cuda"]
 
 
 @pytest.mark.parametrize(
