@@ -19,6 +19,10 @@ SCAN = (
     "the graph makes delta A, delta u and (delta u) B once where both directions share them, and "
     "does not multiply the zero state before the first token; torch's rule counts each direction"
 )
+ATTENTION = (
+    "the graph scales queries and keys before their product, torch's rule counts one "
+    "multiplication a score"
+)
 OTHER = "the graph computes this in another form than torch"
 
 
@@ -39,17 +43,23 @@ class Difference:
 def differences(torch: OperatorCounts, onnx: OperatorCounts) -> list[Difference]:
     """Modules whose MACs differ between a model and its exported graph; empty if none does."""
     first, second = _by_module(torch), _by_module(onnx)
-    scans = {_module(name) for name, ops in torch.layers.items() if "scan" in ops}
+    scans = _running(torch, "scan")
+    attentions = _running(torch, "attention")
     return [
         Difference(
             module=name or "(top)",
             torch=first[name],
             onnx=second[name],
-            why=SCAN if name in scans else OTHER,
+            why=SCAN if name in scans else ATTENTION if name in attentions else OTHER,
         )
         for name in sorted(first.keys() | second.keys())
         if first[name] != second[name]
     ]
+
+
+def _running(counts: OperatorCounts, operator: str) -> set[str]:
+    """Modules that run an operator of this name or with it in its name."""
+    return {_module(n) for n, ops in counts.layers.items() if any(operator in op for op in ops)}
 
 
 def _by_module(counts: OperatorCounts) -> Counter[str]:

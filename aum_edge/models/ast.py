@@ -19,6 +19,12 @@ from aum_edge.models.audio_mamba import PatchEmbed, PositionTable, patch_grid
 from aum_edge.models.config import AstConfig
 from aum_edge.models.resize import resize_positions
 
+PARTS = frozenset(
+    "attention.q_proj attention.k_proj attention.v_proj attention.o_proj layernorm_before "
+    "layernorm_after mlp.fc1 mlp.fc2".split()
+)
+"""Layers of a block, under whose names model directories hold their weights."""
+
 
 class AudioSpectrogramTransformer(nn.Module):
     """Log-mel (B, 1, n_mels, n_frames) to logits (B, n_classes).
@@ -94,7 +100,13 @@ def _blocks(config: AstConfig) -> tuple[nn.ModuleList, nn.Module]:
             attn_implementation="sdpa",
         )
     )
-    return model.layers, model.layernorm
+    layers = getattr(model, "layers", None)
+    if layers is None or not PARTS.issubset(name for name, _ in layers[0].named_modules()):
+        raise AumEdgeError(
+            f"transformers {library.__version__} names the parts of an AST differently: "
+            "pip install 'aum-edge[ast]' brings a version that this aum-edge reads."
+        )
+    return layers, model.layernorm
 
 
 def _head(config: AstConfig) -> nn.Module:

@@ -9,10 +9,10 @@ aum-base            91.4 M     AuM as published: d 768, depth 24, Fo-Bi, patches
 aum-small           25.2 M     AuM as published: d 384, depth 24, Bi-Bi
 aum-tiny            6.8 M      AuM: d 192, depth 24, Bi-Bi
 aum-mini            0.57 M     a teacher that a laptop trains: Bi-Bi, d 128, depth 4, 56 patches
-ast-base            85.6 M     AST as published: d 768, depth 12, 2 class tokens, stride 10
-ast-small           21.5 M     AST: d 384, 6 heads, otherwise as ast-base
-ast-tiny            5.5 M      AST: d 192, 3 heads, otherwise as ast-base
-ast-mini            0.8 M      an AST that a laptop trains: d 128, depth 4, the patches of aum-mini
+ast-base            85.4 M     AST as published: d 768, depth 12, 2 class tokens, stride 10
+ast-small           21.4 M     AST: d 384, 6 heads, otherwise as ast-base
+ast-tiny            5.4 M      AST: d 192, 3 heads, otherwise as ast-base
+ast-mini            0.87 M     an AST that a laptop trains: d 128, depth 4, the patches of aum-mini
 student-ssd         94,122     SSD, both directions; 128,000 bytes in int8: the default
 student-s6          97,074     S6, both directions; 128,000 bytes in int8
 student-ssd-64k     61,684     SSD; 128,000 bytes in 16 bit

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import pytest
 import torch
 from torch import nn
@@ -13,6 +15,14 @@ from aum_edge.models.config import AudioMambaConfig, MambaStudentConfig
 from aum_edge.models.presets import CONTROLS, PRESETS, STUDENTS, TEACHERS, preset
 
 LIMIT_BYTES = 128_000
+needs_transformers = pytest.mark.skipif(
+    find_spec("transformers") is None, reason="AST needs the transformers library"
+)
+LARGE = {"aum-base", "aum-small", "aum-tiny", "ast-base", "ast-small"}
+QUICK = [
+    pytest.param(name, marks=needs_transformers if name.startswith("ast-") else ())
+    for name in sorted(PRESETS.keys() - LARGE)
+]
 
 
 def size_of(name: str, n_mels: int = 256, n_classes: int = 10) -> int:
@@ -39,6 +49,10 @@ def int8_bytes(name: str, n_mels: int) -> int:
         ("aum-small", 25_168_138),
         ("aum-tiny", 6_833_290),
         ("aum-mini", 564_490),
+        pytest.param("ast-base", 85_360_138, marks=needs_transformers),
+        pytest.param("ast-small", 21_446_410, marks=needs_transformers),
+        pytest.param("ast-tiny", 5_414_794, marks=needs_transformers),
+        pytest.param("ast-mini", 867_978, marks=needs_transformers),
         ("student-ssd", 94_122),
         ("student-s6", 97_074),
         ("student-ssd-64k", 61_684),
@@ -80,7 +94,7 @@ def test_the_laptop_teacher_has_few_tokens(n_frames: int) -> None:
     assert 7 <= time <= 8
 
 
-@pytest.mark.parametrize("name", sorted(PRESETS.keys() - {"aum-base", "aum-small", "aum-tiny"}))
+@pytest.mark.parametrize("name", QUICK)
 @pytest.mark.parametrize(("n_mels", "n_frames"), [(64, 98), (40, 51)])
 def test_presets_follow_the_front_end(name: str, n_mels: int, n_frames: int) -> None:
     config = preset(name, n_classes=5, n_mels=n_mels, n_frames=n_frames)
