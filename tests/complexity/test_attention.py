@@ -105,7 +105,10 @@ def test_without_memory_nothing_is_unknown() -> None:
 def test_the_exported_graph_differs_only_in_where_scores_are_scaled(tmp_path) -> None:
     network = network_of(FRONTEND.n_mels, FRONTEND.n_frames)
     model = AudioClassifier(
-        network, frontend=FRONTEND, normalization=Normalization(), labels=LABELS
+        network,
+        frontend=FRONTEND,
+        normalization=Normalization(mean=-2.0, std=3.0),
+        labels=LABELS,
     ).eval()
     report = export_onnx(model, tmp_path / "m.onnx")
     assert report.scan == "none"
