@@ -83,6 +83,8 @@ class Stage:
     """Raised when the step's meaning changes, so that old results are made anew."""
     trains: bool = False
     """Whether every process of a run takes part; the other stages are the first one's alone."""
+    check: Callable[[Run], None] | None = None
+    """Called before any stage runs: refuses data that this one could do nothing with."""
 
 
 def run_stages(
@@ -105,12 +107,11 @@ def run_stages(
     if leader():
         _claim(run)
     try:
+        wanted = stages[: names.index(until) + 1] if until else stages
+        _open_data(run, wanted)
         if start and leader():
             _forget(run, stages, start)
         barrier()
-        with leader_first():
-            run.data.setup()
-        wanted = stages[: names.index(until) + 1] if until else stages
         hashes: dict[str, str] = {}
         done = []
         for stage in wanted:
@@ -120,6 +121,15 @@ def run_stages(
     finally:
         if leader():
             (run.out / "run.lock").unlink(missing_ok=True)
+
+
+def _open_data(run: Run, wanted: tuple[Stage, ...]) -> None:
+    """Compute the features, in the first process alone, and let every stage look at the data."""
+    with leader_first():
+        _ = run.data
+    for stage in wanted:
+        if stage.check:
+            stage.check(run)
 
 
 def _one_stage(run: Run, stage: Stage, wanted: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 from aum_edge.complexity.limits import Limits, get_limits
 from aum_edge.complexity.report import analyse
 from aum_edge.data.atomic import read_json, write_json
+from aum_edge.errors import RecipeError
 from aum_edge.models.directory import save
 from aum_edge.pipeline import Run, Stage, environment
 from aum_edge.report.build import write_report
@@ -158,6 +159,19 @@ def _stage_times(run: Run) -> list[dict[str, Any]]:
     return times
 
 
+def require_one_label(run: Run) -> None:
+    """Refuse before hours of training what the report at their end could not show.
+
+    Raises:
+        RecipeError: If clips of the corpus have several labels.
+    """
+    if run.data.arrays["train"].targets is not None:
+        raise RecipeError(
+            "`aum-edge run` ends with a report of accuracies, which clips with several labels do "
+            "not have: `aum-edge train`, `distill`, `prune` and `quantize` work with this corpus."
+        )
+
+
 STAGES = (
     *WORK_STAGES,
     Stage(
@@ -165,5 +179,6 @@ STAGES = (
         needs=("data", "teacher", "distill", "prune", "quantize", "control", "export", "bench"),
         settings=lambda r: {"limits": r.limits, "title": r.title},
         work=build_report,
+        check=require_one_label,
     ),
 )

@@ -45,7 +45,6 @@ def prepare(run: Run, folder: Path) -> dict[str, Any]:
         "corpus": data.manifest.name,
         "labels": list(data.labels),
         "clips": clips,
-        "several_labels": data.arrays["train"].targets is not None,
         "devices": devices,
         "normalization": {"mean": data.normalization.mean, "std": data.normalization.std},
         "fingerprint": data.fingerprint,

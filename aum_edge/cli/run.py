@@ -6,13 +6,8 @@ import argparse
 import logging
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from aum_edge.cli.progress import stderr_progress
-from aum_edge.errors import RecipeError
-
-if TYPE_CHECKING:
-    from aum_edge.pipeline import Run
 
 UNTIL = {"train": "teacher", "distill": "distill", "prune": "prune", "quantize": "quantize"}
 log = logging.getLogger(__name__)
@@ -42,9 +37,6 @@ def run(options: argparse.Namespace) -> int:
     cache = options.cache or out.parent / "cache"
     job = Run(recipe=recipe, out=out, cache_dir=cache, progress=stderr_progress())
     until = UNTIL.get(options.command)
-    if until is None:
-        run_stages(job, STAGES, None, "data")
-        _require_one_label(job)
     stages = run_stages(job, STAGES, options.start, until)
     if not leader():
         return 0
@@ -56,12 +48,3 @@ def run(options: argparse.Namespace) -> int:
     else:
         print(out / stages[-1]["name"])
     return 0
-
-
-def _require_one_label(job: Run) -> None:
-    """Refuse before hours of training what the report at their end could not show."""
-    if job.result("data").get("several_labels"):
-        raise RecipeError(
-            "`aum-edge run` ends with a report of accuracies, which clips with several labels do "
-            "not have: `aum-edge train`, `distill`, `prune` and `quantize` work with this corpus."
-        )
