@@ -76,6 +76,7 @@ class FreezeConfig:
     trains: Literal["all", "head", "last-blocks"] = "all"
     """last-blocks: the last `last_blocks` blocks, the final norm and the head."""
     last_blocks: int = 0
+    """Blocks of the network, from its end; of SSAMBA's pairs each half is one."""
     epochs: int = 0
     """Epochs after which everything trains; 0 is never."""
 

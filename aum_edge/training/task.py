@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 
 from aum_edge.audio.augment import Augment
 from aum_edge.audio.frontend import FrontEnd
+from aum_edge.errors import RecipeError
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.training.config import DistillConfig, TrainConfig
 from aum_edge.training.freeze import apply_freeze, settle_frozen
@@ -136,6 +137,11 @@ class ClassificationTask(L.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Log the validation under the names that checkpoints and early stopping watch."""
         self._val = self._predictions.scores(self.config.loss)
+        if self.config.monitor not in self._val:
+            raise RecipeError(
+                f"`monitor: {self.config.monitor}` does not exist for this validation split, in "
+                f"which no class has clips inside and outside it; it has {', '.join(self._val)}."
+            )
         for name, value in self._val.items():
             self.log(f"val/{name}", value, prog_bar=name in ("loss", self.config.monitor))
 

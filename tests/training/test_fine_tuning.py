@@ -119,6 +119,21 @@ def test_the_best_epoch_is_that_of_the_monitored_number(data, tmp_path, monitor:
     assert values[result.best_epoch - 1] == best
 
 
+def test_a_number_that_the_validation_split_lacks_is_named(data, tmp_path) -> None:
+    one = data.with_batches(12)
+    val = one.arrays["val"]
+    rows = np.flatnonzero(val.labels == 1)
+    one.arrays["val"] = replace(
+        val,
+        features=val.features[rows],
+        labels=val.labels[rows],
+        clips=tuple(val.clips[row] for row in rows),
+    )
+    with pytest.raises(RecipeError, match="`monitor: mean_auc` does not exist") as caught:
+        fit(student(), one, settings(monitor="mean_auc"), tmp_path)
+    assert "accuracy" in str(caught.value)
+
+
 def test_the_head_alone_learns_when_the_rest_is_frozen(data, tmp_path, caplog) -> None:
     model, fresh = student(), student()
     with caplog.at_level(logging.INFO):

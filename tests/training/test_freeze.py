@@ -7,6 +7,7 @@ from torch import nn
 from aum_edge.errors import RecipeError
 from aum_edge.models.build import build
 from aum_edge.models.config import CPMobileConfig
+from aum_edge.models.presets import preset
 from aum_edge.training.freeze import apply_freeze, count_trained, settle_frozen
 from aum_edge.training.network_parts import parts_of
 from aum_edge.training.parts import FreezeConfig
@@ -37,6 +38,14 @@ def test_last_blocks_of_the_cnn_are_told_across_its_stages() -> None:
     assert {name.split(".")[0] for name in names} == {"stages", "feed_forward"}
     stages = {".".join(name.split(".")[:3]) for name in names if name.startswith("stages")}
     assert stages == {"stages.s2.b5", "stages.s3.b6"}
+
+
+def test_an_ast_has_blocks_a_final_norm_and_a_head() -> None:
+    network = build(preset("ast-mini", n_classes=3, n_mels=16, n_frames=33))
+    names = trained_names(network, trains="last-blocks", last_blocks=2)
+    tops = {".".join(name.split(".")[:2]) for name in names}
+    assert {"layers.2", "layers.3", "layernorm.weight"} <= tops
+    assert {name.split(".")[0] for name in names} == {"layers", "layernorm", "head"}
 
 
 def test_frozen_layers_keep_their_running_statistics() -> None:
