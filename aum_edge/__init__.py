@@ -2,6 +2,7 @@
 
 ==================  ============================================================
 ``load``            model directory to :class:`AudioClassifier`
+``from_pretrained`` the same from a folder or, by OWNER/NAME, from a model hub
 ``save``            :class:`AudioClassifier` to model directory
 ``analyse``         MACs, bytes and the verdict of a model
 ``prune``           a smaller model by explicit Mamba groups
@@ -20,6 +21,7 @@ __version__ = "0.1.0"
 _HOME = {
     "load": "aum_edge.models.directory",
     "save": "aum_edge.models.directory",
+    "from_pretrained": "aum_edge.models.hub",
     "AudioClassifier": "aum_edge.models.classifier",
     "analyse": "aum_edge.complexity.report",
     "prune": "aum_edge.compression.prune",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -86,6 +88,22 @@ class AudioClassifier(nn.Module):
             )
         front_end = FrontEnd(self.frontend).to(waveform.device)
         return torch.softmax(self(front_end(waveform, lengths).unsqueeze(1)), dim=1)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name_or_dir: str | Path,
+        revision: str | None = None,
+        cache_dir: str | Path | None = None,
+        local_files_only: bool = False,
+    ) -> AudioClassifier:
+        """:func:`~aum_edge.models.hub.from_pretrained`: a model directory or a hub name."""
+        hub = import_module("aum_edge.models.hub")
+        return hub.from_pretrained(name_or_dir, revision, cache_dir, local_files_only)
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write a model directory, as :func:`~aum_edge.models.directory.save` does."""
+        import_module("aum_edge.models.hub").save_pretrained(self, folder)
 
     def example_input(self, batch: int = 1) -> Tensor:
         """Zeros in the shape of ``batch`` clips' features."""

@@ -17,7 +17,9 @@ from torch import Tensor, nn
 from aum_edge.audio.config import FrontEndConfig, Normalization
 from aum_edge.errors import CheckpointError
 from aum_edge.models.build import ARCHITECTURES, architecture_of, build
+from aum_edge.models.card import short_card
 from aum_edge.models.classifier import AudioClassifier
+from aum_edge.models.labels import label_maps, read_labels
 from aum_edge.models.quantized import refresh, replace_layer
 
 FORMAT_VERSION = 2
@@ -49,7 +51,7 @@ def save(model: AudioClassifier, folder: str | Path, card: str | None = None) ->
         save_file(stored_tensors(model), draft / WEIGHTS)
         text = json.dumps(describe(model), indent=1, allow_nan=False)
         (draft / CONFIG).write_text(text + "\n", encoding="utf-8")
-        (draft / CARD).write_text(card or _short_card(model), encoding="utf-8")
+        (draft / CARD).write_text(card or short_card(model, payload_bytes(model)), encoding="utf-8")
         _swap(draft, folder)
     except (OSError, SafetensorError, TypeError, ValueError) as error:
         raise CheckpointError(f"Cannot save a model as {folder}: {_one_line(error)}.") from error
@@ -92,7 +94,7 @@ def describe(model: AudioClassifier) -> dict[str, Any]:
         "frontend": asdict(model.frontend),
         "normalization": asdict(model.normalization),
         "labels": list(model.labels),
-        "id2label": {str(index): label for index, label in enumerate(model.labels)},
+        **label_maps(model.labels),
         "lineage": list(model.lineage),
         "quantization": model.quantization,
     }
@@ -163,7 +165,11 @@ def _read_config(folder: Path) -> dict[str, Any]:
             f"{path} names the architecture `{config.get('architecture')}`; "
             f"known are {', '.join(ARCHITECTURES)}."
         )
-    return _upgrade(dict(config)) if version == 1 else dict(config)
+    try:
+        config = {**config, "labels": read_labels(config)}
+    except ValueError as error:
+        raise CheckpointError(f"{path} does not describe a model: {error}.") from error
+    return _upgrade(config) if version == 1 else config
 
 
 def _upgrade(config: dict[str, Any]) -> dict[str, Any]:
@@ -232,45 +238,3 @@ def _form(tensor: Tensor) -> str:
 
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split()).rstrip(".")
-
-
-def _short_card(model: AudioClassifier) -> str:
-    """What is known without an evaluation, and that there was none."""
-    parameters, buffers = payload_bytes(model)
-    weights = sum(parameter.numel() for parameter in model.parameters())
-    steps = [str(step["step"]) for step in model.lineage if "step" in step]
-    frontend = model.frontend
-    what, known, use = _words(model)
-    return "\n".join(
-        (
-            f"# {architecture_of(model.backbone.config)}",
-            "",
-            f"{what}, written by aum-edge.",
-            "",
-            f"- Parameters: {weights:,}; {parameters:,} bytes, and {buffers:,} bytes of buffers.",
-            f"- Audio: {frontend.clip_seconds:g} s at {frontend.sample_rate:,} Hz, "
-            f"{frontend.n_mels} mels by {frontend.n_frames} frames.",
-            f"- Made by: {', then '.join(steps) or 'not recorded'}.",
-            *known,
-            "",
-            f'Use: {use}, or `aum_edge.load("DIR")` in Python.',
-            "",
-        )
-    )
-
-
-def _words(model: AudioClassifier) -> tuple[str, tuple[str, ...], str]:
-    """What a model is, what is known of it, and the command that uses it."""
-    if not model.labels:
-        nothing = ("- Labels: none. In Python it answers with embeddings of features.",)
-        use = "`aum-edge train RECIPE --set teacher.model.init=DIR` fine-tunes it"
-        return "An audio encoder without classes", nothing, use
-    known = (
-        "- Accuracy: not measured when this card was written.",
-        f"- Labels: {', '.join(model.labels)}.",
-    )
-    return (
-        f"An audio classifier of {len(model.labels)} classes",
-        known,
-        "`aum-edge predict DIR AUDIO`",
-    )

@@ -6,17 +6,13 @@ import json
 from typing import Any
 
 from aum_edge.errors import AumEdgeError
+from aum_edge.models.card import front_matter
 from aum_edge.report.facts import Facts, Grouping, scores_by
 from aum_edge.report.numbers import fixed, interval, milliseconds, percent, times, whole
 from aum_edge.report.schema import Model, checked
 from aum_edge.report.table import markdown_table, markdown_text
 from aum_edge.report.tables import budget_table
 
-FRONT = """---
-library_name: aum-edge
-pipeline_tag: audio-classification
-tags: [audio-classification, audio-mamba, edge]
----"""
 CORPORA = {
     "synthetic": "The clips are generated scenes, not recordings: the scores say how well the "
     "method works on them and nothing about real places.",
@@ -41,7 +37,7 @@ def model_card(report: dict[str, Any], model_key: str) -> str:
         known = ", ".join(f"`{other['key']}`" for other in facts.models)
         raise AumEdgeError(f"The report has no model `{model_key}`; it has {known}.")
     parts = [
-        FRONT,
+        _front(facts, model),
         f"# {markdown_text(model['title'])}: {markdown_text(facts.report['title'])}",
         _summary(facts, model),
         "## Intended use",
@@ -59,6 +55,11 @@ def model_card(report: dict[str, Any], model_key: str) -> str:
         _limits(facts, model),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _front(facts: Facts, model: Model) -> str:
+    scores = {"accuracy": float(model["eval"]["accuracy"])}
+    return front_matter(scores, model["title"], facts.report["corpus"]["name"])
 
 
 def _summary(facts: Facts, model: Model) -> str:

@@ -122,10 +122,12 @@ def test_config_json_says_what_outsiders_need(small: AudioClassifier, tmp_path: 
         "normalization",
         "labels",
         "id2label",
+        "label2id",
         "lineage",
         "quantization",
     ]
     assert config["id2label"] == {"0": "class 0", "1": "class 1", "2": "class 2"}
+    assert config["label2id"] == {"class 0": 0, "class 1": 1, "class 2": 2}
 
 
 def test_card_is_short_and_honest_or_the_callers(small: AudioClassifier, tmp_path: Path) -> None:

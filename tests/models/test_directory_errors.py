@@ -90,7 +90,7 @@ def test_config_with_wrong_values(saved: Path, key: str, value: Any, word: str) 
     assert word in message_of(saved)
 
 
-@pytest.mark.parametrize("key", ["model", "frontend", "normalization", "labels", "lineage"])
+@pytest.mark.parametrize("key", ["model", "frontend", "normalization", "lineage"])
 def test_config_with_a_missing_entry(saved: Path, key: str) -> None:
     path = saved / "config.json"
     config = json.loads(path.read_text())

@@ -21,6 +21,9 @@ def test_card_has_its_parts_in_order() -> None:
     ]
     front = yaml.safe_load(text.split("---")[1])
     assert front["pipeline_tag"] == "audio-classification"
+    (result,) = front["model-index"][0]["results"]
+    accuracy = next(m["eval"]["accuracy"] for m in sample()["models"] if m["key"] == "student_int8")
+    assert result["metrics"] == [{"type": "accuracy", "value": round(accuracy, 6)}]
 
 
 def test_card_is_honest_about_limits() -> None:
