@@ -55,8 +55,10 @@ def start_key(folder: str) -> str:
 
     Empty without a folder, or when it holds no weights: :func:`start_model` says so in its turn.
     """
+    if not folder:
+        return ""
     weights = Path(folder) / WEIGHTS
-    if not folder or not weights.is_file():
+    if not weights.is_file():
         return ""
     with weights.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
