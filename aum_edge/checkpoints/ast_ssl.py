@@ -72,7 +72,12 @@ def convert_ast_ssl(tensors: Mapping[str, Tensor], values: Mapping[str, Any]) ->
         source = replace(config, n_mels=int(sizes[0]), n_frames=int(sizes[1]))
     else:
         _both_or_none(sizes)
-        source = sized(checkpoint_size(flags, config, foreign), rows, stated=foreign)
+        said = checkpoint_size(flags, config, foreign)
+        source = sized(said, rows, stated=foreign)
+        if source != said:
+            notes.append(
+                f"The position table is one of {source.n_frames} frames at stride {source.stride}."
+            )
     target = wanted(flags, source, foreign)
     around = surroundings(flags, target.n_mels, target.n_frames, target.n_classes, notes)
     flags.ignore("model_size", "pretrain_stage", "model_type")

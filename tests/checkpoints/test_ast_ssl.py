@@ -127,6 +127,7 @@ def test_a_fine_tuned_checkpoint_keeps_its_head(task: str, stride: tuple[int, in
 def test_the_overlap_of_published_models_is_found_without_a_flag() -> None:
     model = from_upstream(ssast(18, classes=5), "ast-ssl", FLAGS)
     assert model.backbone.config.stride == (10, 10)
+    assert any("96 frames at stride (10, 10)" in note for note in model.lineage[-1]["notes"])
 
 
 def test_frames_as_patches() -> None:

@@ -16,6 +16,7 @@ from aum_edge.models.build import architecture_of, build
 from aum_edge.models.config import AstConfig
 from aum_edge.models.directory import load, save
 from aum_edge.models.fold import fold_batch_norm
+from aum_edge.models.presets import preset
 from aum_edge.training.freeze import apply_freeze, count_trained
 from aum_edge.training.parts import FreezeConfig
 from tests.models.conftest import trained_classifier
@@ -117,6 +118,15 @@ def test_a_missing_library_is_one_clear_line(monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(AumEdgeError, match=r"pip install 'aum-edge\[ast\]'"):
         build(AST)
+
+
+@needs_transformers
+def test_the_published_size() -> None:
+    """AST for AudioSet: 86.6 M in its paper's repository and on the hub."""
+    sizes = {"n_classes": 527, "n_mels": 128, "n_frames": 1024}
+    with torch.device("meta"):
+        network = build(preset("ast-base", **sizes, head="norm-linear"))
+    assert sum(p.numel() for p in network.parameters()) == 86_594_063
 
 
 @pytest.mark.parametrize(
