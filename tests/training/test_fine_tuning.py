@@ -11,8 +11,10 @@ from aum_edge.audio.augment import AugmentConfig
 from aum_edge.data.config import DataConfig
 from aum_edge.data.datamodule import AudioData
 from aum_edge.errors import DataError, RecipeError
+from aum_edge.training import task
 from aum_edge.training.config import DistillConfig, TrainConfig
 from aum_edge.training.fit import Distillation, fit
+from aum_edge.training.losses import distillation_loss
 from aum_edge.training.metrics import evaluate
 from aum_edge.training.parts import (
     BatchConfig,
@@ -243,6 +245,25 @@ def test_waveforms_are_mixed_with_their_labels(data, tmp_path, monkeypatch) -> N
     torch.testing.assert_close(targets.sum(1), torch.ones(36))
     assert ((targets > 0) & (targets < 1)).any()
     assert all(len(row[2]) == 2 for row in made)
+
+
+def test_a_teachers_answers_are_mixed_as_the_labels_are(data, tmp_path, monkeypatch) -> None:
+    pairs = []
+
+    def watched(logits, targets, soft, *rest):
+        pairs.append((targets, soft))
+        return distillation_loss(logits, targets, soft, *rest)
+
+    monkeypatch.setattr(task, "distillation_loss", watched)
+    truth = torch.eye(3)[torch.from_numpy(data.arrays["train"].labels)]
+    sure = Distillation(config=DistillConfig(temperature=1.0), logits=50 * truth)
+    for name in ("mixup_p", "waveform_mixup_p"):
+        config = settings(epochs=1, augment=replace(PLAIN, **{name: 1.0}))
+        fit(student(), data, config, tmp_path / name, distillation=sure)
+        targets, soft = (torch.cat(rows) for rows in zip(*pairs, strict=True))
+        assert ((targets > 0.01) & (targets < 0.99)).any()
+        torch.testing.assert_close(soft, targets)
+        pairs.clear()
 
 
 def test_bf16_runs_on_a_cpu_and_fp16_is_refused_in_one_line(data, tmp_path) -> None:
