@@ -24,6 +24,7 @@ from aum_edge.training.parts import (
     TrainerConfig,
 )
 from aum_edge.training.task import ClassificationTask
+from aum_edge.training.validation import Predictions
 from tests.small_run import FRONTEND, student, teacher, tones
 
 PLAIN = AugmentConfig(roll_seconds=0.0, mixstyle_p=0.0)
@@ -336,3 +337,33 @@ def test_a_resumed_run_repeats_tables_and_balanced_draws(data, tmp_path) -> None
     resumed = fit(student(), data, config, tmp_path / "parts", seed=3)
     torch.testing.assert_close(weights(resumed.model), weights(whole.model), rtol=0, atol=0)
     assert resumed.history == whole.history
+
+
+def test_validation_ranks_each_class_by_its_own_sigmoid_with_bce() -> None:
+    # By softmax the second row is surer of class 0 than the first; by sigmoid it is not.
+    logits, truth = torch.tensor([[3.0, 3.0], [1.0, -4.0]]), torch.tensor([0, 1])
+    made = {}
+    for kind in ("bce", "cross-entropy"):
+        predictions = Predictions()
+        predictions.add(torch.arange(2), logits, truth)
+        made[kind] = predictions.scores(kind)
+    assert made["bce"]["mean_auc"] == 0.5
+    assert made["cross-entropy"]["mean_auc"] == 0.0
+    expected = torch.nn.functional.binary_cross_entropy_with_logits(logits, torch.eye(2))
+    assert made["bce"]["loss"] == pytest.approx(float(expected))
+
+
+@pytest.mark.parametrize("loss", ["bce", "cross-entropy"])
+def test_label_smoothing_changes_what_is_learnt(data, tmp_path, loss: str) -> None:
+    ends = [
+        weights(
+            fit(
+                student(),
+                data,
+                settings(epochs=1, loss=loss, label_smoothing=amount),
+                tmp_path / f"{amount}",
+            ).model
+        )
+        for amount in (0.0, 0.2)
+    ]
+    assert not torch.equal(*ends)
