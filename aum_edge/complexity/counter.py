@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from aum_edge.complexity.rules import rule_for
+from aum_edge.complexity.rules import OperatorCost, rule_for
 
 
 @dataclass
@@ -44,16 +44,30 @@ def count(model: nn.Module, example: Tensor) -> OperatorCounts:
     modules and control flow are all seen. Works on the meta device, where nothing is computed.
     Cost: one forward pass.
     """
-    training = model.training
+    modes = {module: module.training for module in model.modules()}
     model.eval()
     mode = _CountingMode(model)
     try:
-        with _module_names(model, mode.stack), torch.no_grad(), mode:
+        with _module_names(model, mode.stack), _operators_one_by_one(model), torch.no_grad(), mode:
             mode.watch(example)
             model(example)
     finally:
-        model.train(training)
+        for module, training in modes.items():
+            module.training = training
     return mode.counts
+
+
+@contextmanager
+def _operators_one_by_one(model: nn.Module) -> Iterator[None]:
+    """Keep torch from calling whole attention layers and recurrent networks as one operator."""
+    fast = torch.backends.mha.get_fastpath_enabled()
+    recurrent = any(isinstance(module, nn.RNNBase) for module in model.modules())
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with torch.backends.mkldnn.flags(enabled=False) if recurrent else nullcontext():
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
 
 
 class _CountingMode(TorchDispatchMode):
@@ -77,26 +91,31 @@ class _CountingMode(TorchDispatchMode):
         name = f"{func.namespace}.{func._opname}"
         rule = rule_for(name)
         if rule is None and func._can_decompose():
-            out = func.decompose(*args, **(kwargs or {}))
+            # In inference mode composite operators arrive whole; their parts are to be seen.
+            with self:
+                out = func.decompose(*args, **(kwargs or {}))
             if out is not NotImplemented:
                 return out
         out = func(*args, **(kwargs or {}))
         tensors = [leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor)]
         if rule is not None:
-            self._add(func._opname, rule(args, out))
-        elif any(t.is_floating_point() or t.is_complex() for t in tensors):
+            cost = rule(args, out)
+            scaled = _scalings(kwargs or {}) * sum(t.numel() for t in tensors[:1])
+            factor = 4 if any(t.is_complex() for t in tensors) else 1
+            self._add(func._opname, cost, factor * (cost.macs + scaled))
+        elif tensors:
             self.counts.unsupported[name] += 1
         for tensor in tensors:
             self.watch(tensor)
         return out
 
-    def _add(self, name: str, cost: Any) -> None:
+    def _add(self, name: str, cost: OperatorCost, macs: int) -> None:
         self.counts.special_functions.update(cost.special)
         self.counts.state_elements += cost.states
-        if cost.macs:
-            self.counts.macs_by_op[name] += cost.macs
+        if macs:
+            self.counts.macs_by_op[name] += macs
             layer = self.counts.layers.setdefault(self.stack[-1], Counter())
-            layer[name] += cost.macs
+            layer[name] += macs
 
     def watch(self, tensor: Tensor) -> None:
         """Follow a tensor's storage from now until nothing holds it any more."""
@@ -108,6 +127,12 @@ class _CountingMode(TorchDispatchMode):
         weakref.finalize(storage, self._live.pop, key, None)
         total = sum(self._live.values())
         self.counts.peak_activation_bytes = max(self.counts.peak_activation_bytes, total)
+
+
+def _scalings(kwargs: dict[str, Any]) -> int:
+    """How many of an operator's own factors really multiply."""
+    values = [kwargs.get(name) for name in ("alpha", "beta", "value")]
+    return sum(isinstance(v, int | float) and abs(v) not in (0, 1) for v in values)
 
 
 def _storage_key(tensor: Tensor) -> int:

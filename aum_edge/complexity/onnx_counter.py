@@ -27,6 +27,8 @@ from aum_edge.complexity.onnx_graph import (
 from aum_edge.complexity.onnx_rules import FREE, RULES, Shape, Shapes, size_of
 
 FLOAT = onnx.TensorProto.FLOAT
+ENDLESS = 1 << 40
+"""Trips; a while loop states the largest integer there is."""
 
 
 def count_onnx(path: str | Path) -> OperatorCounts:
@@ -81,11 +83,15 @@ class _Counter:
         if standard and name in FREE:
             return
         shapes = place.shapes
-        known = all(item in shapes for item in (*filter(None, node.input[:2]), node.output[0]))
+        known = all(item in shapes for item in (*filter(None, node.input), node.output[0]))
         if name not in RULES or not known:
             self.counts.unsupported[name if name not in RULES else f"{name} of unknown shape"] += 1
             return
-        macs, special = RULES[name](node, shapes)
+        try:
+            macs, special = RULES[name](node, shapes)
+        except (ValueError, KeyError, IndexError):
+            self.counts.unsupported[f"{name} of unequal shapes"] += 1
+            return
         times = place.times
         self.counts.special_functions.update({key: value * times for key, value in special.items()})
         if macs:
@@ -115,31 +121,35 @@ class _Counter:
     def loop(self, model: ModelProto, node: NodeProto, place: _Place) -> None:
         """A body as often as its trip count says, which has to be stored in the file."""
         count = self.values.get(node.input[0]) if node.input[0] else None
+        going = self.values.get(node.input[1]) if node.input[1] else None
         known = all(name in place.shapes for name in node.input[2:])
-        if count is None or not known:
+        trips = -1 if count is None else max(0, int(numpy_helper.to_array(count).reshape(-1)[0]))
+        if going is not None and not numpy_helper.to_array(going).reshape(-1)[0]:
+            trips = 0
+        if not known or not 0 <= trips < ENDLESS:
             self.counts.unsupported["Loop of unknown length"] += 1
             return
-        trips = int(numpy_helper.to_array(count).reshape(-1)[0])
         given: list[Shape] = [(), (), *(place.shapes[name] for name in node.input[2:])]
         self.counts.state_elements += sum(size_of(shape) for shape in given[2:])
         graph = next(a.g for a in node.attribute if a.name == "body")
         self.body(model, node, graph, given, trips, place)
 
     def branch(self, model: ModelProto, node: NodeProto, place: _Place) -> None:
-        """The dearer branch of an If."""
-        before = self.counts
-        dearest = OperatorCounts()
+        """The dearer branch of an If; what neither has a rule for is named."""
+        before, branches = self.counts, []
         for attribute in node.attribute:
             self.counts = OperatorCounts()
             self.body(model, node, attribute.g, [], 1, place)
-            if self.counts.macs >= dearest.macs:
-                dearest = self.counts
+            branches.append(self.counts)
         self.counts = before
+        dearest = max(branches, key=lambda counts: counts.macs)
         before.macs_by_op.update(dearest.macs_by_op)
         before.special_functions.update(dearest.special_functions)
-        before.unsupported.update(dearest.unsupported)
-        before.layers.update(dearest.layers)
         before.state_elements += dearest.state_elements
+        for name, operators in dearest.layers.items():
+            before.layers.setdefault(name, Counter()).update(operators)
+        for counts in branches:
+            before.unsupported.update(counts.unsupported)
 
     def body(
         self,
@@ -164,7 +174,7 @@ class _Counter:
                 inner.graph.input.append(
                     onnx.helper.make_tensor_value_info(name, FLOAT, place.shapes[name])
                 )
-        prefix = f"{place.prefix}{node.name}/"
+        prefix = f"{place.prefix}{node.name or node.output[0]}/"
         self.graph(
             inferred(inner), _Place(place.times * trips, prefix, place.shapes, place.constant)
         )

@@ -21,9 +21,10 @@ def read_onnx(path: Path) -> ModelProto:
     """
     try:
         model = onnx.load(path)
-    except (DecodeError, OSError) as error:
+    except (DecodeError, OSError, onnx.checker.ValidationError) as error:
+        reason = " ".join(str(error).split())[:200]
         raise UnsupportedOperatorError(
-            f"{path} is missing or not an ONNX file: {error}."
+            f"{path} is missing, not an ONNX file, or lacks its external data: {reason}."
         ) from error
     if not model.graph.input or not model.graph.node:
         raise UnsupportedOperatorError(f"{path} is not an ONNX file, or an empty one.")
@@ -31,7 +32,7 @@ def read_onnx(path: Path) -> ModelProto:
 
 
 def with_shapes(model: ModelProto) -> ModelProto:
-    """A copy whose tensors have shapes, every free dimension being 1."""
+    """A copy whose tensors have shapes, every free dimension of its inputs being 1."""
     fixed = ModelProto()
     fixed.CopyFrom(model)
     for value in (*fixed.graph.input, *fixed.graph.output):
@@ -41,6 +42,18 @@ def with_shapes(model: ModelProto) -> ModelProto:
     return inferred(fixed)
 
 
+def free_axes(model: ModelProto) -> list[str]:
+    """``input axis`` of every dimension beside the batch that the file leaves open."""
+    stored = {tensor.name for tensor in model.graph.initializer}
+    return [
+        f"{value.name} axis {axis} ({dim.dim_param or 'unnamed'})"
+        for value in model.graph.input
+        if value.name not in stored
+        for axis, dim in enumerate(value.type.tensor_type.shape.dim)
+        if axis and not dim.HasField("dim_value")
+    ]
+
+
 def inferred(model: ModelProto) -> ModelProto:
     """ONNX's own shape inference, from the inputs alone."""
     del model.graph.value_info[:]
@@ -48,10 +61,11 @@ def inferred(model: ModelProto) -> ModelProto:
 
 
 def shapes_of(graph: GraphProto) -> Shapes:
-    """Every tensor of a graph whose shape is known."""
+    """Every tensor of a graph all of whose dimensions are known."""
     shapes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
     for value in (*graph.input, *graph.value_info, *graph.output):
-        if value.type.tensor_type.HasField("shape"):
+        kind = value.type.tensor_type
+        if kind.HasField("shape") and all(dim.HasField("dim_value") for dim in kind.shape.dim):
             shapes[value.name] = type_shape(value.type)
     return shapes
 
@@ -61,19 +75,54 @@ def type_shape(kind: onnx.TypeProto) -> Shape:
     return tuple(dim.dim_value for dim in kind.tensor_type.shape.dim)
 
 
-def element_bytes(kind: int) -> int:
-    """Bytes of one element of an ONNX type; 4 where the type is not known."""
-    return onnx.helper.tensor_dtype_to_np_dtype(kind).itemsize if kind else 4
+SHAPE_TYPES = (onnx.TensorProto.INT64, onnx.TensorProto.STRING)
+HALF_BYTES = {
+    onnx.TensorProto.DataType.Value(name)
+    for name in ("INT4", "UINT4", "FLOAT4E2M1")
+    if name in onnx.TensorProto.DataType.keys()
+}
+
+
+def stored_bytes(kind: int, elements: int) -> int:
+    """Bytes of so many elements of an ONNX type, two of 4 bits in one; 4 each if not known."""
+    if kind in HALF_BYTES:
+        return -(-elements // 2)
+    width = onnx.helper.tensor_dtype_to_np_dtype(kind).itemsize if kind else 4
+    return elements * width
 
 
 def constants(graph: GraphProto) -> dict[str, onnx.TensorProto]:
-    """Stored tensors by name: initializers and the values of Constant nodes."""
+    """Stored tensors of a graph by name: initializers and the values of Constant nodes."""
     found = {tensor.name: tensor for tensor in graph.initializer}
     for node in graph.node:
-        if node.op_type == "Constant":
-            for attribute in node.attribute:
-                if attribute.name == "value":
-                    found[node.output[0]] = attribute.t
+        if node.op_type == "Constant" and node.attribute:
+            found[node.output[0]] = _constant(node.attribute[0])
+    return found
+
+
+def _constant(attribute: onnx.AttributeProto) -> onnx.TensorProto:
+    """The tensor of a Constant node, whichever of its attributes holds it."""
+    if attribute.name == "value":
+        return attribute.t
+    value = onnx.helper.get_attribute_value(attribute)
+    many = isinstance(value, list)
+    numbers = value if many else [value]
+    kind = onnx.TensorProto.FLOAT if "float" in attribute.name else onnx.TensorProto.INT64
+    if "string" in attribute.name:
+        kind = onnx.TensorProto.STRING
+    return onnx.helper.make_tensor("", kind, [len(numbers)] if many else [], numbers)
+
+
+def weights(graph: GraphProto) -> list[onnx.TensorProto]:
+    """Stored tensors of a graph and of all bodies in it, less those that only give shapes.
+
+    Integers of 64 bits are shapes, axes, indices and trip counts in every exporter's files.
+    """
+    found = [t for t in constants(graph).values() if t.data_type not in SHAPE_TYPES]
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                found += weights(attribute.g)
     return found
 
 
@@ -94,8 +143,9 @@ def peak_activation_bytes(model: ModelProto) -> int:
     """
     graph = model.graph
     sizes = {
-        value.name: math.prod(type_shape(value.type))
-        * element_bytes(value.type.tensor_type.elem_type)
+        value.name: stored_bytes(
+            value.type.tensor_type.elem_type, math.prod(type_shape(value.type))
+        )
         for value in (*graph.input, *graph.value_info, *graph.output)
     }
     last = {name: len(graph.node) for name in (value.name for value in graph.output)}

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Any
 
-from onnx import TensorProto
+from onnx import ModelProto, TensorProto
 
 from aum_edge.complexity.limits import Limits
 from aum_edge.complexity.onnx_counter import count_onnx
-from aum_edge.complexity.onnx_graph import constants, element_bytes, read_onnx, type_shape
+from aum_edge.complexity.onnx_graph import (
+    free_axes,
+    read_onnx,
+    stored_bytes,
+    type_shape,
+    weights,
+)
 from aum_edge.complexity.report import Complexity, unknown_official
 from aum_edge.complexity.sizes import Precision
 
@@ -28,32 +33,43 @@ def analyse_onnx(path: str | Path, limits: Limits) -> Complexity:
     path = Path(path)
     model = read_onnx(path)
     props = {entry.key: entry.value for entry in model.metadata_props}
-    stored = list(constants(model.graph).values())
-    weights = props.get("n_params")
+    stored = weights(model.graph)
+    named = props.get("n_params", "")
     shape = type_shape(model.graph.input[0].type)
     return Complexity(
         counts=count_onnx(path),
-        sizes=_sizes(stored, path),
-        n_params=int(json.loads(weights)) if weights else sum(map(_elements, stored)),
+        sizes=_sizes(stored, path, model),
+        n_params=int(named) if named.isdecimal() else sum(map(_elements, stored)),
         official=unknown_official(limits),
         limits=limits,
-        input_shape=(1, *(size or 1 for size in shape[1:])),
+        input_shape=tuple(size or 1 for size in shape),
+        notes=tuple(
+            f"The size of {axis} is free: counted as 1, so the true cost is that many times more."
+            for axis in free_axes(model)
+        ),
     )
 
 
-def _sizes(stored: list[TensorProto], path: Path) -> dict[str, Any]:
+def _sizes(stored: list[TensorProto], path: Path, model: ModelProto) -> dict[str, Any]:
     kinds: dict[str, Precision] = {}
     for tensor in stored:
         row = kinds.setdefault(TensorProto.DataType.Name(tensor.data_type).lower(), Precision())
         row.tensors += 1
         row.elements += _elements(tensor)
-        row.bytes += _elements(tensor) * element_bytes(tensor.data_type)
+        row.bytes += stored_bytes(tensor.data_type, _elements(tensor))
+    beside = {
+        entry.value
+        for t in model.graph.initializer
+        for entry in t.external_data
+        if entry.key == "location"
+    }
     total = sum(row.bytes for row in kinds.values())
     return {
         "param_bytes": total,
         "buffer_bytes": 0,
         "payload_bytes": total,
-        "file_bytes": path.stat().st_size,
+        "file_bytes": path.stat().st_size
+        + sum((path.parent / name).stat().st_size for name in beside),
         "by_precision": {name: vars(row) for name, row in kinds.items()},
     }
 

@@ -34,10 +34,6 @@ def _conv(node: NodeProto, shapes: Shapes) -> tuple[int, dict[str, int]]:
     return size_of(shapes[node.output[0]]) * size_of(shapes[node.input[1]][1:]), {}
 
 
-def _matmul(node: NodeProto, shapes: Shapes) -> tuple[int, dict[str, int]]:
-    return size_of(shapes[node.output[0]]) * shapes[node.input[0]][-1], {}
-
-
 def _gemm(node: NodeProto, shapes: Shapes) -> tuple[int, dict[str, int]]:
     turned = any(a.name == "transA" and a.i for a in node.attribute)
     return size_of(shapes[node.output[0]]) * shapes[node.input[0]][0 if turned else 1], {}
@@ -76,28 +72,51 @@ def _softplus(node: NodeProto, shapes: Shapes) -> tuple[int, dict[str, int]]:
 
 
 def _einsum(node: NodeProto, shapes: Shapes) -> tuple[int, dict[str, int]]:
-    """All index values of the product; each further operand multiplies once more."""
+    """All index values of the product; each further operand multiplies once more.
+
+    Raises:
+        ValueError: If an ellipsis leaves the indices open.
+    """
     equation = next(a.s.decode() for a in node.attribute if a.name == "equation")
     terms = equation.replace(" ", "").split("->")[0].split(",")
     sizes: dict[str, int] = {}
     for term, name in zip(terms, node.input, strict=True):
-        sizes |= dict(zip(term, shapes[name], strict=True))
-    return math.prod(sizes.values()) * max(1, len(terms) - 1), {}
+        for index, size in zip(term, shapes[name], strict=True):
+            sizes[index] = max(size, sizes.get(index, 1))
+    return math.prod(sizes.values()) * (len(terms) - 1), {}
+
+
+def _matrices(node: NodeProto, shapes: Shapes) -> tuple[int, dict[str, int]]:
+    """Rows * columns * inner size.
+
+    Raises:
+        ValueError: If the inner sizes differ.
+    """
+    second = 3 if node.op_type == "QLinearMatMul" else 1
+    left, right = shapes[node.input[0]], shapes[node.input[second]]
+    if left[-1] != right[-2 if len(right) > 1 else 0]:
+        raise ValueError(f"{left} by {right}")
+    return size_of(shapes[node.output[0]]) * left[-1], {}
+
+
+def _power(node: NodeProto, shapes: Shapes) -> tuple[int, dict[str, int]]:
+    """Counted as a square, which is what exporters write it for."""
+    return _each(node, shapes)
 
 
 RULES: dict[str, Count] = {
     "Conv": _conv,
-    "MatMul": _matmul,
+    "MatMul": _matrices,
     "Gemm": _gemm,
     "ConvTranspose": _conv_transpose,
     "QLinearConv": _conv_integer,
     "ConvInteger": _conv_integer,
-    "QLinearMatMul": _matmul,
-    "MatMulInteger": _matmul,
+    "QLinearMatMul": _matrices,
+    "MatMulInteger": _matrices,
     "Gelu": _gelu,
     "Einsum": _einsum,
     "Mul": _each,
-    "Pow": _each,
+    "Pow": _power,
     "LayerNormalization": _layer_norm,
     "Softmax": _softmax,
     "Div": _special("division"),
@@ -111,6 +130,11 @@ RULES: dict[str, Count] = {
     "Tanh": _special("tanh"),
     "Erf": _special("erf"),
     "Softplus": _softplus,
+    "LeakyRelu": _each,
+    "PRelu": _each,
+    "HardSigmoid": _each,
+    "HardSwish": lambda node, shapes: (2 * size_of(shapes[node.output[0]]), {}),
+    "LogSoftmax": _softmax,
 }
 
 

@@ -6,10 +6,15 @@ special functions, counted by element under their names.
 
 =====================================  =============================================================
 convolution                            outputs * (inputs / groups) * kernel size
+transposed convolution                 inputs * (outputs / groups) * kernel size
 mm, bmm, addmm, linear, matmul         rows * columns * inner size
 mul, square, pow 2                     1 an output element
-layer_norm                             3 an element, 1 square root and division a row
+layer, group, instance norm            3 an element, 1 square root and division a row; 2 without a
+                                       learned gain
 batch_norm (eval)                      0: folded into its convolution before it runs anywhere
+linear interpolation                   its neighbours: 2, 4 or 8 an output element
+complex numbers                        4 times as many
+alpha, beta, value (not 0, 1, -1)      1 an output element
 silu                                   1 an element and 1 sigmoid
 softmax                                exp and division an element
 attention                              2 products, 1 a score for the scale, and a softmax
@@ -45,8 +50,13 @@ FREE = OperatorCost()
 
 
 def _convolution(args: tuple[Any, ...], out: Tensor) -> OperatorCost:
-    """Weight is (outputs, inputs / groups, kernel...): every output sums over all but the first."""
-    return OperatorCost(out.numel() * math.prod(args[1].shape[1:]))
+    """Weight is (outputs, inputs / groups, kernel...), transposed (inputs, outputs / groups, ...).
+
+    Every output sums over all but the first; transposed, every input meets all but the first.
+    """
+    transposed = len(args) > 6 and bool(args[6])
+    values = args[0] if transposed else out
+    return OperatorCost(values.numel() * math.prod(args[1].shape[1:]))
 
 
 def _matmul(left: int) -> Rule:
@@ -58,8 +68,16 @@ def _each(args: tuple[Any, ...], out: Tensor) -> OperatorCost:
     return OperatorCost(out.numel())
 
 
+def _product(args: tuple[Any, ...], out: Tensor) -> OperatorCost:
+    """Multiplying by one or minus one is none: torch writes 1 / x as a reciprocal times 1."""
+    trivial = any(isinstance(x, int | float) and abs(x) == 1 for x in args[:2])
+    return FREE if trivial else OperatorCost(out.numel())
+
+
 def _power(args: tuple[Any, ...], out: Tensor) -> OperatorCost:
     exponent = args[1]
+    if not isinstance(exponent, int | float):
+        return OperatorCost(0, {"pow": out.numel()})
     if exponent == 2:
         return OperatorCost(out.numel())
     return OperatorCost(0, {f"pow {exponent}": out.numel()})
@@ -73,7 +91,38 @@ def _special(name: str, macs: int = 0) -> Rule:
 def _layer_norm(args: tuple[Any, ...], out: Any) -> OperatorCost:
     normed = out[0] if isinstance(out, tuple | list) else out
     rows = normed.numel() // math.prod(args[1])
-    return OperatorCost(3 * normed.numel(), {"sqrt": rows, "division": rows})
+    return _norm(normed, rows, learned=len(args) > 2 and args[2] is not None)
+
+
+def _group_norm(args: tuple[Any, ...], out: Any) -> OperatorCost:
+    """(input, weight, bias, N, C, HxW, group, eps): one mean and spread a clip and group."""
+    return _norm(out[0], args[3] * args[6], learned=args[1] is not None)
+
+
+def _batch_norm(args: tuple[Any, ...], out: Any) -> OperatorCost:
+    """Free with stored statistics; with those of its input (instance norm) it is a norm."""
+    if not any(argument is True for argument in args[3:]):
+        return FREE
+    return _norm(out[0], args[0].shape[1], learned=args[1] is not None)
+
+
+def _norm(normed: Tensor, rows: int, learned: bool) -> OperatorCost:
+    macs = (3 if learned else 2) * normed.numel()
+    return OperatorCost(macs, {"sqrt": rows, "division": rows})
+
+
+def _variance(args: tuple[Any, ...], out: Any) -> OperatorCost:
+    results = out[0] if isinstance(out, tuple | list) else out
+    return OperatorCost(args[0].numel(), {"division": results.numel()})
+
+
+def _vector_norm(args: tuple[Any, ...], out: Tensor) -> OperatorCost:
+    return OperatorCost(args[0].numel(), {"sqrt": out.numel()})
+
+
+def _times(count: int) -> Rule:
+    """``count`` multiplications an output element."""
+    return lambda args, out: OperatorCost(count * out.numel())
 
 
 def _mean(args: tuple[Any, ...], out: Tensor) -> OperatorCost:
@@ -115,11 +164,27 @@ RULES: dict[str, Rule] = {
     "aten.mv": _matmul(0),
     "aten.addmv": _matmul(1),
     "aten.dot": lambda args, out: OperatorCost(args[0].numel()),
-    "aten.mul": _each,
+    "aten._int_mm": _matmul(0),
+    "aten.addbmm": lambda args, out: OperatorCost(args[1].numel() * args[2].shape[-1]),
+    "aten.addr": _each,
+    "aten.vdot": lambda args, out: OperatorCost(args[0].numel()),
+    "aten.mul": _product,
     "aten.addcmul": _each,
     "aten.square": _each,
     "aten.pow": _power,
+    "aten.prod": lambda args, out: OperatorCost(args[0].numel()),
+    "aten.cumprod": _each,
+    "aten.lerp": _each,
     "aten.native_layer_norm": _layer_norm,
+    "aten.native_group_norm": _group_norm,
+    "aten.native_batch_norm": _batch_norm,
+    "aten._native_batch_norm_legit": _batch_norm,
+    "aten.var": _variance,
+    "aten.var_mean": _variance,
+    "aten.linalg_vector_norm": _vector_norm,
+    "aten.upsample_linear1d": _times(2),
+    "aten.upsample_bilinear2d": _times(4),
+    "aten.upsample_trilinear3d": _times(8),
     "aten.div": _special("division"),
     "aten.reciprocal": _special("division"),
     "aten.exp": _special("exp"),
@@ -134,7 +199,14 @@ RULES: dict[str, Rule] = {
     "aten.gelu": _special("erf", macs=2),
     "aten.silu": _special("sigmoid", macs=1),
     "aten.hardsigmoid": _each,
-    "aten.hardswish": lambda args, out: OperatorCost(2 * out.numel()),
+    "aten.hardswish": _times(2),
+    "aten.leaky_relu": _each,
+    "aten._prelu_kernel": _each,
+    "aten.elu": _special("exp", macs=1),
+    "aten.glu": _special("sigmoid", macs=1),
+    "aten.floor_divide": _special("division"),
+    "aten.remainder": _special("division"),
+    "aten.fmod": _special("division"),
     "aten.softplus": _softplus,
     "aten._softmax": _softmax,
     "aten._log_softmax": _softmax,
@@ -150,16 +222,24 @@ RULES: dict[str, Rule] = {
 }
 
 FREE_NAMES = """
-    add sub neg abs relu threshold clamp clamp_min clamp_max minimum maximum where sum amax amin
-    max min argmax eq ne lt le gt ge cumsum native_batch_norm _native_batch_norm_legit_no_training
-    cudnn_batch_norm native_dropout bernoulli max_pool2d_with_indices max_pool2d avg_pool2d
-    _adaptive_avg_pool2d adaptive_avg_pool2d avg_pool1d constant_pad_nd reflection_pad1d
-    reflection_pad2d fill zero zeros ones full empty empty_like empty_strided zeros_like ones_like
-    full_like new_zeros new_ones new_empty arange scalar_tensor copy clone _to_copy detach alias
-    view _unsafe_view reshape _reshape_alias as_strided expand permute transpose t squeeze
-    unsqueeze slice select split split_with_sizes chunk unbind narrow cat stack flip roll repeat
-    index index_select gather unfold im2col masked_fill tril triu lift_fresh embedding
-    upsample_bilinear2d pixel_shuffle hardtanh leaky_relu isfinite logical_not bitwise_not
+    _adaptive_avg_pool2d _adaptive_avg_pool3d _conj _native_batch_norm_legit_no_training _to_copy
+    _unsafe_view _reshape_alias abs adaptive_avg_pool1d adaptive_avg_pool2d adaptive_max_pool1d
+    adaptive_max_pool2d add alias all amax amin any arange argmax argmin argsort as_strided
+    as_strided_scatter avg_pool1d avg_pool2d avg_pool3d bernoulli bitwise_and bitwise_not bitwise_or
+    bitwise_xor bucketize cat ceil chunk clamp clamp_max clamp_min clone col2im complex
+    constant_pad_nd copy count_nonzero cudnn_batch_norm cumsum detach diag diag_embed diagonal
+    embedding empty empty_like empty_strided eq expand eye fill flip floor full full_like gather ge
+    gt hardtanh im2col index index_add index_copy index_fill index_put index_select isfinite isinf
+    isnan le lift_fresh lift_fresh_copy linspace logical_and logical_not logical_or lt masked_fill
+    masked_scatter masked_select max max_pool2d max_pool2d_with_indices max_pool3d_with_indices
+    maximum min minimum native_dropout ne neg new_empty new_empty_strided new_full new_ones
+    new_zeros nonzero normal ones ones_like permute pixel_shuffle pixel_unshuffle rand rand_like
+    randint randn randn_like randperm real reflection_pad1d reflection_pad2d relu repeat
+    replication_pad1d replication_pad2d reshape roll round rsub scalar_tensor scatter scatter_add
+    scatter_reduce searchsorted select select_scatter sgn sign slice slice_scatter sort split
+    split_with_sizes squeeze stack sub sum t threshold topk transpose tril triu trunc unbind unfold
+    uniform unsafe_split unsafe_split_with_sizes unsqueeze upsample_nearest1d upsample_nearest2d
+    view view_as_complex view_as_real where zeros zeros_like imag set_ resize_ _local_scalar_dense
 """.split()
 RULES |= {f"aten.{name}": _free for name in FREE_NAMES}
 

@@ -227,3 +227,90 @@ def test_other_tools_that_fail_or_are_absent_are_said_to() -> None:
     assert all(
         row.macs is not None or "installed" in row.reason or "failed" in row.reason for row in rows
     )
+
+
+def macs_of(network: nn.Module, *shape: int) -> int:
+    counts = count(network.eval(), torch.rand(shape))
+    assert not counts.unsupported, counts.unsupported
+    return counts.macs
+
+
+class Call(nn.Module):
+    """A function as a module."""
+
+    def __init__(self, function) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x)
+
+
+def test_transposed_convolutions_count_their_inputs(tmp_path: Path) -> None:
+    layer = nn.ConvTranspose2d(4, 6, 3, stride=2)
+    assert macs_of(layer, 1, 4, 5, 5) == 4 * 25 * 6 * 9
+    assert macs_of(nn.ConvTranspose1d(4, 4, 4, stride=4, groups=2), 1, 4, 10) == 40 * 2 * 4
+    torch.onnx.export(
+        layer, (torch.rand(1, 4, 5, 5),), tmp_path / "m.onnx", dynamo=True, verbose=False
+    )
+    assert count_onnx(tmp_path / "m.onnx").macs == 4 * 25 * 6 * 9
+
+
+def test_inference_mode_hides_nothing() -> None:
+    @torch.inference_mode()
+    def quiet(x: Tensor) -> Tensor:
+        return torch.softmax(F.linear(x, torch.ones(3, 4)), dim=-1)
+
+    assert macs_of(Call(quiet), 2, 4) == 24
+
+
+@pytest.mark.parametrize(
+    "function", [lambda x: x ** torch.rand(4), lambda x: 2**x, lambda x: x ** (x + 1)]
+)
+def test_powers_of_tensors_are_special_functions(function) -> None:
+    assert count(Call(function), torch.rand(2, 4)).special_functions["pow"] == 8
+
+
+def test_whole_layers_are_counted_by_their_parts() -> None:
+    length, width = 5, 8
+    attention = 4 * length * width * width + 2 * length * length * width
+    layer = nn.TransformerEncoderLayer(width, 2, 16, batch_first=True)
+    assert macs_of(layer, 1, length, width) >= attention + 2 * length * width * 16
+    lstm = nn.LSTM(4, 6, batch_first=True)
+    assert macs_of(lstm, 1, length, 4) >= length * 4 * 6 * (4 + 6)
+    assert macs_of(nn.GRU(4, 6, batch_first=True), 1, length, 4) >= length * 3 * 6 * (4 + 6)
+
+
+def test_norms_of_their_own_input_are_not_free() -> None:
+    assert macs_of(nn.InstanceNorm2d(3, affine=True), 2, 3, 4, 4) == 3 * 96
+    assert macs_of(nn.BatchNorm2d(3, track_running_stats=False), 2, 3, 4, 4) == 3 * 96
+    assert macs_of(nn.GroupNorm(3, 6), 1, 6, 4) == 3 * 24
+    assert macs_of(nn.LayerNorm(6, elementwise_affine=False), 1, 4, 6) == 2 * 24
+    assert macs_of(nn.BatchNorm2d(3), 2, 3, 4, 4) == 0
+
+
+@pytest.mark.parametrize(
+    ("function", "macs"),
+    [
+        (lambda x: F.interpolate(x, scale_factor=2, mode="bilinear"), 4 * 4 * 16),
+        (F.leaky_relu, 16),
+        (F.elu, 16),
+        (lambda x: 1 - x, 0),
+        (lambda x: 1 / x, 0),
+        (lambda x: torch.add(x, x, alpha=0.5), 16),
+        (lambda x: torch.addmm(x[0, 0], x[0, 0], x[0, 0], alpha=2, beta=3), 64 + 32),
+        (lambda x: torch.addcmul(x, x, x, value=0.5), 32),
+        (lambda x: torch.view_as_complex(torch.stack([x, x], -1)) ** 2, 64),
+        (lambda x: torch._int_mm(*[torch.ones(32, 32, dtype=torch.int8)] * 2).float(), 32**3),
+        (lambda x: x.topk(2).values.sort().values, 0),
+    ],
+)
+def test_operators_that_are_easily_missed(function, macs: int) -> None:
+    assert macs_of(Call(function), 1, 1, 4, 4) == macs
+
+
+def test_counting_leaves_every_module_in_its_own_mode() -> None:
+    network = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4)).train()
+    network[1].eval()
+    count(network, torch.rand(2, 4))
+    assert [module.training for module in network.modules()] == [True, True, False]
