@@ -30,10 +30,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--graph", type=Path, metavar="FILE.onnx", help="count this export of the model as well"
     )
-    parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
-    parser.add_argument("--markdown", action="store_true", help="tables in Markdown")
-    parser.add_argument("--csv", action="store_true", help="one line a layer and operator")
-    parser.add_argument(
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    form.add_argument("--markdown", action="store_true", help="tables in Markdown")
+    form.add_argument("--csv", action="store_true", help="one line a layer and operator")
+    form.add_argument(
         "--submission", action="store_true", help="the block of a challenge's meta file"
     )
 
@@ -43,12 +44,16 @@ def run(options: argparse.Namespace) -> int:
     from aum_edge.complexity.limits import get_limits
 
     limits = get_limits(options.limits)
+    _check(options)
     results = {name: _analyse(name, options, limits) for name in options.models}
     if options.json:
         print(json.dumps(_document(results, options), indent=1))
     else:
         for name, result in results.items():
             print("\n".join(_printed(name, result, options, len(results))))
+            if options.csv or options.submission:
+                for line in result.warnings:
+                    print(f"{name}: {line}", file=sys.stderr)
     over = [(name, row) for name, result in results.items() for row in result.over]
     for name, row in over:
         more = 100 * (row["value"] / row["limit"] - 1)
@@ -58,6 +63,20 @@ def run(options: argparse.Namespace) -> int:
             file=sys.stderr,
         )
     return 3 if over else 0
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Options that would do nothing are refused."""
+    from aum_edge.complexity.target import is_import_path
+    from aum_edge.errors import RecipeError
+
+    if options.graph and (len(options.models) > 1 or options.csv or options.submission):
+        raise RecipeError("`--graph` stands beside one model, as text, --markdown or --json.")
+    for name in options.models:
+        if options.crosscheck and name.endswith(".onnx"):
+            raise RecipeError("`--crosscheck` needs the torch model: other tools read no .onnx.")
+        if options.input_shape and not is_import_path(name):
+            raise RecipeError(f"`--input-shape` is for package.module:name; {name} has its own.")
 
 
 def _analyse(name: str, options: argparse.Namespace, limits: Any) -> Complexity:
@@ -73,9 +92,9 @@ def _analyse(name: str, options: argparse.Namespace, limits: Any) -> Complexity:
         shape = input_shape(options.input_shape)
         try:
             return analyse_module(network_at(name), shape, limits, options.crosscheck)
-        except (RuntimeError, ValueError, TypeError, IndexError) as error:
-            if isinstance(error, RecipeError):
-                raise
+        except RecipeError:
+            raise
+        except Exception as error:
             text = " ".join(str(error).split())[:200]
             raise RecipeError(f"{name} does not take an input of {shape}: {text}.") from error
     if name.endswith(".onnx"):
@@ -117,13 +136,14 @@ def _printed(name: str, result: Complexity, options: argparse.Namespace, models:
         lines = [render.markdown(result) if options.markdown else render.text(result)]
     if models > 1:
         lines.insert(0, f"# {name}")
-    if options.graph and not (options.csv or options.submission):
+    if options.graph:
         found = _graph(result, options.graph)
         gap = result.counts.macs - found["macs"]
         lines.append(
             f"The exported graph {options.graph.name}: {found['macs']:,} MACs, "
-            + ("the same." if not found["differences"] else f"{gap:,} fewer than torch.")
+            + ("the same." if not gap else f"{abs(gap):,} {'fewer' if gap > 0 else 'more'}.")
         )
+        lines += [f"  no rule for {name} ({n} calls)" for name, n in found["unsupported"].items()]
         lines += [
             f"  {row['module']}: torch {row['torch']:,}, graph {row['onnx']:,}: {row['why']}"
             for row in found["differences"]

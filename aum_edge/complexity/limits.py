@@ -70,14 +70,15 @@ def _checked(path: Path, values: dict[str, Any]) -> Limits:
         number = _number(value) if isinstance(value, str) else value
         if number is None and value is None:
             continue
-        if isinstance(number, bool) or not isinstance(number, int | float) or not number > 0:
+        real = isinstance(number, int | float) and not isinstance(number, bool)
+        if not real or number is None or not 0 < number < float("inf"):
             raise RecipeError(f"{path}: `{key}` must be a number above 0, got {value!r}.")
         values[key] = number
     if values.get("rule", "torchinfo") not in get_args(Rule):
         raise RecipeError(
             f"{path}: `rule` must be one of {', '.join(get_args(Rule))}, got {values['rule']!r}."
         )
-    return Limits(**values)
+    return Limits(**values | {"name": str(values["name"]), "note": str(values.get("note", ""))})
 
 
 def _number(text: str) -> float | None:

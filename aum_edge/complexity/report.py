@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from aum_edge.complexity.counter import OperatorCounts, count
 from aum_edge.complexity.crosscheck import Row, crosscheck
@@ -17,6 +17,7 @@ from aum_edge.complexity.limits import Limits
 from aum_edge.complexity.official import NAMES, Official, official
 from aum_edge.complexity.sizes import Sizes, model_sizes, module_sizes
 from aum_edge.complexity.streaming import streaming_state
+from aum_edge.errors import UnsupportedOperatorError
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.fold import fold_batch_norm
 
@@ -102,7 +103,7 @@ class Complexity:
                 "clip_seconds": self.limits.clip_seconds,
             },
             "within_limits": {
-                "exact": self._within(self._exact()),
+                "exact": self._within(self._exact(), complete=not counts.unsupported),
                 "official": self._within(self._official()),
             },
             "over": self.over,
@@ -135,12 +136,12 @@ class Complexity:
             "n_params": found.n_params,
         }
 
-    def _within(self, figures: Mapping[str, int | None]) -> bool | None:
+    def _within(self, figures: Mapping[str, int | None], complete: bool = True) -> bool | None:
         """Whether every limited figure fits; None if one that is limited is not known."""
         limited = {what: limit for what, limit in self._limits().items() if limit is not None}
-        if any((figures[w] or 0) > limit for w, limit in limited.items()):
+        if any((figures[what] or 0) > limit for what, limit in limited.items()):
             return False
-        known = all(figures[what] is not None for what in limited)
+        known = complete and all(figures[what] is not None for what in limited)
         return True if known and any(v is not None for v in figures.values()) else None
 
 
@@ -159,18 +160,19 @@ def analyse(model: AudioClassifier, limits: Limits, other_tools: bool = False) -
     example = model.example_input()
     counts = count(deployed, example)
     sizes = model_sizes(model)
+    figures, refused = _official(limits, model.backbone, tuple(example.shape), sizes)
     return Complexity(
         counts=counts,
         sizes=sizes.to_dict(),
         n_params=sizes.n_params,
-        official=_official(limits, model.backbone, tuple(example.shape), sizes),
+        official=figures,
         limits=limits,
         input_shape=tuple(example.shape),
         clip_seconds=model.frontend.clip_seconds,
         front_end=front_end_cost(model.frontend),
         streaming_state=streaming_state(model.backbone, example),
-        crosscheck=crosscheck(model.backbone, example, counts) if other_tools else [],
-        notes=_length_note(counts, model.frontend.clip_seconds),
+        crosscheck=_others(model.backbone, example) if other_tools else [],
+        notes=(*refused, *_length_note(counts, model.frontend.clip_seconds)),
     )
 
 
@@ -188,19 +190,36 @@ def analyse_module(
     network = copy.deepcopy(network).float()
     example = torch.zeros(shape)
     counts = count(network, example)
+    figures, refused = _official(limits, network, shape, sizes)
     return Complexity(
         counts=counts,
         sizes=sizes.to_dict(),
         n_params=sizes.n_params,
-        official=_official(limits, network, shape, sizes),
+        official=figures,
         limits=limits,
         input_shape=shape,
-        crosscheck=crosscheck(network, example, counts) if other_tools else [],
+        crosscheck=_others(network, example) if other_tools else [],
+        notes=refused,
     )
 
 
-def _official(limits: Limits, network: nn.Module, shape: tuple[int, ...], sizes: Sizes) -> Official:
-    return official(limits.rule, network, shape, sizes.parameters, sizes.buffers)
+def _official(
+    limits: Limits, network: nn.Module, shape: tuple[int, ...], sizes: Sizes
+) -> tuple[Official, tuple[str, ...]]:
+    """The year's figures; none, and why, where its script refuses the network."""
+    try:
+        found = official(limits.rule, network, shape, sizes.parameters, sizes.buffers)
+    except UnsupportedOperatorError as error:
+        return unknown_official(limits), (str(error),)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:160]
+        return unknown_official(limits), (f"The official script fails on this network: {reason}.",)
+    return found, ()
+
+
+def _others(network: nn.Module, example: Tensor) -> list[Row]:
+    """Other tools and, for the same network without folding, the exact count."""
+    return crosscheck(network, example, count(network, example))
 
 
 def unknown_official(limits: Limits) -> Official:

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.directory import COUNTERS, stored_tensors
+from aum_edge.models.quantized import QuantizedLayer
 
-SCALES = (".scale", ".zero_point")
-"""How the tensors of quantized layers end that are no weights."""
+SCALE = "scale"
+"""The tensor of a quantized layer that is no weight."""
 
 
 @dataclass
@@ -31,12 +32,14 @@ class Sizes:
 
     parameters: dict[str, Tensor]
     buffers: dict[str, Tensor]
+    scales: frozenset[str] = frozenset()
+    """Names of the scales of quantized layers: bytes, not weights."""
     by_precision: dict[str, Precision] = field(default_factory=dict)
 
     @property
     def n_params(self) -> int:
         """Weights; the scales of quantized layers are bytes, not weights."""
-        return sum(t.numel() for name, t in self.parameters.items() if not name.endswith(SCALES))
+        return sum(t.numel() for name, t in self.parameters.items() if name not in self.scales)
 
     @property
     def param_bytes(self) -> int:
@@ -46,7 +49,7 @@ class Sizes:
     @property
     def scale_bytes(self) -> int:
         """Bytes of scales and zero points."""
-        return sum(_bytes(t) for name, t in self.parameters.items() if name.endswith(SCALES))
+        return sum(_bytes(t) for name, t in self.parameters.items() if name in self.scales)
 
     @property
     def buffer_bytes(self) -> int:
@@ -59,7 +62,7 @@ class Sizes:
         return sum(
             t.numel() - int(torch.count_nonzero(t))
             for name, t in self.parameters.items()
-            if not name.endswith(SCALES)
+            if name not in self.scales
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -76,25 +79,33 @@ class Sizes:
 
 def model_sizes(model: AudioClassifier) -> Sizes:
     """A classifier's tensors as its directory stores them; their bytes are its payload."""
-    names = {name for name, _ in model.backbone.named_parameters()}
-    return _sizes(stored_tensors(model), names)
+    return _sizes(stored_tensors(model), model.backbone)
 
 
 def module_sizes(network: nn.Module) -> Sizes:
-    """Any module's parameters and persistent buffers; tensors that are shared count once."""
-    names = {name for name, _ in network.named_parameters()}
+    """Any module's parameters and persistent buffers; what has two names counts once."""
+    kept: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    own = {name for name, _ in network.named_parameters()}
     state = network.state_dict()
-    shared = {name for name in state if name not in names} & {
-        name for name, _ in network.named_parameters(remove_duplicate=False)
-    }
-    kept = {n: t for n, t in state.items() if n not in shared and not n.endswith(COUNTERS)}
-    return _sizes(kept, names)
+    for name in sorted(state, key=lambda name: name not in own):
+        tensor = state[name]
+        if isinstance(tensor, Tensor) and not name.endswith(COUNTERS):
+            # Packed int8 weights of torch's own quantization are no tensors and have no bytes here.
+            key = tensor.data_ptr() if tensor.numel() else -len(seen) - 1
+            if key not in seen:
+                kept[name] = tensor
+            seen.add(key)
+    return _sizes(kept, network)
 
 
-def _sizes(tensors: Mapping[str, Tensor], parameters: set[str]) -> Sizes:
+def _sizes(tensors: Mapping[str, Tensor], network: nn.Module) -> Sizes:
+    parameters = {name for name, _ in network.named_parameters()}
+    quantized = [n for n, m in network.named_modules() if isinstance(m, QuantizedLayer)]
     sizes = Sizes(
         {name: t for name, t in tensors.items() if name in parameters},
         {name: t for name, t in tensors.items() if name not in parameters},
+        frozenset(f"{name}.{SCALE}" for name in quantized),
     )
     for tensor in tensors.values():
         kind = str(tensor.dtype).removeprefix("torch.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -14,7 +15,7 @@ from aum_edge.errors import RecipeError
 def is_import_path(text: str) -> bool:
     """Whether this names an object of a module rather than a file."""
     module, mark, name = text.partition(":")
-    return bool(mark) and name.isidentifier() and not Path(text).exists() and _dotted(module)
+    return bool(mark) and not Path(text).exists() and _dotted(module) and _dotted(name)
 
 
 def network_at(text: str) -> nn.Module:
@@ -29,7 +30,9 @@ def network_at(text: str) -> nn.Module:
     here = str(Path.cwd())
     sys.path.insert(0, here)
     try:
-        found = getattr(import_module(module_name), name)
+        found: Any = import_module(module_name)
+        for part in name.split("."):
+            found = getattr(found, part)
         network = found if isinstance(found, nn.Module) else found()
     except AttributeError as error:
         raise RecipeError(f"{module_name} has no `{name}` ({error}).") from error
@@ -39,6 +42,9 @@ def network_at(text: str) -> nn.Module:
         raise RecipeError(
             f"{text} cannot be called without arguments ({error}): give a function that builds it."
         ) from error
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        raise RecipeError(f"{text} fails with {type(error).__name__}: {reason}.") from error
     finally:
         sys.path.remove(here)
     if not isinstance(network, nn.Module):

@@ -144,3 +144,42 @@ def test_any_module_by_its_import_path(
         assert (code, out) == (2, "")
         assert message in err
         assert err.count("\n") == 1
+
+
+def test_options_that_would_do_nothing_are_refused(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "m.onnx"
+    export_onnx(student().eval(), file, ExportConfig(), None)
+    for words, message in (
+        ([file, "--crosscheck"], "needs the torch model"),
+        ([model / "int8", "--input-shape", "1,1"], "has its own"),
+        ([model / "int8", "--graph", file, "--csv"], "stands beside one model"),
+        ([model / "int8", model / "float", "--graph", file], "stands beside one model"),
+    ):
+        code, out, err = run(capsys, *words)
+        assert (code, out) == (2, "")
+        assert message in err
+
+
+def test_submission_of_an_onnx_file_claims_no_official_figure(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    export_onnx(student().eval(), tmp_path / "m.onnx", ExportConfig(), None)
+    _, out, _ = run(capsys, tmp_path / "m.onnx", "--submission")
+    block = yaml.safe_load(out)["complexity"]
+    assert block["macs"] is None
+    assert block["exact"]["macs"] > 0
+
+
+def test_modules_that_fail_to_import_say_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "broken_net.py").write_text("def f(:\n")
+    (tmp_path / "raising_net.py").write_text("raise KeyError('x')\n")
+    monkeypatch.chdir(tmp_path)
+    for name, word in (("broken_net:f", "SyntaxError"), ("raising_net:f", "KeyError")):
+        code, _, err = run(capsys, name, "--input-shape", "1,4")
+        assert code == 2
+        assert word in err
+        assert err.count("\n") == 1

@@ -314,3 +314,86 @@ def test_counting_leaves_every_module_in_its_own_mode() -> None:
     network[1].eval()
     count(network, torch.rand(2, 4))
     assert [module.training for module in network.modules()] == [True, True, False]
+
+
+def test_without_a_rule_there_is_no_verdict() -> None:
+    class Custom(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return secret(x)
+
+    assert analyse_module(Custom(), (1, 4), LIMITS).to_dict()["within_limits"]["exact"] is None
+
+
+def test_types_that_the_official_script_refuses_are_a_note() -> None:
+    network = nn.Linear(4, 4).double()
+    result = analyse_module(network, (1, 4), LIMITS)
+    assert result.counts.macs == 16
+    assert result.official.macs is None
+    assert any("float64" in line for line in result.warnings)
+
+
+def test_a_parameter_called_scale_is_a_weight() -> None:
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale = nn.Parameter(torch.ones(50))
+            self.register_buffer("again", self.scale.detach())
+
+        def forward(self, x: Tensor) -> Tensor:
+            return x * self.scale
+
+    sizes = module_sizes(Scaled())
+    assert (sizes.n_params, sizes.buffer_bytes) == (50, 0)
+
+
+def test_open_sizes_beside_the_batch_are_said(tmp_path: Path) -> None:
+    stored = [helper.make_tensor("w", TensorProto.FLOAT, [8, 8], [0.0] * 64)]
+    node = helper.make_node("MatMul", ["x", "w"], ["y"])
+    path = graph_with(
+        tmp_path, [node], [value("x", ["b", "t", 8])], [value("y", ["b", "t", 8])], stored
+    )
+    result = analyse_onnx(path, LIMITS)
+    assert any("x axis 1 (t) is free" in line for line in result.warnings)
+
+
+def test_shapes_known_only_at_run_time_are_named(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("Reshape", ["x", "shape"], ["r"]),
+        helper.make_node("Mul", ["r", "r"], ["y"]),
+    ]
+    inputs = [value("x", ["b", 8]), value("shape", [2], TensorProto.INT64)]
+    path = graph_with(tmp_path, nodes, inputs, [value("y", ["p", "q"])])
+    counts = count_onnx(path)
+    assert counts.macs or counts.unsupported
+
+
+def test_bodies_hold_weights_and_shape_constants_are_none(tmp_path: Path) -> None:
+    def branch(name: str):
+        stored = [helper.make_tensor(f"{name}w", TensorProto.FLOAT, [6, 6], [0.0] * 36)]
+        node = helper.make_node("MatMul", ["x", f"{name}w"], [f"{name}y"])
+        return helper.make_graph([node], name, [], [value(f"{name}y", [1, 6])], stored)
+
+    node = helper.make_node("If", ["c"], ["i"], then_branch=branch("t"), else_branch=branch("e"))
+    shape = helper.make_tensor("shape", TensorProto.INT64, [2], [1, 6])
+    nodes = [node, helper.make_node("Reshape", ["i", "shape"], ["y"])]
+    inputs = [value("x", [1, 6]), value("c", [], TensorProto.BOOL)]
+    path = graph_with(tmp_path, nodes, inputs, [value("y", [1, 6])], [shape])
+    result = analyse_onnx(path, LIMITS)
+    assert result.counts.macs == 36
+    assert (result.n_params, result.sizes["param_bytes"]) == (72, 288)
+
+
+@pytest.mark.parametrize("trips", [-5, 2**63 - 1])
+def test_absurd_trip_counts(tmp_path: Path, trips: int) -> None:
+    counts = count_onnx(loop_model(tmp_path, trips))
+    assert counts.macs == 0
+    assert trips < 0 or counts.unsupported == {"Loop of unknown length": 1}
+
+
+@pytest.mark.parametrize(("equation", "macs"), [("bi,ij->bj", 24), ("bi->ib", 0), ("bi,bi->bi", 8)])
+def test_einsum(tmp_path: Path, equation: str, macs: int) -> None:
+    second = {"bi,ij->bj": [4, 3], "bi,bi->bi": [2, 1]}.get(equation)
+    inputs = [value("x", [2, 4])] + ([value("z", second)] if second else [])
+    out = {"bi,ij->bj": [2, 3], "bi->ib": [4, 2], "bi,bi->bi": [2, 4]}[equation]
+    node = helper.make_node("Einsum", [v.name for v in inputs], ["y"], equation=equation)
+    assert count_onnx(graph_with(tmp_path, [node], inputs, [value("y", out)])).macs == macs
