@@ -167,6 +167,7 @@ def _train(
         normalization=data.normalization,
         labels=tuple(data.labels),
         lineage=({"step": title, "preset": choice.preset, "seed": seed, "loss": train.loss},),
+        activation="sigmoid" if train.loss == "bce" else "softmax",
     )
     if choice.init:
         start_model(model, Path(choice.init), choice.init_rule)

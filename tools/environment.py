@@ -35,7 +35,10 @@ def ensure_environment() -> Path:
     if MARK.exists() and venv_python().exists() and MARK.read_text().strip() == wanted:
         return venv_python()
     print(f"Setting up {VENV.name}: about 1.5 GB and a few minutes, this once.", flush=True)
-    venv.create(VENV, with_pip=True, clear=not venv_python().exists())
+    # An environment from another lock is brought up to date; making it anew would copy its own
+    # python over itself.
+    if not venv_python().exists():
+        venv.create(VENV, with_pip=True, clear=True)
     _install_torch()
     _run("the locked packages", _pip("--requirement", str(LOCK)))
     _run("setuptools", _pip("setuptools>=77"))

@@ -59,7 +59,11 @@ def convert_asc(tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> Aud
         )
     for name, value in VALUES.items():
         flags.refuse(value, name)
-    flags.ignore("depth", "target_length", "patch_size", "embed_dim", "n_classes")
+    flags.ignore("depth", "target_length", "patch_size")  # upstream takes 24 and 16 whatever
+    said = {"embed_dim": found.fields["d_model"], "n_classes": named["head.5.bias"].shape[0]}
+    for name, value in said.items():
+        if flags.take(value, name) != value:
+            raise CheckpointError(f"The flag `{name}` is not {value}, as the checkpoint has it.")
     frontend = asc_mel()
     config = AudioMambaConfig(
         **found.fields,

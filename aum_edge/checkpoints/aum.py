@@ -39,8 +39,8 @@ from aum_edge.checkpoints.fill import fill, strip_prefixes
 from aum_edge.checkpoints.flags import Flags
 from aum_edge.checkpoints.shapes import Facts, facts, sized_for
 from aum_edge.checkpoints.start import start_from
-from aum_edge.errors import CheckpointError
-from aum_edge.models.audio_mamba import AudioMamba
+from aum_edge.errors import CheckpointError, RecipeError
+from aum_edge.models.audio_mamba import AudioMamba, patch_grid
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.config import AudioMambaConfig
 
@@ -48,6 +48,7 @@ WIDTHS = {"tiny": 192, "small": 384, "base": 768}
 DIRECTIONS = {"none": "fo-fo", "v1": "fo-bi", "v2": "bi-bi"}
 POOLING = {"mean": "mean", "none": "last", "max": "max", "all": "all"}
 FRAMES = 1024
+MOST_CLASSES = 1_000_000
 
 
 def convert_aum(tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> AudioClassifier:
@@ -58,7 +59,7 @@ def convert_aum(tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> Aud
         RecipeError: If a flag is unknown or contradicts the tensors.
     """
     notes: list[str] = []
-    named = strip_prefixes(tensors, "module.")
+    named = strip_prefixes(tensors, "module.", "_orig_mod.")
     flags = Flags(values)
     found = facts(named, "The AuM checkpoint")
     target = aum_config(flags, found)
@@ -94,8 +95,12 @@ def aum_config(flags: Flags, found: Facts) -> AudioMambaConfig:
     patch = (flags.take(patch[0], "fpatch_size"), flags.take(patch[1], "tpatch_size"))
     stride = flags.take(patch, "strides")
     stride = (flags.take(stride[0], "fstride"), flags.take(stride[1], "tstride"))
+    _same(flags, "spectrogram_size", ("melbins", "audio_length"))
+    _same(flags, "patch_size", ("fpatch_size", "tpatch_size"))
+    _same(flags, "strides", ("fstride", "tstride"))
     size = flags.take((128, 0), "spectrogram_size")
     n_mels, n_frames = flags.take(size[0], "melbins"), flags.take(size[1], "audio_length")
+    mels_given = flags.has("spectrogram_size", "melbins")
     token = class_token(flags, found.class_tokens)
     unknown_length = n_frames == 0
     config = AudioMambaConfig(
@@ -105,18 +110,31 @@ def aum_config(flags: Flags, found: Facts) -> AudioMambaConfig:
         n_mels=n_mels,
         n_frames=n_frames or FRAMES,
         class_token=token,  # type: ignore[arg-type]
-        pooling="class" if token != "none" else pooling(flags),  # type: ignore[arg-type]
+        pooling=pooling(flags) if token == "none" else "class",  # type: ignore[arg-type]
         token_order="time" if flags.take(False, "transpose_token_sequence") else "frequency",
         norm_eps=flags.take(1e-5, "norm_epsilon"),
         halve_directions=flags.take(True, "if_devide_out", "if_divide_out"),
         layer_pairs=flags.take(False, "if_bidirectional"),
         drop_path=flags.take(0.0, "aum_drop_path", "drop_path_rate"),
     )
-    flags.ignore("final_pool_type", "use_PI_for_patch_embed")
+    flags.ignore("use_PI_for_patch_embed")
     unsupported(flags)
     if unknown_length and found.position_rows is not None:
-        return sized_for(config, found.position_rows - found.class_tokens, upstream_rule=False)
+        return sized_for(config, found.position_rows - found.class_tokens, fixed=mels_given)
     return config
+
+
+def _same(flags: Flags, pair: str, names: tuple[str, str]) -> None:
+    """A pair and its two halves must not say different things.
+
+    Raises:
+        RecipeError: If they do.
+    """
+    both = flags.take((0, 0), pair)
+    for name, value in zip(names, both, strict=True):
+        half = flags.take(0, name)
+        if value and half and value != half:
+            raise RecipeError(f"The flags {pair} {both} and {name} {half} disagree.")
 
 
 def checkpoint_config(flags: Flags, found: Facts, target: AudioMambaConfig) -> AudioMambaConfig:
@@ -141,9 +159,16 @@ def checkpoint_config(flags: Flags, found: Facts, target: AudioMambaConfig) -> A
     size = flags.take((target.n_mels, target.n_frames), "checkpoint_spectrogram_size")
     stated = flags.has("checkpoint_spectrogram_size")
     config = replace(config, n_mels=size[0], n_frames=size[1])
-    return sized_for(
-        config, found.position_rows - found.class_tokens, upstream_rule=pretrain and not stated
-    )
+    patches = found.position_rows - found.class_tokens
+    if stated:
+        gf, gt = patch_grid(config)
+        if gf * gt != patches:
+            raise CheckpointError(
+                f"`checkpoint_spectrogram_size` {size} has {gf} x {gt} patches, the checkpoint's "
+                f"position table has {patches}."
+            )
+        return config
+    return sized_for(config, patches, upstream_rule=pretrain)
 
 
 def agree(flags: Flags, shapes: Mapping[str, Any]) -> None:
@@ -153,20 +178,26 @@ def agree(flags: Flags, shapes: Mapping[str, Any]) -> None:
         CheckpointError: Naming the flag, its value and what the tensors are.
     """
     model_type = flags.take("", "model_type", "model_size")
-    width = next((w for name, w in WIDTHS.items() if name in model_type), shapes["d_model"])
-    aum_type = flags.take("", "aum_type").lower() or shapes["direction"]
-    kind = flags.take("", "bimamba_type")
-    direction = "fo-bi" if flags.take(False, "if_bimamba") else DIRECTIONS.get(kind, aum_type)
+    width = next((w for name, w in WIDTHS.items() if name in model_type), None)
+    if model_type and width is None:
+        raise RecipeError(f"`model_type` must name tiny, small or base, got {model_type!r}.")
+    kind, aum_type = flags.take("", "bimamba_type"), flags.take("", "aum_type").lower()
+    if kind not in (*DIRECTIONS, "") or aum_type not in (*DIRECTIONS.values(), ""):
+        raise RecipeError(
+            f"`bimamba_type` must be one of {', '.join(DIRECTIONS)} and `aum_type` Fo-Fo, Fo-Bi or "
+            f"Bi-Bi; got {kind!r} and {aum_type!r}."
+        )
+    direction = DIRECTIONS.get(kind) or aum_type or shapes["direction"]
+    direction = "fo-bi" if flags.take(False, "if_bimamba") else direction
     norm = "rms" if flags.take(shapes["norm"] == "rms", "rms_norm") else "layer"
-    scaled = flags.has("init_layer_scale") or shapes["layer_scale"] is not None
-    flags.ignore("init_layer_scale")
+    scaled = flags.take(shapes["layer_scale"] or 0.0, "init_layer_scale") > 0
     said = {
-        "d_model": flags.take(width, "embed_dim"),
+        "d_model": flags.take(width or shapes["d_model"], "embed_dim"),
         "depth": flags.take(shapes["depth"], "depth"),
         "direction": direction,
         "norm": norm,
         "position_embedding": flags.take(shapes["position_embedding"], "if_abs_pos_embed"),
-        "layer_scale": shapes["layer_scale"] if scaled else None,
+        "layer_scale": (shapes["layer_scale"] or 1.0) if scaled else None,
     }
     wrong = [f"{k} {v!r}, its tensors {shapes[k]!r}" for k, v in said.items() if v != shapes[k]]
     if wrong:
@@ -189,7 +220,7 @@ def class_token(flags: Flags, tokens: int) -> str:
 
 
 def pooling(flags: Flags) -> str:
-    """What is pooled without a class token."""
+    """What is pooled without a class token; with one the flag has no effect upstream."""
     kind = flags.take("mean", "final_pool_type")
     if kind not in POOLING:
         raise CheckpointError(
@@ -212,6 +243,9 @@ def unsupported(flags: Flags) -> None:
         "imagenet_pretrain",
     )
     flags.refuse(-1.0, "flip_img_sequences_ratio")
+    pooling(flags)
+    if flags.take(1, "n_class", "num_classes") > MOST_CLASSES:
+        raise RecipeError(f"`n_class` must be at most {MOST_CLASSES:,}.")
     flags.ignore("pt_seq_lenf", "pt_seq_lent", "pt_hw_seq_len", "ft_seq_len")
     flags.ignore(
         "imagenet_pretrain_modelkey",

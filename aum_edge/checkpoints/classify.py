@@ -12,10 +12,11 @@ from aum_edge.checkpoints.flags import Flags
 from aum_edge.data.labels import read_label_table
 from aum_edge.errors import RecipeError
 from aum_edge.models.build import Backbone
-from aum_edge.models.classifier import AudioClassifier
+from aum_edge.models.classifier import Activation, AudioClassifier
 
 AUDIOSET = (-4.2677393, 4.5689974)
-EPIC = ("epic_sounds", "epic-sounds")
+AUDIOSET_CLASSES = 527
+EPIC = "epic_sounds"
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,15 @@ class Surroundings:
     frontend: FrontEndConfig
     normalization: Normalization
     labels: tuple[str, ...]
+    activation: Activation = "softmax"
+
+
+def activation_of(flags: Flags, n_classes: int) -> Activation:
+    """Sigmoid for a model trained with BCE; without the flag `loss`, for AudioSet's classes."""
+    loss = flags.take("BCE" if n_classes == AUDIOSET_CLASSES else "CE", "loss").upper()
+    if loss not in ("BCE", "CE"):
+        raise RecipeError(f"The flag `loss` must be BCE or CE, got {loss!r}.")
+    return "sigmoid" if loss == "BCE" else "softmax"
 
 
 def surroundings(
@@ -39,11 +49,20 @@ def surroundings(
         RecipeError: If the labels do not fit the head.
         DataError: If the label table is missing or wrong.
     """
-    if flags.take("", "dataset").lower() in EPIC:
+    if (
+        flags.take("", "dataset")
+        .lower()
+        .replace("-", "_")
+        .replace("sounds", "_sounds")
+        .replace("__", "_")
+        == EPIC
+    ):
         frontend, normalization = epic_sounds_mel(n_frames), Normalization()
         flags.ignore("dataset_mean", "dataset_std")
     else:
         rate = flags.take(16_000, "sample_rate")
+        if not 1_000 <= rate <= 400_000:
+            raise RecipeError(f"The flag `sample_rate` must be in Hz, got {rate}.")
         flags.refuse(10, "fshift")
         frontend = aum_fbank(sample_rate=rate, n_frames=n_frames)
         if not flags.has("dataset_mean", "dataset_std"):
@@ -51,7 +70,8 @@ def surroundings(
         mean, std = flags.take(AUDIOSET[0], "dataset_mean"), flags.take(AUDIOSET[1], "dataset_std")
         normalization = Normalization(mean=mean, std=std, std_factor=2.0)
     frontend = replace(frontend, n_mels=n_mels)
-    return Surroundings(frontend, normalization, labels_of(flags, n_classes, notes))
+    labels = labels_of(flags, n_classes, notes)
+    return Surroundings(frontend, normalization, labels, activation_of(flags, n_classes))
 
 
 def labels_of(flags: Flags, n_classes: int, notes: list[str]) -> tuple[str, ...]:
@@ -88,4 +108,5 @@ def classifier(
         normalization=around.normalization,
         labels=around.labels,
         lineage=(step,),
+        activation=around.activation,
     ).eval()

@@ -14,9 +14,13 @@ from aum_edge.errors import CheckpointError
 def strip_prefixes(tensors: Mapping[str, Tensor], *prefixes: str) -> dict[str, Tensor]:
     """Names without the prefixes that wrappers such as DataParallel put before all of them."""
     names = dict(tensors)
-    for prefix in prefixes:
-        if names and all(name.startswith(prefix) for name in names):
-            names = {name.removeprefix(prefix): tensor for name, tensor in names.items()}
+    found = True
+    while found and names:
+        found = False
+        for prefix in prefixes:
+            if all(name.startswith(prefix) for name in names):
+                names = {name.removeprefix(prefix): tensor for name, tensor in names.items()}
+                found = True
     return names
 
 
@@ -54,9 +58,9 @@ def fill(network: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None
     missing = sorted(wanted.keys() - tensors.keys())
     foreign = sorted(tensors.keys() - wanted.keys())
     different = [
-        f"{name} is {tuple(tensors[name].shape)} instead of {tuple(target.shape)}"
+        f"{name} is {_form(tensors[name])} instead of {_form(target)}"
         for name, target in wanted.items()
-        if name in tensors and tensors[name].shape != target.shape
+        if name in tensors and _form(tensors[name]) != _form(target)
     ]
     problems = [
         f"{what} {few(names)}"
@@ -74,3 +78,9 @@ def fill(network: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None
     with torch.no_grad():
         for name, target in wanted.items():
             target.copy_(tensors[name])
+
+
+def _form(tensor: Tensor) -> str:
+    """Shape, and the type of what is no float: floats of any width stand for each other."""
+    kind = "" if tensor.is_floating_point() else f"{str(tensor.dtype).removeprefix('torch.')} "
+    return f"{kind}{tuple(tensor.shape)}"

@@ -20,9 +20,10 @@ TRAINING_ONLY = frozenset(
     "data_eval data_train data_val drop_rate epoch epoch_iter exp_dir exp_name flexible_p_end "
     "flexible_p_start flexible_p_step flexible_patch_sizes flexible_training freqm "
     "fused_add_norm head_lr if_continue_inf if_nan2num imagenet_pretrain_path "
-    "load_pretrained_mdl_path loss lr lr_patience lrscheduler_decay lrscheduler_start "
-    "lrscheduler_step mask_patch metrics mixup model model_size_name n_epochs n_print_steps noise "
-    "num_workers optim optim_path precompute_for pretrained_mdl_path residual_in_fp32 run_type "
+    "load_pretrained_mdl_path lr lr_patience lrscheduler_decay lrscheduler_start "
+    "lrscheduler_step mask_patch metrics mixup mixup_alpha model model_size_name n_epochs "
+    "n_print_steps noise num_workers optim optim_path precompute_for pretrained_mdl_path "
+    "residual_in_fp32 run_type "
     "save_model skip_norm timem tr_data te_data use_wandb wa wa_end wa_start warmup weight_decay "
     "project_name experiment_name".split()
 )
@@ -59,6 +60,8 @@ class Flags:
             return default
         values = {name: _as(type(default), name, value) for name, value in found.items()}
         first = next(iter(values.values()))
+        if first != first:
+            raise RecipeError(f"The flag `{next(iter(found))}` is NaN.")
         if any(value != first for value in values.values()):
             raise RecipeError(f"The flags {' and '.join(found)} disagree: {values}.")
         return first
@@ -118,5 +121,5 @@ def _literal(text: str) -> Any:
         return lowered == "true"
     try:
         return ast.literal_eval(text.strip())
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return text

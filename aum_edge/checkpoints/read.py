@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import pickle
+import re
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,6 +49,12 @@ def read_checkpoint(path: Path, wrapper: str | None = None) -> Checkpoint:
         raise CheckpointError(f"{path} is empty: download or copy it again.")
     content = _content(path)
     tensors, beside = unwrap(content, str(path), wrapper)
+    odd = [name for name, t in tensors.items() if not _plain(t)]
+    if odd:
+        raise CheckpointError(
+            f"{path} holds {few(odd)} as complex, sparse or nested numbers, no network of these "
+            "projects does."
+        )
     bad = [name for name, t in tensors.items() if t.is_floating_point() and not _finite(t)]
     if bad:
         raise CheckpointError(f"{path} holds NaN or Inf in {few(bad)}: its training diverged.")
@@ -103,7 +110,7 @@ def _content(path: Path) -> Any:
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(_refusal(path, error)) from error
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, IndexError) as error:
+    except Exception as error:  # a damaged pickle raises anything
         raise CheckpointError(
             f"{path} is truncated or not a PyTorch checkpoint: {one_line(error)[:160]}."
         ) from error
@@ -112,20 +119,24 @@ def _content(path: Path) -> Any:
 def _refusal(path: Path, error: pickle.UnpicklingError) -> str:
     """Why a pickle was not read: what it would have run, or that it is none."""
     text = one_line(error)
-    for mark in ("Unsupported global: GLOBAL ", "WeightsUnpickler error: "):
-        if mark in text:
-            what = text.split(mark)[1].split(" was not")[0].split(". ")[0]
-            if mark.startswith("Unsupported"):
-                return (
-                    f"{path} was not opened: beside weights it holds `{what}`, which would run "
-                    "code. Save only model.state_dict() where it was trained, and convert that."
-                )
-            return f"{path} is truncated or not a PyTorch checkpoint: {what[:160]}."
-    return f"{path} is truncated or not a PyTorch checkpoint: {text[:160]}."
+    named = re.search(r"[Uu]nsupported (?:global: )?GLOBAL (\S+)", text)
+    if named:
+        return (
+            f"{path} was not opened: beside weights it holds `{named[1]}`, which would run code. "
+            "Save only model.state_dict() where it was trained, and convert that."
+        )
+    reason = text.split("WeightsUnpickler error: ")[-1].split(". ")[0].split("Re-running")[0]
+    return f"{path} is truncated or not a PyTorch checkpoint: {reason[:160]}."
+
+
+def _plain(tensor: Tensor) -> bool:
+    """Whether this is an ordinary tensor with numbers of its own."""
+    ordinary = tensor.layout == torch.strided and not tensor.is_nested and not tensor.is_meta
+    return ordinary and not tensor.is_complex()
 
 
 def _finite(tensor: Tensor) -> bool:
-    return bool(torch.isfinite(tensor).all())
+    return bool(torch.isfinite(tensor.float()).all())
 
 
 def one_line(error: Exception) -> str:

@@ -44,6 +44,7 @@ def facts(tensors: Mapping[str, Tensor], source: str) -> Facts:
         raise CheckpointError(
             f"{source} is no Audio Mamba: it lacks {few(absent)}; it has {few(sorted(tensors))}."
         )
+    _check_ranks(tensors, source)
     d_inner, d_state = tensors["layers.0.mixer.A_log"].shape
     d_model = tensors["norm_f.weight"].shape[0]
     kernel = tensors[PATCH].shape
@@ -70,9 +71,32 @@ def facts(tensors: Mapping[str, Tensor], source: str) -> Facts:
     )
 
 
+RANKS = {
+    "layers.0.mixer.A_log": 2,
+    "layers.0.mixer.conv1d.weight": 3,
+    "norm_f.weight": 1,
+    PATCH: 4,
+    POSITIONS: 3,
+    "head.weight": 2,
+}
+
+
+def _check_ranks(tensors: Mapping[str, Tensor], source: str) -> None:
+    for name, rank in RANKS.items():
+        if name in tensors and (tensors[name].ndim != rank or not tensors[name].numel()):
+            raise CheckpointError(
+                f"{source} has {name} as {tuple(tensors[name].shape)}; it must have {rank} axes."
+            )
+
+
 def _depth(tensors: Mapping[str, Tensor]) -> int:
-    numbers = [re.match(r"layers\.(\d+)\.", name) for name in tensors]
-    return 1 + max(int(number[1]) for number in numbers if number)
+    """Number of layers, counted by their first tensor: a stray one is found when it is filled."""
+    found = {
+        int(match[1])
+        for name in tensors
+        if (match := re.match(r"layers\.(\d+)\.mixer\.A_log$", name))
+    }
+    return next(number for number in range(len(found) + 1) if number not in found)
 
 
 def _direction(tensors: Mapping[str, Tensor]) -> str:
@@ -81,19 +105,27 @@ def _direction(tensors: Mapping[str, Tensor]) -> str:
     return "bi-bi" if "layers.0.mixer.conv1d_b.weight" in tensors else "fo-bi"
 
 
-def sized_for(config: AudioMambaConfig, patches: int, upstream_rule: bool) -> AudioMambaConfig:
+def sized_for(
+    config: AudioMambaConfig,
+    patches: int,
+    upstream_rule: bool = False,
+    fixed: bool = False,
+    hint: str = "`checkpoint_spectrogram_size` as [mels, frames]",
+) -> AudioMambaConfig:
     """``config`` with the mels and frames that a position table of ``patches`` rows was made for.
 
     The config's own size is kept where it fits, unless ``upstream_rule`` asks for AuM's way: 128
-    mels and the first power of two of frames that fits.
+    mels and the first power of two of frames that fits. ``fixed`` keeps the config's own mels and
+    takes its frames as stated if it has any other than the default.
 
     Raises:
         CheckpointError: If no size fits.
     """
+    mels = config.n_mels if fixed else UPSTREAM_MELS
     candidates = [
-        replace(config, n_mels=UPSTREAM_MELS, n_frames=frames)
+        replace(config, n_mels=mels, n_frames=frames)
         for frames in UPSTREAM_FRAMES
-        if config.patch_size[0] <= UPSTREAM_MELS and config.patch_size[1] <= frames
+        if config.patch_size[0] <= mels and config.patch_size[1] <= frames
     ]
     candidates.insert(len(candidates) if upstream_rule else 0, config)
     for candidate in candidates:
@@ -104,6 +136,6 @@ def sized_for(config: AudioMambaConfig, patches: int, upstream_rule: bool) -> Au
     raise CheckpointError(
         f"The position table has {patches} patches; {config.n_mels} mels by {config.n_frames} "
         f"frames in patches of {config.patch_size} at stride {config.stride or config.patch_size} "
-        f"have {gf} x {gt} = {gf * gt}. Give the flag `checkpoint_spectrogram_size` as "
-        "[mels, frames], and the stride if it is not the patch."
+        f"have {gf} x {gt} = {gf * gt}. Give the flag {hint}, and the stride if it is not the "
+        "patch."
     )

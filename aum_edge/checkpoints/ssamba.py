@@ -40,6 +40,7 @@ from aum_edge.models.masked_patch import MaskedPatchModel, masked_patch_config
 WHAT = "The SSAMBA checkpoint"
 POOLING = {"ft_avgtok": "mean", "ft_cls": "class"}
 PRETRAINING = ("pretrain_joint", "pretrain_mpc", "pretrain_mpg")
+TASKS = ", ".join([*POOLING, *PRETRAINING])
 FRAMES = 1024
 
 
@@ -55,7 +56,7 @@ def convert_ssamba(tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> 
     """
     notes: list[str] = []
     flags = Flags(values)
-    named = strip_prefixes(tensors, "module.")
+    named = strip_prefixes(tensors, "module.", "_orig_mod.")
     sizes = [named.pop(name, None) for name in ("p_input_fdim", "p_input_tdim")]
     drop(named, "v.head.", "a head of ImageNet's classes that SSAMBA never uses", notes)
     named = rename(named, {"v.pos_embed": "pos_embed.pos_embed", "v.": "", "mlp_head.": "head."})
@@ -64,13 +65,18 @@ def convert_ssamba(tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> 
         source = pretraining_config(flags, found, sizes)
         model = pretrained(source, named)
         classes = flags.take(0, "label_dim", "n_class")
-        if not classes or flags.take("", "task") in PRETRAINING:
+        task = flags.take("", "task")
+        if task in POOLING and not classes:
+            raise RecipeError(f"The task {task} needs the flag `label_dim`: how many classes.")
+        if not classes or task in PRETRAINING:
+            if task not in (*PRETRAINING, ""):
+                raise RecipeError(f"The flag `task` must be one of {TASKS}, got {task!r}.")
             flags.ignore("label_dim", "n_class", "label_csv", "labels")
             backbone: Any = continued(model, flags, notes)
         else:
             backbone = fine_tuning(model.encoder, flags, classes, notes)
     else:
-        backbone = fine_tuned(flags, found, named)
+        backbone = fine_tuned(flags, found, named, notes)
     config = backbone.config
     around = surroundings(flags, config.n_mels, config.n_frames, config.n_classes, notes)
     flags.ignore("pretrain_stage", "num_classes", "patch_size", "stride", "img_size", "depth")
@@ -166,30 +172,46 @@ def fine_tuning(encoder: AudioMamba, flags: Flags, classes: int, notes: list[str
     return network
 
 
-def fine_tuned(flags: Flags, found: Facts, named: Mapping[str, Tensor]) -> AudioMamba:
-    """A classifier as it was fine-tuned: the head is in the checkpoint."""
+def fine_tuned(
+    flags: Flags, found: Facts, named: Mapping[str, Tensor], notes: list[str]
+) -> AudioMamba:
+    """A classifier as it was fine-tuned, or started from one for other classes or lengths.
+
+    How long its clips were is read off its position table; ``checkpoint_spectrogram_size`` says it
+    where the table leaves it open.
+    """
     if "head.1.bias" not in named:
         raise CheckpointError(
             f"{WHAT} has neither mask_embed (pretraining) nor mlp_head (fine-tuned)."
         )
-    sized = flags.has("input_tdim", "target_length")
-    config = replace(
+    classes = named["head.1.bias"].shape[0]
+    wanted = replace(
         wanted_size(flags, replace(encoder_config(flags, found), n_frames=FRAMES)),
-        n_classes=flags.take(named["head.1.bias"].shape[0], "label_dim", "n_class"),
+        n_classes=flags.take(classes, "label_dim", "n_class"),
         head="norm-linear",
         pooling=_pooling(flags),
     )
-    if not sized and found.position_rows is not None:
-        config = sized_for(config, found.position_rows - found.class_tokens, upstream_rule=False)
-    network = AudioMamba(config)
+    source = replace(wanted, n_classes=classes)
+    if found.position_rows is not None:
+        size = flags.take((source.n_mels, source.n_frames), "checkpoint_spectrogram_size")
+        source = replace(source, n_mels=size[0], n_frames=size[1])
+        source = sized_for(source, found.position_rows - found.class_tokens, fixed=True)
+    network = AudioMamba(source)
     fill(network, named, WHAT)
-    return network
+    target = (
+        wanted
+        if flags.has("input_tdim", "target_length")
+        else replace(source, n_classes=wanted.n_classes)
+    )
+    if target == source:
+        return network
+    other = AudioMamba(target)
+    notes += start_from(other, network, "ssamba")
+    return other
 
 
 def _pooling(flags: Flags) -> Any:
     task = flags.take("ft_avgtok", "task")
     if task not in POOLING:
-        raise RecipeError(
-            f"The flag `task` must be one of {', '.join([*POOLING, *PRETRAINING])}, got {task!r}."
-        )
+        raise RecipeError(f"The flag `task` must be one of {TASKS}, got {task!r}.")
     return POOLING[task]

@@ -20,7 +20,14 @@ Rule = Literal["aum", "ssamba"]
 Patched = AudioMamba | AudioSpectrogramTransformer
 HEADS = ("head.", "feed_forward.")
 """Where the networks of this project keep their classes."""
-MEANING = ("token_order", "halve_directions", "layer_pairs", "final_norms", "norm_eps")
+MEANING = (
+    "class_token",
+    "token_order",
+    "halve_directions",
+    "layer_pairs",
+    "final_norms",
+    "norm_eps",
+)
 """Fields that change what weights mean without changing their shapes."""
 
 

@@ -18,6 +18,7 @@ from aum_edge.checkpoints.aum import aum_config, load_network, rebuilt
 from aum_edge.checkpoints.classify import classifier, surroundings
 from aum_edge.checkpoints.fill import drop, rename, strip_prefixes
 from aum_edge.checkpoints.flags import Flags
+from aum_edge.checkpoints.read import few
 from aum_edge.checkpoints.shapes import PATCH, POSITIONS, facts
 from aum_edge.errors import CheckpointError, RecipeError
 from aum_edge.models.classifier import AudioClassifier
@@ -39,7 +40,9 @@ def convert_vim(tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> Aud
     """
     notes: list[str] = []
     flags = Flags({k: v for k, v in values.items() if k != "imagenet_pretrain"})
-    named = strip_prefixes(tensors, "module.")
+    flags.refuse(False, "aum_pretrain")
+    flags.ignore("aum_pretrain_fstride", "aum_pretrain_tstride")
+    named = strip_prefixes(tensors, "module.", "_orig_mod.")
     for prefix, reason in (
         ("head.", "1000 ImageNet classes; the new head starts fresh"),
         ("rope.", "rotary positions, which AuM leaves out when it loads Vim"),
@@ -48,6 +51,11 @@ def convert_vim(tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> Aud
     named = rename(named, {"pos_embed": POSITIONS})
     found = facts(named, "The Vim checkpoint")
     _check_flags(flags)
+    if found.position_rows is None or named[PATCH].shape[1] != 3 or not found.class_tokens:
+        raise CheckpointError(
+            "This is no ImageNet Vim: it needs pos_embed, a class token and a patch kernel for "
+            f"three colours; it has {few(sorted(named))}. An AuM converts with --kind aum."
+        )
     named[PATCH] = named[PATCH].mean(dim=1, keepdim=True)
     notes.append("The kernels of red, green and blue became their mean.")
     double = flags.take(found.class_tokens == 2, "imagenet_load_double_cls_token")

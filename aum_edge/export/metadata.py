@@ -32,6 +32,7 @@ def describe_model(model: AudioClassifier, extra: Mapping[str, Any]) -> dict[str
         VERSION: aum_edge.__version__,
         "architecture": architecture_of(model.backbone.config),
         "labels": list(model.labels),
+        "activation": model.activation,
         "frontend": asdict(model.frontend),
         "normalization": asdict(model.normalization),
         "n_params": sum(parameter.numel() for parameter in model.parameters()),

@@ -18,6 +18,7 @@ from aum_edge.audio.resample import resample
 from aum_edge.errors import AudioError, CheckpointError, ExportError
 from aum_edge.export.runner import OnnxClassifier
 from aum_edge.export.stream_runner import StreamingClassifier
+from aum_edge.models.classifier import Activation, probabilities
 from aum_edge.models.directory import load
 
 SILENCE = 1e-6
@@ -31,6 +32,7 @@ class Predictor:
     frontend: FrontEndConfig
     logits: Callable[[Tensor], Tensor]
     """Features (B, 1, n_mels, n_frames) to logits (B, n_classes)."""
+    activation: Activation = "softmax"
 
     def label_file(self, path: Path) -> dict[str, Any]:
         """``{file, label, probabilities}``, or ``{file, error}`` when the file is unusable.
@@ -44,7 +46,7 @@ class Predictor:
             return {"file": str(path), "error": str(error)}
         with torch.inference_mode():
             features = FrontEnd(self.frontend)(clips, lengths).unsqueeze(1)
-            mean = torch.softmax(self.logits(features).double(), dim=1).mean(dim=0)
+            mean = probabilities(self.logits(features).double(), self.activation).mean(dim=0)
         return _answer(path, self.labels, mean)
 
     def _clips(self, path: Path) -> tuple[Tensor, Tensor]:
@@ -83,7 +85,8 @@ class StreamPredictor:
             return {"file": str(path), "error": str(error)}
         if last is None:
             return {"file": str(path), "error": f"{path} is too short: it gives no token."}
-        return _answer(path, self.stream.labels, torch.softmax(last.double(), dim=0))
+        activation = self.stream.metadata.get("activation", "softmax")
+        return _answer(path, self.stream.labels, probabilities(last.double(), activation))
 
 
 def open_stream(path: Path) -> StreamPredictor:
@@ -115,11 +118,12 @@ def open_predictor(path: Path) -> Predictor:
     """
     if path.suffix == ".onnx":
         runner = OnnxClassifier(path)
-        return Predictor(tuple(runner.labels), runner.frontend, runner.logits)
+        activation = runner.metadata.get("activation", "softmax")
+        return Predictor(tuple(runner.labels), runner.frontend, runner.logits, activation)
     model = load(path)
     if not model.labels:
         raise CheckpointError(
             f"{path} is an encoder without classes: fine-tune it first, with "
             "`teacher.model.init` in a recipe."
         )
-    return Predictor(tuple(model.labels), model.frontend, model)
+    return Predictor(tuple(model.labels), model.frontend, model, model.activation)

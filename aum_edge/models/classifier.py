@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,13 @@ from aum_edge.audio.frontend import FrontEnd
 from aum_edge.errors import AudioError, CheckpointError
 from aum_edge.models.build import Backbone
 from aum_edge.models.quantized import refresh
+
+Activation = Literal["softmax", "sigmoid"]
+
+
+def probabilities(logits: Tensor, activation: Activation) -> Tensor:
+    """Logits (..., n_classes) to probabilities, by softmax or one by one."""
+    return torch.sigmoid(logits) if activation == "sigmoid" else torch.softmax(logits, dim=-1)
 
 
 class AudioClassifier(nn.Module):
@@ -29,6 +36,8 @@ class AudioClassifier(nn.Module):
         labels: Class names in the order of the logits.
         lineage: What was done to the model, oldest first; each step as plain JSON values.
         quantization: Which layers hold int8 weights and which tensors are stored as float16.
+        activation: What makes probabilities of logits: softmax over the classes, or a sigmoid for
+            each where a clip may have several labels.
 
     Raises:
         CheckpointError: If the network takes other features or gives other classes than
@@ -44,8 +53,14 @@ class AudioClassifier(nn.Module):
         labels: tuple[str, ...],
         lineage: tuple[dict[str, Any], ...] = (),
         quantization: dict[str, Any] | None = None,
+        activation: Activation = "softmax",
     ) -> None:
         super().__init__()
+        if activation not in get_args(Activation):
+            raise CheckpointError(
+                f"`activation` must be one of {', '.join(get_args(Activation))}, "
+                f"got {activation!r}."
+            )
         config = backbone.config
         shape = (config.n_mels, config.n_frames)
         if shape != (frontend.n_mels, frontend.n_frames):
@@ -65,6 +80,7 @@ class AudioClassifier(nn.Module):
         self.labels = tuple(labels)
         self.lineage = tuple(lineage)
         self.quantization = quantization
+        self.activation: Activation = activation
 
     def forward(self, features: Tensor) -> Tensor:
         """Normalise and classify."""
@@ -87,7 +103,8 @@ class AudioClassifier(nn.Module):
                 f"{tuple(waveform.shape)}: cut or pad them, as audio.load.load_clip does."
             )
         front_end = FrontEnd(self.frontend).to(waveform.device)
-        return torch.softmax(self(front_end(waveform, lengths).unsqueeze(1)), dim=1)
+        logits = self(front_end(waveform, lengths).unsqueeze(1))
+        return probabilities(logits, self.activation)
 
     @classmethod
     def from_pretrained(
@@ -126,4 +143,5 @@ class AudioClassifier(nn.Module):
             labels=self.labels,
             lineage=(*self.lineage, step) if step else self.lineage,
             quantization=quantization,
+            activation=self.activation,
         ).train(self.training)

@@ -95,6 +95,7 @@ def describe(model: AudioClassifier) -> dict[str, Any]:
         "normalization": asdict(model.normalization),
         "labels": list(model.labels),
         **label_maps(model.labels),
+        "activation": model.activation,
         "lineage": list(model.lineage),
         "quantization": model.quantization,
     }
@@ -121,7 +122,15 @@ def payload_bytes(model: AudioClassifier) -> tuple[int, int]:
 
 def _replaceable(folder: Path) -> bool:
     """Whether the folder is empty or holds a model, so that nobody's other work is lost."""
-    return folder.is_dir() and ((folder / CONFIG).is_file() or not any(folder.iterdir()))
+    if not folder.is_dir():
+        return False
+    if not any(folder.iterdir()):
+        return True
+    try:
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        return "format_version" in config and "architecture" in config
+    except (OSError, ValueError, TypeError):
+        return False
 
 
 def _swap(draft: Path, folder: Path) -> None:
@@ -193,6 +202,7 @@ def _rebuild(config: dict[str, Any]) -> AudioClassifier:
         labels=tuple(config["labels"]),
         lineage=tuple(config["lineage"]),
         quantization=quantization,
+        activation=config.get("activation", "softmax"),
     )
 
 

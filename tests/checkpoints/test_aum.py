@@ -256,3 +256,72 @@ def test_asc_with_another_front_end_is_refused() -> None:
     tensors["mel.1.mel_scale.fb"] = torch.zeros(1025, 128)
     with pytest.raises(CheckpointError, match=r"filter bank of \(1025, 128\)"):
         from_upstream(tensors, "asc", {})
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        ({"model_type": "huge"}, "must name tiny, small or base"),
+        ({"aum_type": None, "bimamba_type": "v9"}, "`bimamba_type` must be one of"),
+        ({"final_pool_type": "banana"}, "`final_pool_type` must be one of"),
+        ({"init_layer_scale": 1e-4}, "flags say layer_scale"),
+        ({"spectrogram_size": [128, 128]}, "disagree"),
+        ({"patch_size": 16, "fpatch_size": 8}, "disagree"),
+        ({"loss": "MSE"}, "`loss` must be BCE or CE"),
+        ({"sample_rate": 0}, "must be in Hz"),
+        ({"n_class": 10**12}, "at most 1,000,000"),
+        ({"dataset_mean": float("nan")}, "is NaN"),
+    ],
+    ids=str,
+)
+def test_flags_that_make_no_sense(flags: dict[str, Any], words: str) -> None:
+    with pytest.raises((RecipeError, CheckpointError), match=words):
+        from_upstream(weights(), "aum", FLAGS | flags)
+
+
+@pytest.mark.parametrize(
+    ("name", "tensor", "words"),
+    [
+        ("layers.0.mixer.A_log", torch.ones(4), "must have 2 axes"),
+        ("norm_f.weight", torch.ones(()), "must have 1 axes"),
+        ("pos_embed.pos_embed", torch.ones(4), "must have 3 axes"),
+        ("layers.90000.norm.weight", torch.ones(16), "has unexpected layers.90000"),
+        ("norm_f.weight", torch.ones(16, dtype=torch.int64), "is int64"),
+    ],
+    ids=str,
+)
+def test_tensors_that_make_no_sense(name: str, tensor: torch.Tensor, words: str) -> None:
+    with pytest.raises(CheckpointError, match=words):
+        from_upstream(weights() | {name: tensor}, "aum", FLAGS)
+
+
+def test_wrappers_around_wrappers_are_stripped() -> None:
+    wrapped = {f"module._orig_mod.module.{name}": t for name, t in weights().items()}
+    torch.testing.assert_close(from_upstream(wrapped, "aum", FLAGS).backbone(X), network()(X))
+
+
+def test_probabilities_are_those_of_the_loss() -> None:
+    x = torch.zeros(1, from_upstream(weights(), "aum", FLAGS).frontend.clip_samples)
+    shares = from_upstream(weights(), "aum", FLAGS | {"loss": "CE"}).predict_waveform(x)
+    assert abs(float(shares.sum()) - 1) < 1e-5
+    model = from_upstream(weights(), "aum", FLAGS | {"loss": "BCE"})
+    assert model.activation == "sigmoid"
+    assert abs(float(model.predict_waveform(x).sum()) - 1) > 0.1
+
+
+def test_stated_sizes_must_fit_and_given_mels_are_kept() -> None:
+    flags = FLAGS | {"aum_pretrain": True, "checkpoint_spectrogram_size": [128, 640]}
+    with pytest.raises(CheckpointError, match="position table has 32"):
+        from_upstream(weights(), "aum", flags)
+    half = replace(AUM, n_mels=64, n_frames=128)
+    found = {"melbins": 64, "n_class": 5, "aum_type": "Bi-Bi"}
+    assert from_upstream(weights(half), "aum", found).backbone.config.n_frames == 128
+
+
+def test_what_is_no_vim_is_said() -> None:
+    with pytest.raises(CheckpointError, match="no ImageNet Vim"):
+        from_upstream(weights(), "vim", FLAGS)
+    tensors = vim_weights()
+    del tensors["pos_embed"]
+    with pytest.raises(CheckpointError, match="no ImageNet Vim"):
+        from_upstream(tensors, "vim", FLAGS | {"aum_pretrain": False})

@@ -89,3 +89,23 @@ def test_nan_weights_are_named(tmp_path: Path) -> None:
     tensors = weights()
     tensors["norm_f.weight"][0] = float("nan")
     assert "NaN or Inf in norm_f.weight" in message_of(saved(tmp_path / "m.pth", tensors))
+
+
+class Shell:
+    def __reduce__(self):
+        import os
+
+        return (os.system, ("touch exploded",))
+
+
+def test_the_classic_attack_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    message = message_of(saved(tmp_path / "m.pth", {"a": torch.ones(1), "b": Shell()}))
+    assert "`posix.system`, which would run code" in message or "system" in message
+    assert "Re-running" not in message
+    assert not (tmp_path / "exploded").exists()
+
+
+def test_odd_numbers_are_refused(tmp_path: Path) -> None:
+    for tensor in (torch.ones(2, dtype=torch.complex64), torch.eye(2).to_sparse()):
+        assert "complex, sparse or nested" in message_of(saved(tmp_path / "m.pth", {"a": tensor}))

@@ -139,3 +139,32 @@ def test_checkpoints_of_other_models(change: Any, flags: dict[str, Any], words: 
 def test_tasks_that_are_not_supported_are_named() -> None:
     with pytest.raises(RecipeError, match="ft_avgtok, ft_cls"):
         from_upstream(upstream(pretrained()), "ssamba", {"label_dim": 3, "task": "ft_avgtok_1sec"})
+
+
+def fine_tuned_weights() -> dict[str, Tensor]:
+    torch.manual_seed(1)
+    network = AudioMamba(replace(ENCODER, n_classes=5, head="norm-linear", pooling="mean"))
+    tensors = {}
+    for name, tensor in network.state_dict().items():
+        head = name.startswith("head.")
+        name = name.replace("pos_embed.pos_embed", "pos_embed").replace("head.", "mlp_head.")
+        tensors["module." + (name if head else f"v.{name}")] = tensor
+    return tensors
+
+
+def test_a_fine_tuned_model_starts_another() -> None:
+    flags = {"input_fdim": 64, "input_tdim": 160, "label_dim": 3}
+    stated = flags | {"checkpoint_spectrogram_size": [64, 96]}
+    model = from_upstream(fine_tuned_weights(), "ssamba", stated)
+    notes = str(model.lineage[-1]["notes"])
+    assert "from 4 x 6 to 4 x 10" in notes
+    assert "another number of classes" in notes
+    kept = from_upstream(fine_tuned_weights(), "ssamba", {"input_fdim": 64, "input_tdim": 96})
+    assert len(kept.labels) == 5
+
+
+def test_tasks_without_classes_are_refused() -> None:
+    with pytest.raises(RecipeError, match="needs the flag `label_dim`"):
+        from_upstream(upstream(pretrained()), "ssamba", {"task": "ft_cls"})
+    with pytest.raises(RecipeError, match="`task` must be one of"):
+        from_upstream(upstream(pretrained()), "ssamba", {"task": "banana"})

@@ -123,6 +123,7 @@ def test_config_json_says_what_outsiders_need(small: AudioClassifier, tmp_path: 
         "labels",
         "id2label",
         "label2id",
+        "activation",
         "lineage",
         "quantization",
     ]

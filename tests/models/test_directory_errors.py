@@ -137,3 +137,20 @@ def test_weights_of_another_model(saved: Path) -> None:
     config = json.loads((saved / "config.json").read_text())
     rewrite_config(saved, model=config["model"] | {"depth": 1})
     assert "has unexpected blocks.1" in message_of(saved)
+
+
+def test_other_peoples_model_folders_are_not_overwritten(
+    classifier: Make, small_configs: dict[str, BackboneConfig], tmp_path: Path
+) -> None:
+    folder = tmp_path / "theirs"
+    folder.mkdir()
+    (folder / "config.json").write_text('{"model_type": "bert"}')
+    (folder / "model.safetensors").write_bytes(b"precious")
+    with pytest.raises(CheckpointError, match="is no model directory"):
+        save(classifier(small_configs["student_ssd"]), folder)
+    assert (folder / "model.safetensors").read_bytes() == b"precious"
+
+
+def test_an_unknown_activation(saved: Path) -> None:
+    rewrite_config(saved, activation="tanh")
+    assert "softmax, sigmoid" in message_of(saved)
