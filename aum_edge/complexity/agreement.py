@@ -16,8 +16,9 @@ from aum_edge.complexity.counter import OperatorCounts
 DEPTH = 3
 """Parts of a module's path that are compared: ``blocks.0.mixer`` with all that is in it."""
 SCAN = (
-    "the graph makes delta A, delta u and (delta u) B once where both directions share them, and "
-    "does not multiply the zero state before the first token; torch's rule counts each direction"
+    "torch's rule counts every direction and token in full; the graph makes delta A, delta u and "
+    "(delta u) B once where both directions share them, and an unrolled one does not multiply the "
+    "zero state before the first token"
 )
 ATTENTION = (
     "the graph scales queries and keys before their product, torch's rule counts one "
