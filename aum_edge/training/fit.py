@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 
 from aum_edge.data.datamodule import AudioData
 from aum_edge.errors import RecipeError
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.training.batches import with_batches_of
-from aum_edge.training.checkpoint_io import resumable
 from aum_edge.training.config import DistillConfig, TrainConfig
 from aum_edge.training.freeze import count_trained
 from aum_edge.training.history import Row
-from aum_edge.training.launch import barrier
+from aum_edge.training.resumed import train_to_end
 from aum_edge.training.task import ClassificationTask
-from aum_edge.training.trainer import make_trainer
 
 log = logging.getLogger(__name__)
 MULTI_LABEL = ("map", "mean_auc", "d_prime", "loss")
@@ -77,29 +72,9 @@ def fit(
         teacher_logits=distillation.logits if distillation else None,
         history_file=work_dir / "history.csv",
     )
-    best = ModelCheckpoint(
-        dirpath=work_dir,
-        filename="best",
-        monitor=f"val/{config.monitor}",
-        mode=config.monitor_mode,
-        save_last=True,
-        save_on_train_epoch_end=True,
-        enable_version_counter=False,
-    )
-    trainer = make_trainer(config, work_dir, title, best)
-    work_dir.mkdir(parents=True, exist_ok=True)
     log.info("%s: %s", title, _what_trains(model, config))
-    last = resumable(work_dir / "last.ckpt")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        trainer.fit(task, datamodule=data, ckpt_path=last, weights_only=False)
-    if trainer.interrupted:
-        raise KeyboardInterrupt
-    barrier()
-    reached = torch.load(work_dir / "best.ckpt", map_location="cpu", weights_only=False)
-    model.cpu().requires_grad_(True)
-    task.load_state_dict(reached["state_dict"])
-    return FitResult(model.eval(), task.history, int(reached["epoch"]) + 1)
+    epoch = train_to_end(task, data, config, work_dir, title=title)
+    return FitResult(model.eval(), task.history, epoch)
 
 
 def _check_labels(data: AudioData, config: TrainConfig) -> None:

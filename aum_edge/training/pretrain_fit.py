@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
-
 from aum_edge.data.unlabelled import UnlabelledAudio
 from aum_edge.models.classifier import AudioClassifier
-from aum_edge.training.checkpoint_io import resumable
 from aum_edge.training.config import TrainConfig
 from aum_edge.training.history import Row
-from aum_edge.training.launch import barrier
 from aum_edge.training.pretrain_config import PretrainConfig
 from aum_edge.training.pretrain_task import MaskedPatchTask
-from aum_edge.training.trainer import make_trainer
+from aum_edge.training.resumed import train_to_end
 
 
 @dataclass(frozen=True)
@@ -50,30 +44,9 @@ def pretrain(
             machine has not what the settings need.
         KeyboardInterrupt: If the user stops it; what was reached is kept for the next run.
     """
-    settings = _training(config)
     task = MaskedPatchTask(model, config, seed=seed, history_file=work_dir / "history.csv")
-    best = ModelCheckpoint(
-        dirpath=work_dir,
-        filename="best",
-        monitor=f"val/{config.monitor}",
-        mode=settings.monitor_mode,
-        save_last=True,
-        save_on_train_epoch_end=True,
-        enable_version_counter=False,
-    )
-    trainer = make_trainer(settings, work_dir, title, best)
-    work_dir.mkdir(parents=True, exist_ok=True)
-    last = resumable(work_dir / "last.ckpt")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        trainer.fit(task, datamodule=data, ckpt_path=last, weights_only=False)
-    if trainer.interrupted:
-        raise KeyboardInterrupt
-    barrier()
-    reached = torch.load(work_dir / f"{config.keep}.ckpt", map_location="cpu", weights_only=False)
-    model.cpu().requires_grad_(True)
-    task.load_state_dict(reached["state_dict"])
-    return PretrainResult(model.eval(), task.history, int(reached["epoch"]) + 1)
+    epoch = train_to_end(task, data, _training(config), work_dir, title=title, keep=config.keep)
+    return PretrainResult(model.eval(), task.history, epoch)
 
 
 def _training(config: PretrainConfig) -> TrainConfig:

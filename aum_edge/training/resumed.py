@@ -1,0 +1,59 @@
+"""Run one Lightning task to its kept epoch, going on from where an earlier run stopped."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+from aum_edge.training.checkpoint_io import resumable
+from aum_edge.training.config import TrainConfig
+from aum_edge.training.launch import barrier
+from aum_edge.training.trainer import make_trainer
+
+
+def train_to_end(
+    task: L.LightningModule,
+    data: L.LightningDataModule,
+    config: TrainConfig,
+    work_dir: Path,
+    *,
+    title: str,
+    keep: str = "best",
+) -> int:
+    """Train ``task`` and leave it at the kept epoch, whose number (from 1) is returned.
+
+    ``work_dir`` keeps last.ckpt and best.ckpt; ``keep`` says which of them counts. The epochs
+    before a last.ckpt are not repeated. The task's ``model`` is on the CPU afterwards.
+
+    Raises:
+        RecipeError: If a logger is asked for that is not installed, or the machine has not what
+            the settings need.
+        KeyboardInterrupt: If the user stops it; what was reached is kept for the next run.
+    """
+    best = ModelCheckpoint(
+        dirpath=work_dir,
+        filename="best",
+        monitor=f"val/{config.monitor}",
+        mode=config.monitor_mode,
+        save_last=True,
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
+    )
+    trainer = make_trainer(config, work_dir, title, best)
+    work_dir.mkdir(parents=True, exist_ok=True)
+    last = resumable(work_dir / "last.ckpt")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        trainer.fit(task, datamodule=data, ckpt_path=last, weights_only=False)
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    barrier()
+    # Our own file in the run's folder, read with pickle as Lightning does.
+    reached = torch.load(work_dir / f"{keep}.ckpt", map_location="cpu", weights_only=False)
+    task.cpu().requires_grad_(True)
+    task.load_state_dict(reached["state_dict"])
+    return int(reached["epoch"]) + 1
