@@ -12,7 +12,7 @@ from aum_edge.data.corpora import load_manifest
 from aum_edge.data.reroot import reroot
 from aum_edge.errors import DataError
 
-OLD = "/home/ada/data/speech"
+OLD = "/data/ada/speech"
 FILES = ["yes/1.wav", "yes/2.wav", "no/1.wav", "no/3.wav"]
 
 
