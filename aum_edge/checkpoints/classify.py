@@ -16,7 +16,7 @@ from aum_edge.models.classifier import Activation, AudioClassifier
 
 AUDIOSET = (-4.2677393, 4.5689974)
 AUDIOSET_CLASSES = 527
-EPIC = "epic_sounds"
+EPIC = ("epic_sounds", "epic-sounds", "epicsounds")
 
 
 @dataclass(frozen=True)
@@ -49,14 +49,7 @@ def surroundings(
         RecipeError: If the labels do not fit the head.
         DataError: If the label table is missing or wrong.
     """
-    if (
-        flags.take("", "dataset")
-        .lower()
-        .replace("-", "_")
-        .replace("sounds", "_sounds")
-        .replace("__", "_")
-        == EPIC
-    ):
+    if flags.take("", "dataset").lower() in EPIC:
         frontend, normalization = epic_sounds_mel(n_frames), Normalization()
         flags.ignore("dataset_mean", "dataset_std")
     else:

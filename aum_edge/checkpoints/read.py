@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from aum_edge.checkpoints.pickles import foreign_global
 from aum_edge.errors import CheckpointError
 
 HARMLESS: list[Any] = [argparse.Namespace]
@@ -120,13 +121,16 @@ def _refusal(path: Path, error: pickle.UnpicklingError) -> str:
     """Why a pickle was not read: what it would have run, or that it is none."""
     text = one_line(error)
     named = re.search(r"[Uu]nsupported (?:global: )?GLOBAL (\S+)", text)
-    if named:
+    code = named[1] if named else foreign_global(path)
+    if code:
         return (
-            f"{path} was not opened: beside weights it holds `{named[1]}`, which would run code. "
+            f"{path} was not opened: beside weights it holds `{code}`, which would run code. "
             "Save only model.state_dict() where it was trained, and convert that."
         )
-    reason = text.split("WeightsUnpickler error: ")[-1].split(". ")[0].split("Re-running")[0]
-    return f"{path} is truncated or not a PyTorch checkpoint: {reason[:160]}."
+    reason = text.split("WeightsUnpickler error: ")[-1]
+    for advice in (". ", "Re-running", "Check the documentation"):
+        reason = reason.split(advice)[0]
+    return f"{path} is truncated or not a PyTorch checkpoint: {reason.strip()[:160]}."
 
 
 def _plain(tensor: Tensor) -> bool:

@@ -59,8 +59,7 @@ def test_code_in_a_pickle_is_refused_and_not_run(
     plain.write_bytes(pickle.dumps({"a": Bomb()}))
     zipped = saved(tmp_path / "zip.pth", {"a": torch.ones(1), "b": Bomb()})
     for path in (plain, zipped):
-        assert "would run code" in message_of(path) or "not a PyTorch" in message_of(path)
-    assert "would run code" in message_of(zipped)
+        assert "would run code" in message_of(path)
     assert "state_dict()" in message_of(zipped)
     assert not (tmp_path / "exploded").exists()
 
@@ -101,7 +100,7 @@ class Shell:
 def test_the_classic_attack_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     message = message_of(saved(tmp_path / "m.pth", {"a": torch.ones(1), "b": Shell()}))
-    assert "`posix.system`, which would run code" in message or "system" in message
+    assert "system`, which would run code" in message
     assert "Re-running" not in message
     assert not (tmp_path / "exploded").exists()
 
@@ -109,3 +108,26 @@ def test_the_classic_attack_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_odd_numbers_are_refused(tmp_path: Path) -> None:
     for tensor in (torch.ones(2, dtype=torch.complex64), torch.eye(2).to_sparse()):
         assert "complex, sparse or nested" in message_of(saved(tmp_path / "m.pth", {"a": tensor}))
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+@pytest.mark.parametrize("attack", [Bomb, Shell])
+def test_code_is_named_in_pickles_of_every_protocol(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, attack: type, protocol: int
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "m.pkl").write_bytes(pickle.dumps({"a": attack()}, protocol=protocol))
+    torch.save({"a": attack()}, tmp_path / "m.pth", pickle_protocol=protocol)
+    for name in ("m.pkl", "m.pth"):
+        message = message_of(tmp_path / name)
+        assert "which would run code" in message
+        assert "http" not in message
+    assert not (tmp_path / "exploded").exists()
+
+
+def test_harmless_pickles_that_torch_did_not_write_name_no_code(tmp_path: Path) -> None:
+    (tmp_path / "m.pkl").write_bytes(pickle.dumps({"a": 1}, protocol=5))
+    message = message_of(tmp_path / "m.pkl")
+    assert "not a PyTorch checkpoint" in message
+    assert "run code" not in message
+    assert "http" not in message

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from aum_edge.checkpoints import from_upstream
 from aum_edge.models.resize import resize_patch_kernel, resize_positions
+from tests.parity.compare import differs
 
 
 def check_flexi(tensors: dict[str, Tensor], meta: dict[str, Any]) -> list[str]:
@@ -131,15 +132,6 @@ def answers(
             key = f"out/{name}_{suffix}"
             failures += differs(key, run(x.to(dtype)).detach(), tensors[key], limits)
     return failures
-
-
-def differs(what: str, ours: Tensor, theirs: Tensor, limits: tuple[float, float]) -> list[str]:
-    """|a - b| <= atol + rtol * |b|, element by element."""
-    if ours.shape != theirs.shape:
-        return [f"{what} has shape {tuple(ours.shape)} instead of {tuple(theirs.shape)}"]
-    theirs = theirs.double()
-    excess = float(((ours.double() - theirs).abs() - limits[0] - limits[1] * theirs.abs()).max())
-    return [] if excess <= 0 else [f"{ours.dtype} {what} is off by {excess:.3g} above tolerance"]
 
 
 def with_prefix(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from aum_edge.models.audio_mamba import AudioMamba
 from aum_edge.models.config import AudioMambaConfig, CPMobileConfig
 from aum_edge.models.cp_mobile import CPMobile
+from tests.parity.compare import differs, gradients_differ
 
 DIRECTIONS = {"none": "fo-fo", "v1": "fo-bi", "v2": "bi-bi"}
 BUILD_FLAGS = {
@@ -173,37 +174,19 @@ def compare(
     suffix: str,
     tolerance: tuple[float, float],
 ) -> list[str]:
-    """|a - b| <= atol + rtol * |b|, element by element."""
-    expected = tensors[f"out/{what}_{suffix}"].double()
-    if ours.shape != expected.shape:
-        return [f"{what} has shape {tuple(ours.shape)} instead of {tuple(expected.shape)}"]
-    excess = (ours.double() - expected).abs() - tolerance[0] - tolerance[1] * expected.abs()
-    worst = float(excess.max())
-    if not worst <= 0:
-        return [f"{ours.dtype} {what} is off by {worst:.3g} above tolerance against {suffix}"]
-    return []
+    """Against the stored tensor of that name and precision."""
+    name = f"out/{what}_{suffix}"
+    return differs(name, ours, tensors[name], tolerance)
 
 
 def compare_gradients(
     model: nn.Module, x: Tensor, tensors: dict[str, Tensor], tolerance: dict[str, Any]
 ) -> list[str]:
-    """max |a - b| <= atol + rtol * max |b|, tensor by tensor."""
-    gradients = {name: parameter.grad for name, parameter in model.named_parameters()}
-    gradients["input"] = None if x.grad is None else x.grad.squeeze(1).transpose(1, 2)
-    failures = []
-    for key, expected in tensors.items():
-        if not key.startswith("grad_of_sum"):
-            continue
-        name = key.split("/", 1)[1]
-        found = gradients.get(name)
-        if found is None:
-            failures.append(f"no gradient of {name}")
-            continue
-        gap = float((found.double() - expected.double()).abs().max())
-        allowed = tolerance["atol"] + tolerance["rtol"] * float(expected.abs().max())
-        if not gap <= allowed:
-            failures.append(f"gradient of {name} is off by {gap:.3g}, allowed {allowed:.3g}")
-    return failures
+    """Of the weighted sum of logits, against those that are stored."""
+    found = {name: parameter.grad for name, parameter in model.named_parameters()}
+    found["input"] = None if x.grad is None else x.grad.squeeze(1).transpose(1, 2)
+    stored = {k.split("/", 1)[1]: t for k, t in tensors.items() if k.startswith("grad_of_sum")}
+    return gradients_differ(found, stored, tolerance)
 
 
 def n_params(model: nn.Module) -> int:

@@ -5,7 +5,6 @@ pytest tests/parity/test_ssamba_teeth.py --fixtures DIR
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -13,11 +12,11 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from aum_edge.models import masked_patch
 from aum_edge.training import masked_patch_loss, masks
+from tests.parity.compare import fixture
 from tests.parity.test_fixtures import checker
 
 Patch = Callable[[pytest.MonkeyPatch], None]
@@ -103,11 +102,7 @@ MISTAKES: dict[Patch, str] = {
 
 
 def disagreements(folder: Path, name: str) -> list[str]:
-    items = json.loads((folder / "index.json").read_text())["items"]
-    meta = next((item for item in items if Path(item["file"]).stem == name), None)
-    if meta is None:
-        pytest.skip(f"{folder} has no fixture {name}")
-    return checker(name)(load_file(folder / meta["file"]), meta)
+    return checker(name)(*fixture(folder, name))
 
 
 @pytest.mark.parametrize("name", [LOSSES, MASKS])

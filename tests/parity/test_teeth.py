@@ -7,7 +7,6 @@ Each mistake is one that ports of these models really make.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,12 +14,12 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file
 from torch import Tensor
 
 from aum_edge.audio import frontend
 from aum_edge.models import audio_mamba, resize
 from aum_edge.ssm import mixer, norm
+from tests.parity.compare import fixture
 from tests.parity.test_fixtures import checker
 
 Patch = Callable[[pytest.MonkeyPatch], None]
@@ -169,11 +168,7 @@ MISTAKES: dict[Patch, tuple[str, ...]] = {
 
 
 def disagreements(folder: Path, name: str) -> list[str]:
-    items = json.loads((folder / "index.json").read_text())["items"]
-    meta = next((item for item in items if Path(item["file"]).stem == name), None)
-    if meta is None:
-        pytest.skip(f"{folder} has no fixture {name}")
-    return checker(name)(load_file(folder / meta["file"]), meta)
+    return checker(name)(*fixture(folder, name))
 
 
 @pytest.mark.parametrize("name", sorted({n for names in MISTAKES.values() for n in names}))

@@ -7,12 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from aum_edge.audio.augment import AugmentConfig
-from aum_edge.data.config import DataConfig
 from aum_edge.data.datamodule import AudioData
 from aum_edge.errors import DataError, RecipeError
 from aum_edge.training import task
-from aum_edge.training.config import DistillConfig, TrainConfig
+from aum_edge.training.config import DistillConfig
 from aum_edge.training.fit import Distillation, fit
 from aum_edge.training.losses import distillation_loss
 from aum_edge.training.metrics import evaluate
@@ -21,25 +19,10 @@ from aum_edge.training.parts import (
     FreezeConfig,
     OptimizerConfig,
     ScheduleConfig,
-    TrainerConfig,
 )
 from aum_edge.training.task import ClassificationTask
-from aum_edge.training.validation import Predictions
-from tests.small_run import FRONTEND, student, teacher, tones
-
-PLAIN = AugmentConfig(roll_seconds=0.0, mixstyle_p=0.0)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> AudioData:
-    root = tones(tmp_path_factory.mktemp("tones"))
-    made = AudioData(
-        DataConfig(corpus="folder", root=str(root)),
-        FRONTEND,
-        cache_dir=tmp_path_factory.mktemp("cache"),
-    )
-    made.setup()
-    return made
+from tests.small_run import student, teacher
+from tests.training.fine_tuning import PLAIN, settings, weights
 
 
 @pytest.fixture
@@ -51,10 +34,6 @@ def several(data) -> AudioData:
         targets[arrays.labels == 1, 2] = 1
         made.arrays[split] = replace(arrays, targets=targets)
     return made
-
-
-def settings(**fields) -> TrainConfig:
-    return TrainConfig(**({"epochs": 2, "batch_size": 12, "augment": PLAIN} | fields))
 
 
 @pytest.fixture
@@ -69,10 +48,6 @@ def seen(monkeypatch) -> list[tuple[int, torch.Tensor]]:
 
     monkeypatch.setattr(ClassificationTask, "training_step", watched)
     return steps
-
-
-def weights(model) -> torch.Tensor:
-    return torch.cat([tensor.flatten().float() for tensor in model.state_dict().values()])
 
 
 def test_several_labels_are_learnt_and_scored_by_rank(several, tmp_path) -> None:
@@ -267,38 +242,6 @@ def test_a_teachers_answers_are_mixed_as_the_labels_are(data, tmp_path, monkeypa
         pairs.clear()
 
 
-def test_bf16_runs_on_a_cpu_and_fp16_is_refused_in_one_line(data, tmp_path) -> None:
-    half = fit(teacher(), data, settings(epochs=4, lr=1e-2, precision="bf16-mixed"), tmp_path / "b")
-    whole = fit(teacher(), data, settings(epochs=4, lr=1e-2), tmp_path / "w")
-    assert half.history[-1]["val_loss"] == pytest.approx(whole.history[-1]["val_loss"], rel=0.2)
-    assert not torch.equal(weights(half.model), weights(whole.model))
-    assert weights(half.model).dtype == torch.float32
-    if torch.cuda.is_available():
-        pytest.skip("16-mixed works where there is a GPU")
-    with pytest.raises(RecipeError, match="bf16-mixed or 32-true") as caught:
-        fit(teacher(), data, settings(precision="16-mixed"), tmp_path / "h")
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("trainer", "message"),
-    [({"accelerator": "gpu"}, "give cpu"), ({"strategy": "fsdp"}, "needs GPUs")],
-)
-def test_what_needs_a_gpu_says_so(data, tmp_path, trainer, message: str) -> None:
-    if torch.cuda.is_available():
-        pytest.skip("there is a GPU")
-    config = settings(trainer=TrainerConfig(**trainer))
-    with pytest.raises(RecipeError, match=message):
-        fit(student(), data, config, tmp_path)
-
-
-def test_thawing_is_refused_on_several_devices(data, tmp_path) -> None:
-    freeze = FreezeConfig(trains="head", epochs=1)
-    config = settings(freeze=freeze, trainer=TrainerConfig(accelerator="cpu", devices=2))
-    with pytest.raises(RecipeError, match="one device alone"):
-        fit(student(), data, config, tmp_path)
-
-
 def test_optimizer_settings_change_what_is_learnt(data, tmp_path) -> None:
     choices = {
         "plain": OptimizerConfig(),
@@ -337,20 +280,6 @@ def test_a_resumed_run_repeats_tables_and_balanced_draws(data, tmp_path) -> None
     resumed = fit(student(), data, config, tmp_path / "parts", seed=3)
     torch.testing.assert_close(weights(resumed.model), weights(whole.model), rtol=0, atol=0)
     assert resumed.history == whole.history
-
-
-def test_validation_ranks_each_class_by_its_own_sigmoid_with_bce() -> None:
-    # By softmax the second row is surer of class 0 than the first; by sigmoid it is not.
-    logits, truth = torch.tensor([[3.0, 3.0], [1.0, -4.0]]), torch.tensor([0, 1])
-    made = {}
-    for kind in ("bce", "cross-entropy"):
-        predictions = Predictions()
-        predictions.add(torch.arange(2), logits, truth)
-        made[kind] = predictions.scores(kind)
-    assert made["bce"]["mean_auc"] == 0.5
-    assert made["cross-entropy"]["mean_auc"] == 0.0
-    expected = torch.nn.functional.binary_cross_entropy_with_logits(logits, torch.eye(2))
-    assert made["bce"]["loss"] == pytest.approx(float(expected))
 
 
 @pytest.mark.parametrize("loss", ["bce", "cross-entropy"])

@@ -1,10 +1,5 @@
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -17,8 +12,7 @@ from aum_edge.training.launch import launched, require_launch
 from aum_edge.training.validation import Predictions
 from tests.small_run import recipe_text, tones
 from tests.training.process_worker import trained
-
-ROOT = Path(__file__).parent.parent.parent
+from tests.training.two_processes import two_processes
 
 
 def epoch_rows(n: int, size: int, seed: int | None, world: int, plan=None) -> list[list[list[int]]]:
@@ -90,6 +84,20 @@ def test_rows_seen_twice_count_once(monkeypatch) -> None:
     assert half.scores("cross-entropy") == expected
 
 
+def test_validation_ranks_each_class_by_its_own_sigmoid_with_bce() -> None:
+    # By softmax the second row is surer of class 0 than the first; by sigmoid it is not.
+    logits, truth = torch.tensor([[3.0, 3.0], [1.0, -4.0]]), torch.tensor([0, 1])
+    made = {}
+    for kind in ("bce", "cross-entropy"):
+        predictions = Predictions()
+        predictions.add(torch.arange(2), logits, truth)
+        made[kind] = predictions.scores(kind)
+    assert made["bce"]["mean_auc"] == 0.5
+    assert made["cross-entropy"]["mean_auc"] == 0.0
+    expected = torch.nn.functional.binary_cross_entropy_with_logits(logits, torch.eye(2))
+    assert made["bce"]["loss"] == pytest.approx(float(expected))
+
+
 def test_torchrun_decides_how_many_processes_there_are(monkeypatch) -> None:
     assert launched(3, 2) == (3, 2)
     with pytest.raises(RecipeError, match="torchrun --standalone --nproc-per-node 3"):
@@ -104,47 +112,12 @@ def test_torchrun_decides_how_many_processes_there_are(monkeypatch) -> None:
     require_launch(3, 1)
 
 
-def two_processes(folder: Path) -> None:
-    """Run the worker twice over loopback, with torchrun's variables."""
-    base = os.environ | {
-        "OMP_NUM_THREADS": "1",
-        "GLOO_SOCKET_IFNAME": "lo",
-        "TORCHELASTIC_RUN_ID": "test",
-        "WORLD_SIZE": "2",
-        "LOCAL_WORLD_SIZE": "2",
-        "GROUP_RANK": "0",
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": "0",
-        "PYTHONPATH": str(ROOT),
-    }
-    command = [sys.executable, "-m", "tests.training.process_worker"]
-    workers = [
-        subprocess.Popen(
-            [*command, str(rank), str(folder)],
-            env=base | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
-            cwd=ROOT,
-            stderr=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for rank in (0, 1)
-    ]
-    try:
-        for worker in workers:
-            out, err = worker.communicate(timeout=120)
-            assert worker.returncode == 0, out + err
-            (folder / f"{worker.args[-2]}.out").write_text(out)
-    finally:
-        for worker in workers:
-            worker.kill()
-
-
 @pytest.mark.slow
 def test_two_processes_learn_what_one_learns_from_the_joint_batch(tmp_path) -> None:
     tones(tmp_path / "tones")
     alone = trained(tmp_path, 10)
     (tmp_path / "recipe.yaml").write_text(recipe_text(tmp_path / "tones"))
-    two_processes(tmp_path)
+    shown = two_processes("tests.training.process_worker", tmp_path)
 
     first, second = (torch.load(tmp_path / f"rank-{rank}.pt") for rank in (0, 1))
     for name, tensor in alone.model.state_dict().items():
@@ -157,4 +130,4 @@ def test_two_processes_learn_what_one_learns_from_the_joint_batch(tmp_path) -> N
     # The whole command ran in both: one model, one history, one line of output.
     assert load(tmp_path / "run" / "teacher" / "model").labels == ("high", "low", "mid")
     assert not (tmp_path / "run" / "run.lock").exists()
-    assert [(tmp_path / f"{rank}.out").read_text().count("teacher") for rank in (0, 1)] == [1, 0]
+    assert [out.count("teacher") for out in shown] == [1, 0]
