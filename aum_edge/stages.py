@@ -86,7 +86,7 @@ def prune_student(run: Run, folder: Path) -> dict[str, Any]:
     settings = run.recipe.prune
     require_launch(settings.recover.trainer.devices, settings.recover.trainer.num_nodes)
     cut = prune(run.model("distill"), settings.cut, list(_batches(run)))
-    before = evaluate(cut, run.data.arrays["val"], run.data.labels).accuracy
+    before = evaluate(cut, run.data.arrays["val"], run.data.labels, cut.activation).accuracy
     result = fit(
         cut,
         run.data,
@@ -197,8 +197,8 @@ def _scores(run: Run, model: AudioClassifier) -> dict[str, Any]:
         return {}
     arrays, labels = run.data.arrays, run.data.labels
     return {
-        "val": evaluate(model, arrays["val"], labels).to_dict(),
-        "test": evaluate(model, arrays["test"], labels).to_dict(),
+        "val": evaluate(model, arrays["val"], labels, model.activation).to_dict(),
+        "test": evaluate(model, arrays["test"], labels, model.activation).to_dict(),
     }
 
 
@@ -227,7 +227,7 @@ def _static_row(run: Run, path: Path, clips: Tensor, test: np.ndarray) -> dict[s
     runner = OnnxClassifier(path)
     with torch.inference_mode():
         gap = float((runner.logits(clips) - model(clips)).abs().max())
-    scores = evaluate(runner.logits, run.data.arrays["test"], run.data.labels)
+    scores = evaluate(runner.logits, run.data.arrays["test"], run.data.labels, model.activation)
     return {
         "model": "student_int8_static",
         "kind": "int8-static",

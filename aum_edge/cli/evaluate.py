@@ -47,7 +47,8 @@ def run(options: argparse.Namespace) -> int:
     manifest = with_model_labels(manifest, predictor.labels)
     wanted = replace(manifest, clips=manifest.split(options.split))
     arrays = build_cache(wanted, predictor.frontend, options.cache, False, progress)
-    scores = evaluate(predictor.logits, arrays[options.split], predictor.labels).to_dict()
+    split = arrays[options.split]
+    scores = evaluate(predictor.logits, split, predictor.labels, predictor.activation).to_dict()
     if options.json:
         print(json.dumps(scores, indent=1))
         return 0

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from aum_edge.data.cache import ClipArrays
 from aum_edge.errors import DataError
+from aum_edge.models.classifier import Activation, probabilities
 from aum_edge.training.ranking import average_precision
 from aum_edge.training.scores import binary_log_loss, ranking_scores, single_label_scores
 
@@ -67,18 +68,31 @@ def predict_logits(
     return torch.cat(rows)
 
 
-def evaluate(logits: Logits, arrays: ClipArrays, labels: Sequence[str]) -> Metrics:
+def evaluate(
+    logits: Logits,
+    arrays: ClipArrays,
+    labels: Sequence[str],
+    activation: Activation = "softmax",
+) -> Metrics:
     """Score a model on one split.
+
+    ``activation`` makes its probabilities, as where it predicts; clips with several labels always
+    take a sigmoid for each.
 
     Raises:
         DataError: If the split is empty or the model answers NaN.
     """
     if len(arrays.labels) == 0:
         raise DataError("There is nothing to score: the split has no clips.")
-    return score(predict_logits(logits, arrays.features), arrays, labels)
+    return score(predict_logits(logits, arrays.features), arrays, labels, activation)
 
 
-def score(logits: Tensor, arrays: ClipArrays, labels: Sequence[str]) -> Metrics:
+def score(
+    logits: Tensor,
+    arrays: ClipArrays,
+    labels: Sequence[str],
+    activation: Activation = "softmax",
+) -> Metrics:
     """Metrics of given segment logits (n, C)."""
     if not torch.isfinite(logits).all():
         bad = int((~torch.isfinite(logits)).any(dim=1).sum())
@@ -86,7 +100,7 @@ def score(logits: Tensor, arrays: ClipArrays, labels: Sequence[str]) -> Metrics:
     targets = getattr(arrays, "targets", None)
     if targets is not None:
         return _multi_label(torch.sigmoid(logits.double()).numpy(), targets, arrays, labels)
-    segment_p = torch.softmax(logits.double(), dim=1).numpy()
+    segment_p = probabilities(logits.double(), activation).numpy()
     return _single_label(segment_p, np.asarray(arrays.labels), arrays, labels)
 
 
@@ -104,7 +118,8 @@ def _single_label(
     }
     devices = sorted(set(clip_device) - {""})
     counted: dict[str, Any] = {**single_label_scores(clip_p, clip_truth)}
-    picked = clip_p[np.arange(len(clip_p)), clip_truth]
+    # One by one they are no distribution, which the log loss of one label a clip is about.
+    picked = clip_p[np.arange(len(clip_p)), clip_truth] / clip_p.sum(axis=1)
     return Metrics(
         n=len(hits),
         log_loss=float(-np.log(np.clip(picked, 1e-15, 1)).mean()),

@@ -82,3 +82,14 @@ def test_score_refuses_nan() -> None:
 def test_evaluate_refuses_an_empty_split() -> None:
     with pytest.raises(DataError, match="no clips"):
         evaluate(lambda x: x, arrays([], [], []), LABELS)
+
+
+def test_scores_use_the_probabilities_that_predictions_use() -> None:
+    # Two segments of one clip: by softmax the first decides, one by one the second does.
+    logits = torch.tensor([[-9.0, -14.0], [-2.0, -1.0]])
+    split = arrays([1, 1], ["x", "x"], ["", ""])
+    assert score(logits, split, LABELS).accuracy == 0.0
+    by_one = score(logits, split, LABELS, "sigmoid")
+    assert by_one.accuracy == 1.0
+    mean = torch.sigmoid(logits.double()).mean(dim=0)
+    assert by_one.log_loss == pytest.approx(-float(torch.log(mean[1] / mean.sum())))
