@@ -1,0 +1,73 @@
+"""Deployment stages: ONNX files that agree with the models, and their latency."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from aum_edge.bench.latency import measure
+from aum_edge.compression.static_qdq import quantize_onnx
+from aum_edge.export.onnx import export_onnx
+from aum_edge.export.runner import OnnxClassifier
+from aum_edge.models.classifier import AudioClassifier
+from aum_edge.pipeline import Run
+from aum_edge.stages.corpus import training_batches
+from aum_edge.training.metrics import evaluate, predict_logits
+
+CALIBRATION_CLIPS = 128
+PARITY_CLIPS = 256
+
+
+def export(run: Run, folder: Path) -> dict[str, Any]:
+    """ONNX files of the student (float, int8 weights, int8 throughout) and of the control."""
+    test = np.asarray(run.data.arrays["test"].features)
+    clips = torch.from_numpy(np.array(test[:PARITY_CLIPS])).unsqueeze(1)
+    files = {"student": "prune", "student_int8": "quantize", "control": "control"}
+    rows = []
+    for name, stage in files.items():
+        model = run.model(stage)
+        report = export_onnx(model, folder / f"{name}.onnx", run.recipe.export, clips)
+        kind = "int8" if name.endswith("int8") else "fp32"
+        rows.append({"model": name, "kind": kind, **report.to_dict()})
+        rows[-1]["agreement"] = _agreement(model, folder / f"{name}.onnx", test)
+    static = folder / "student_int8_static.onnx"
+    quantize_onnx(folder / "student.onnx", static, _calibration(run))
+    rows.append(_static_row(run, static, clips, test))
+    return {"files": rows}
+
+
+def bench(run: Run, folder: Path) -> dict[str, Any]:
+    """Latency of every exported file beside the control, interleaved in one run."""
+    files = sorted(run.folder("export").glob("*.onnx"))
+    report = measure(files, run.recipe.bench, progress=run.progress)
+    return report.to_dict()
+
+
+def _calibration(run: Run) -> np.ndarray:
+    batches = list(training_batches(run, count=CALIBRATION_CLIPS // 32))
+    return np.concatenate([features.numpy() for features, _ in batches])
+
+
+def _agreement(model: AudioClassifier, path: Path, features: np.ndarray) -> float:
+    onnx_top = predict_logits(OnnxClassifier(path).logits, features).argmax(1)
+    return float((onnx_top == predict_logits(model, features).argmax(1)).float().mean())
+
+
+def _static_row(run: Run, path: Path, clips: Tensor, test: np.ndarray) -> dict[str, Any]:
+    model = run.model("prune")
+    runner = OnnxClassifier(path)
+    with torch.inference_mode():
+        gap = float((runner.logits(clips) - model(clips)).abs().max())
+    scores = evaluate(runner.logits, run.data.arrays["test"], run.data.labels, model.activation)
+    return {
+        "model": "student_int8_static",
+        "kind": "int8-static",
+        **runner.describe(),
+        "max_abs_diff": gap,
+        "agreement": _agreement(model, path, test),
+        "test_accuracy": scores.accuracy,
+    }
