@@ -14,7 +14,7 @@ from aum_edge.models.classifier import AudioClassifier
 from aum_edge.training.batches import with_batches_of
 from aum_edge.training.config import DistillConfig, TrainConfig
 from aum_edge.training.freeze import count_trained
-from aum_edge.training.history import Row
+from aum_edge.training.history import OnEpoch, Row
 from aum_edge.training.resumed import train_to_end
 from aum_edge.training.task import ClassificationTask
 
@@ -48,13 +48,15 @@ def fit(
     seed: int = 0,
     title: str = "training",
     distillation: Distillation | None = None,
+    on_epoch: OnEpoch | None = None,
 ) -> FitResult:
     """Train ``model`` in place on ``data`` and return it at its best validation epoch.
 
     Batches are those of ``config``, whatever ``data`` was made with. ``work_dir`` keeps last.ckpt,
     best.ckpt and history.csv. When it already holds a last.ckpt the run goes on after that epoch
     and ends with the same weights as one that was never stopped. Several processes share the
-    folder; the first one writes.
+    folder; the first one writes. ``on_epoch`` takes the place of the progress shown; what it
+    raises ends the training and comes out here.
 
     Raises:
         RecipeError: If settings do not fit the data, the network or the machine, or a logger is
@@ -71,9 +73,11 @@ def fit(
         distill=distillation.config if distillation else None,
         teacher_logits=distillation.logits if distillation else None,
         history_file=work_dir / "history.csv",
+        on_epoch=on_epoch,
     )
-    log.info("%s: %s", title, _what_trains(model, config))
-    epoch = train_to_end(task, data, config, work_dir, title=title)
+    quiet = on_epoch is not None
+    log.log(logging.DEBUG if quiet else logging.INFO, "%s: %s", title, _what_trains(model, config))
+    epoch = train_to_end(task, data, config, work_dir, title=title, quiet=quiet)
     return FitResult(model.eval(), task.history, epoch)
 
 

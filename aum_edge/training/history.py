@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 Row = dict[str, float | int]
+OnEpoch = Callable[[Sequence[Row]], None]
+"""Told every epoch's numbers so far, after each epoch; what it raises ends the training."""
 
 
 def write_history(history: list[Row], path: Path) -> None:

@@ -23,11 +23,13 @@ def train_to_end(
     *,
     title: str,
     keep: str = "best",
+    quiet: bool = False,
 ) -> int:
     """Train ``task`` and leave it at the kept epoch, whose number (from 1) is returned.
 
     ``work_dir`` keeps last.ckpt and best.ckpt; ``keep`` says which of them counts. The epochs
-    before a last.ckpt are not repeated. The task's ``model`` is on the CPU afterwards.
+    before a last.ckpt are not repeated. The task's ``model`` is on the CPU afterwards. ``quiet``
+    shows no progress.
 
     Raises:
         RecipeError: If a logger is asked for that is not installed, or the machine has not what
@@ -43,7 +45,7 @@ def train_to_end(
         save_on_train_epoch_end=True,
         enable_version_counter=False,
     )
-    trainer = make_trainer(config, work_dir, title, best)
+    trainer = make_trainer(config, work_dir, title, best, quiet)
     work_dir.mkdir(parents=True, exist_ok=True)
     last = resumable(work_dir / "last.ckpt")
     with warnings.catch_warnings():

@@ -18,7 +18,7 @@ from aum_edge.errors import RecipeError
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.training.config import DistillConfig, TrainConfig
 from aum_edge.training.freeze import apply_freeze, settle_frozen
-from aum_edge.training.history import Row, write_history
+from aum_edge.training.history import OnEpoch, Row, write_history
 from aum_edge.training.losses import (
     as_targets,
     distillation_loss,
@@ -55,6 +55,7 @@ class ClassificationTask(L.LightningModule):
         distill: DistillConfig | None = None,
         teacher_logits: Tensor | None = None,
         history_file: Path | None = None,
+        on_epoch: OnEpoch | None = None,
     ) -> None:
         super().__init__()
         self.model = model
@@ -63,6 +64,7 @@ class ClassificationTask(L.LightningModule):
         self.distill = distill
         self.history: list[Row] = []
         self.history_file = history_file
+        self.on_epoch = on_epoch
         self.augment = Augment(config.augment, model.frontend, model.normalization.scale)
         # Held in a list: neither a submodule nor a tensor, so it stays out of the checkpoints.
         self._aside = [FrontEnd(model.frontend)]
@@ -156,6 +158,8 @@ class ClassificationTask(L.LightningModule):
         self.history.append(row)
         if self.history_file is not None and self.trainer.is_global_zero:
             write_history(self.history, self.history_file)
+        if self.on_epoch:
+            self.on_epoch(self.history)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """The optimiser, and a learning rate that follows the steps."""

@@ -22,9 +22,13 @@ from aum_edge.training.progress import progress_callbacks
 
 
 def make_trainer(
-    config: TrainConfig, work_dir: Path, title: str, checkpoints: Callback
+    config: TrainConfig,
+    work_dir: Path,
+    title: str,
+    checkpoints: Callback,
+    quiet: bool = False,
 ) -> L.Trainer:
-    """A trainer that runs where the settings, or torchrun, say.
+    """A trainer that runs where the settings, or torchrun, say; ``quiet`` shows no progress.
 
     Raises:
         RecipeError: If precision, strategy or averaging need what this machine has not, or a
@@ -45,13 +49,13 @@ def make_trainer(
         # Batches are shared out by data.order.BatchOrder itself.
         use_distributed_sampler=False,
         reload_dataloaders_every_n_epochs=1 if config.batches.size_by_epoch else 0,
-        callbacks=[checkpoints, *_callbacks(config, title)],
+        callbacks=[checkpoints, *_callbacks(config, "" if quiet else title)],
         plugins=[AtomicCheckpointIO()],
         logger=_loggers(config, work_dir),
         default_root_dir=work_dir,
         num_sanity_val_steps=0,
         enable_model_summary=False,
-        enable_progress_bar=sys.stderr.isatty(),
+        enable_progress_bar=sys.stderr.isatty() and not quiet,
         log_every_n_steps=10,
     )
 
@@ -86,7 +90,7 @@ def _strategy(config: TrainConfig) -> Any:
 
 
 def _callbacks(config: TrainConfig, title: str) -> list[Callback]:
-    callbacks = progress_callbacks(title, config.monitor)
+    callbacks = progress_callbacks(title, config.monitor) if title else []
     if config.patience:
         watched, mode = f"val/{config.monitor}", config.monitor_mode
         callbacks.append(EarlyStopping(watched, patience=config.patience, mode=mode))
