@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from aum_edge.compression.quantize_config import QuantizeConfig, StaticConfig
 from aum_edge.errors import RecipeError
+
+__all__ = ["Dimension", "PruneConfig", "QuantizeConfig", "StaticConfig"]
 
 Dimension = Literal["inner", "state", "dt_rank", "block"]
 
@@ -49,51 +52,3 @@ class PruneConfig:
             f"got {list(self.dimensions)}.",
         )
         _check(self.steps >= 1, f"Prune `steps` must be at least 1, got {self.steps}.")
-
-
-@dataclass(frozen=True, kw_only=True)
-class QuantizeConfig:
-    """int8 weights, one scale an output channel; what is not a projection stays float."""
-
-    method: Literal["max", "mse"] = "mse"
-    """max: the largest weight is 127; mse: the scale with the least squared error."""
-    skip: tuple[str, ...] = ()
-    """Modules that stay float: names or shell patterns such as ``stem.*``."""
-    float_dtype: Literal["float32", "float16"] = "float32"
-    """How the remaining tensors are stored; decay rates (A_log) and scales stay float32."""
-
-    def __post_init__(self) -> None:
-        _check(
-            self.method in ("max", "mse"),
-            f"Quantize `method` must be max or mse, got {self.method!r}.",
-        )
-        _check(
-            self.float_dtype in ("float32", "float16"),
-            f"Quantize `float_dtype` must be float32 or float16, got {self.float_dtype!r}.",
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class StaticConfig:
-    """int8 weights and int8 activations in an ONNX file (QDQ form)."""
-
-    calibration: Literal["minmax", "percentile", "entropy"] = "minmax"
-    """How activation ranges follow from the calibration clips."""
-    activations: Literal["int8", "uint8"] = "uint8"
-    """int8 is symmetric; uint8 has a zero point."""
-    percentile: float = 99.99
-    """Share of the activations inside the range, in percent (percentile only)."""
-
-    def __post_init__(self) -> None:
-        _check(
-            self.calibration in ("minmax", "percentile", "entropy"),
-            f"`calibration` must be minmax, percentile or entropy, got {self.calibration!r}.",
-        )
-        _check(
-            self.activations in ("int8", "uint8"),
-            f"`activations` must be int8 or uint8, got {self.activations!r}.",
-        )
-        _check(
-            50 < self.percentile <= 100,
-            f"`percentile` must be above 50 and at most 100, got {self.percentile}.",
-        )
