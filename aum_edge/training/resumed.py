@@ -7,7 +7,7 @@ from pathlib import Path
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 
 from aum_edge.training.checkpoint_io import resumable
 from aum_edge.training.config import TrainConfig
@@ -36,16 +36,7 @@ def train_to_end(
             the settings need.
         KeyboardInterrupt: If the user stops it; what was reached is kept for the next run.
     """
-    best = ModelCheckpoint(
-        dirpath=work_dir,
-        filename="best",
-        monitor=f"val/{config.monitor}",
-        mode=config.monitor_mode,
-        save_last=True,
-        save_on_train_epoch_end=True,
-        enable_version_counter=False,
-    )
-    trainer = make_trainer(config, work_dir, title, best, quiet)
+    trainer = make_trainer(config, work_dir, title, _checkpoints(config, work_dir), quiet)
     work_dir.mkdir(parents=True, exist_ok=True)
     last = resumable(work_dir / "last.ckpt")
     with warnings.catch_warnings():
@@ -59,3 +50,25 @@ def train_to_end(
     task.cpu().requires_grad_(True)
     task.load_state_dict(reached["state_dict"])
     return int(reached["epoch"]) + 1
+
+
+def _checkpoints(config: TrainConfig, work_dir: Path) -> list[Callback]:
+    """best.ckpt when an epoch is the best so far, then last.ckpt after every epoch.
+
+    Two callbacks: ``save_last`` of one writes last.ckpt only together with a new best.
+    """
+    best = ModelCheckpoint(
+        dirpath=work_dir,
+        filename="best",
+        monitor=f"val/{config.monitor}",
+        mode=config.monitor_mode,
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
+    )
+    last = ModelCheckpoint(
+        dirpath=work_dir,
+        filename="last",
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
+    )
+    return [best, last]

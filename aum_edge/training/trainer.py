@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ def make_trainer(
     config: TrainConfig,
     work_dir: Path,
     title: str,
-    checkpoints: Callback,
+    checkpoints: Sequence[Callback],
     quiet: bool = False,
 ) -> L.Trainer:
     """A trainer that runs where the settings, or torchrun, say; ``quiet`` shows no progress.
@@ -49,7 +50,7 @@ def make_trainer(
         # Batches are shared out by data.order.BatchOrder itself.
         use_distributed_sampler=False,
         reload_dataloaders_every_n_epochs=1 if config.batches.size_by_epoch else 0,
-        callbacks=[checkpoints, *_callbacks(config, "" if quiet else title)],
+        callbacks=[*checkpoints, *_callbacks(config, "" if quiet else title)],
         plugins=[AtomicCheckpointIO()],
         logger=_loggers(config, work_dir),
         default_root_dir=work_dir,

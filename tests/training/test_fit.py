@@ -126,3 +126,21 @@ def test_fit_writes_history_csv(data, tmp_path) -> None:
 def test_fit_stops_early_when_validation_stalls(data, tmp_path) -> None:
     config = TrainConfig(epochs=30, batch_size=12, lr=1e-9, patience=2)
     assert len(fit(student(), data, config, tmp_path).history) == 3
+
+
+def test_last_ckpt_is_the_last_epoch_even_when_none_was_better_than_the_first(
+    data, tmp_path, monkeypatch
+) -> None:
+    config = TrainConfig(epochs=3, batch_size=12, lr=1e-9)
+    whole = fit(student(), data, config, tmp_path)
+    assert whole.best_epoch == 1
+    assert torch.load(tmp_path / "last.ckpt", weights_only=False)["epoch"] == 2
+
+    # A finished run asked for again trains nothing.
+    def refuse(*_):
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(ClassificationTask, "training_step", refuse)
+    again = fit(student(), data, config, tmp_path)
+    assert again.history == whole.history
+    torch.testing.assert_close(weights(again.model), weights(whole.model), rtol=0, atol=0)
