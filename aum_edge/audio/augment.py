@@ -12,6 +12,8 @@ from torch import Generator, Tensor
 from aum_edge.audio.config import FrontEndConfig
 from aum_edge.audio.convolve import convolve
 from aum_edge.audio.impulse import device_responses, folder_responses
+from aum_edge.audio.mask import mask, specaugment_mask
+from aum_edge.audio.warp import colour, freq_warp, time_stretch
 from aum_edge.audio.waveform_mixup import mix_centred
 from aum_edge.errors import RecipeError
 
@@ -33,6 +35,13 @@ class AugmentConfig:
     """Probability that a batch goes through Freq-MixStyle."""
     mixstyle_alpha: float = 0.3
     """Of the Beta distribution of its mixing weights."""
+    freq_warp: float = 0.0
+    """Frequencies of a clip are scaled by exp(u), u up to this much either way: another vocal
+    tract. 0.2 is about a third of an octave."""
+    time_stretch: float = 0.0
+    """A clip is played exp(u) times faster, u up to this much either way; its pitch stays."""
+    colour_db: float = 0.0
+    """A random smooth curve over frequency of up to this much either way is added, dB."""
     freq_mask: int = 0
     """Largest number of neighbouring mel bands that are blanked in a clip."""
     time_mask: int = 0
@@ -73,7 +82,16 @@ class AugmentConfig:
         for name in ("mixstyle_alpha", "mixup_alpha", "waveform_mixup_alpha"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise RecipeError(f"`augment.{name}` must be above 0, got {getattr(self, name)}.")
-        for name in ("roll_seconds", "freq_mask", "time_mask", "noise", "ir_seed"):
+        for name in (
+            "roll_seconds",
+            "freq_warp",
+            "time_stretch",
+            "colour_db",
+            "freq_mask",
+            "time_mask",
+            "noise",
+            "ir_seed",
+        ):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise RecipeError(
                     f"`augment.{name}` must be at least 0, got {getattr(self, name)}."
@@ -108,6 +126,7 @@ class Augment:
 
     def __init__(self, config: AugmentConfig, frontend: FrontEndConfig, scale: float = 1.0) -> None:
         self.config = config
+        self.frontend = frontend
         self.scale = scale
         for name, widest in (("freq_mask", frontend.n_mels), ("time_mask", frontend.n_frames)):
             if getattr(config, name) >= widest:
@@ -168,11 +187,18 @@ class Augment:
         return MixedWaveforms(mixed, targets, partner, lam)
 
     def features(self, x: Tensor, generator: Generator) -> Tensor:
-        """Roll, Freq-MixStyle, frequency and time masks, then noise.
+        """Stretch and roll in time, warp and colour over frequency, Freq-MixStyle, masks, noise.
 
         Shape:
             (B, 1, F, T) to the same.
         """
+        config = self.config
+        if config.time_stretch:
+            x = time_stretch(x, config.time_stretch, generator)
+        if config.freq_warp:
+            x = freq_warp(x, config.freq_warp, self.frontend, generator)
+        if config.colour_db:
+            x = colour(x, config.colour_db, self.frontend, generator)
         if self.roll_frames:
             x = roll(x, self.roll_frames, generator)
         p = self.config.mixstyle_p
@@ -239,35 +265,6 @@ def freq_mixstyle(x: Tensor, alpha: float, generator: Generator) -> Tensor:
     mixed_mean = lam * mean + (1 - lam) * mean[partner]
     mixed_std = lam * std + (1 - lam) * std[partner]
     return (x - mean) * (mixed_std / std) + mixed_mean
-
-
-def mask(x: Tensor, dim: int, most: int, fill: Tensor, generator: Generator) -> Tensor:
-    """Blank 0 to ``most`` neighbouring rows of ``dim`` in each clip (B, 1, F, T) with ``fill``."""
-    if not most:
-        return x
-    width = torch.randint(0, most + 1, (len(x),), generator=generator)
-    room = x.shape[dim] - width + 1
-    first = (torch.rand(len(x), generator=generator) * room).long()
-    return _blank(x, dim, first, width, fill)
-
-
-def specaugment_mask(x: Tensor, dim: int, most: int, fill: Tensor, generator: Generator) -> Tensor:
-    """As :func:`mask`, with the draws of ``torchaudio.transforms.FrequencyMasking``.
-
-    A width is drawn from [0, ``most``) and a start so that it fits; both are rounded down.
-    """
-    if not most:
-        return x
-    width = torch.rand(len(x), generator=generator) * most
-    first = torch.rand(len(x), generator=generator) * (x.shape[dim] - width)
-    return _blank(x, dim, first.long(), width.long(), fill)
-
-
-def _blank(x: Tensor, dim: int, first: Tensor, width: Tensor, fill: Tensor) -> Tensor:
-    at = torch.arange(x.shape[dim])
-    hidden = (at >= first[:, None]) & (at < (first + width)[:, None])
-    hidden = hidden[:, None, :, None] if dim == 2 else hidden[:, None, None, :]
-    return torch.where(hidden.to(x.device), fill, x)
 
 
 def add_noise(x: Tensor, most: float, generator: Generator) -> Tensor:

@@ -1,4 +1,4 @@
-"""A causal student as an ONNX step graph: four frames and its state in, logits and state out."""
+"""A causal student as an ONNX step graph: frames and its state in, logits and state out."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from aum_edge.export.parity import Parity, random_clips
 from aum_edge.export.runner import open_session
 from aum_edge.export.stored_types import store_as_in_model
 from aum_edge.models.classifier import AudioClassifier
-from aum_edge.models.streaming import FRAMES, StreamingStudent
+from aum_edge.models.streaming import StreamingStudent
 
 FRAMES_IN, LOGITS = "frames", "logits"
 
@@ -37,9 +37,10 @@ def export_streaming(
 ) -> ExportReport:
     """Write the step graph of a causal student, proven equal to the whole clip in torch.
 
-    Inputs: ``frames`` (batch, 1, n_mels, 4), raw log-mel, and one ``state.NAME`` a state; outputs:
-    ``logits`` after this token and one ``next.NAME`` a state. States start at zero, and so do the
-    three frames before the first (see :class:`~aum_edge.models.streaming.StreamingStudent`).
+    Inputs: ``frames`` (batch, 1, n_mels, time_stride), raw log-mel, and one ``state.NAME`` a
+    state; outputs: ``logits`` after this token and one ``next.NAME`` a state. States start at
+    zero, and so do the frames before the first one (see
+    :class:`~aum_edge.models.streaming.StreamingStudent`).
 
     Args:
         model: A student in one direction; int8 layers keep their int8 weights.
@@ -60,7 +61,7 @@ def export_streaming(
     store_as_in_model(graph.graph, still)
     number_nodes(graph.graph)
     shapes = {name: list(t.shape[1:]) for name, t in steps.initial_state().items()}
-    extra: dict[str, Any] = {"scan": "step", "streaming": {"frames": FRAMES, "state": shapes}}
+    extra: dict[str, Any] = {"scan": "step", "streaming": {"frames": steps.frames, "state": shapes}}
     data = finished(graph, describe_model(still, extra))
     features = random_clips(still, 4) if clips is None or not len(clips) else clips.float().cpu()
 
@@ -76,7 +77,7 @@ def export_streaming(
 
 def _captured(steps: StreamingStudent, names: Sequence[str], opset: int) -> ir.Model:
     state = tuple(steps.initial_state(2).values())
-    frames = torch.zeros(2, 1, steps.config.n_mels, FRAMES)
+    frames = torch.zeros(2, 1, steps.config.n_mels, steps.frames)
     batch = torch.export.Dim("batch")
     with quiet():
         program = torch.onnx.export(
@@ -116,10 +117,11 @@ def _parity(
 def run_steps(session: Any, features: np.ndarray, shapes: dict[str, Any]) -> np.ndarray:
     """The logits after the last token of whole clips (n, 1, n_mels, T)."""
     state = {f"state.{k}": np.zeros((len(features), *s), np.float32) for k, s in shapes.items()}
-    frames = np.pad(features, ((0, 0), (0, 0), (0, 0), (FRAMES - 1, 0)))
+    taken = session.get_inputs()[0].shape[3]
+    frames = np.pad(features, ((0, 0), (0, 0), (0, 0), (taken - 1, 0)))
     logits = np.zeros((len(features), 0), np.float32)
-    for start in range(0, frames.shape[3] - FRAMES + 1, FRAMES):
-        feed = {FRAMES_IN: np.ascontiguousarray(frames[..., start : start + FRAMES])} | state
+    for start in range(0, frames.shape[3] - taken + 1, taken):
+        feed = {FRAMES_IN: np.ascontiguousarray(frames[..., start : start + taken])} | state
         logits, *after = session.run(None, feed)
         state = dict(zip(state, after, strict=True))
     return logits

@@ -3,88 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal
 
-from aum_edge.errors import RecipeError
+from aum_edge.models.fields import Blocks, check, check_share, check_sizes, check_words
+from aum_edge.models.student_config import MambaStudentConfig as MambaStudentConfig
 
 Direction = Literal["fo-fo", "fo-bi", "bi-bi"]
 
 
-def _check(ok: bool, message: str) -> None:
-    if not ok:
-        raise RecipeError(message)
-
-
-def _check_words(config: Any) -> None:
-    """Every word is one of those its field names; a config may come from a foreign file."""
-    for name, hint in get_type_hints(type(config)).items():
-        value = getattr(config, name)
-        if get_origin(hint) is Literal:
-            allowed = ", ".join(get_args(hint))
-            _check(value in get_args(hint), f"`{name}` must be one of {allowed}, got {value!r}.")
-
-
-def _check_sizes(config: Any, *names: str) -> None:
-    for name in names:
-        value = getattr(config, name)
-        _check(
-            min(value if isinstance(value, tuple) else (value,)) >= 1,
-            f"`{name}` must be at least 1, got {value}.",
-        )
-
-
-def _check_share(config: Any, name: str) -> None:
-    value = getattr(config, name)
-    _check(0 <= value < 1, f"`{name}` must be at least 0 and below 1, got {value}.")
-
-
 def _check_patch(config: Any) -> None:
-    _check(
+    check(
         config.n_mels >= config.patch_size[0] and config.n_frames >= config.patch_size[1],
         f"A patch of {config.patch_size} does not fit into {config.n_mels} mels by "
         f"{config.n_frames} frames; choose a smaller `patch_size`.",
     )
 
 
-class _Blocks:
-    """Sizes of each block: one default for all of them, or what pruning left of each."""
-
-    d_model: int
-    depth: int
-    d_state: int
-    expand: int
-    inner: tuple[int, ...] | None
-    states: tuple[int, ...] | None
-    dt_ranks: tuple[int, ...] | None
-
-    @property
-    def block_inner(self) -> tuple[int, ...]:
-        """Inner channels of each block."""
-        return self.inner or (self.expand * self.d_model,) * self.depth
-
-    @property
-    def block_states(self) -> tuple[int, ...]:
-        """State size of each block."""
-        return self.states or (self.d_state,) * self.depth
-
-    @property
-    def block_dt_ranks(self) -> tuple[int, ...]:
-        """Delta rank of each block."""
-        return self.dt_ranks or (-(-self.d_model // 16),) * self.depth
-
-    def _check_blocks(self) -> None:
-        _check_sizes(self, "d_model", "depth", "d_state", "expand")
-        for name in ("inner", "states", "dt_ranks"):
-            values = getattr(self, name)
-            _check(
-                values is None or (len(values) == self.depth and min(values) >= 1),
-                f"`{name}` must give one size of at least 1 for each of {self.depth} blocks, "
-                f"got {values}.",
-            )
-
-
 @dataclass(frozen=True, kw_only=True)
-class AudioMambaConfig(_Blocks):
+class AudioMambaConfig(Blocks):
     """The AuM teacher (arXiv 2406.03344). Input ``(n_mels, n_frames)``; patch as (freq, time)."""
 
     n_classes: int
@@ -131,74 +67,27 @@ class AudioMambaConfig(_Blocks):
     """Delta rank of each block; ``None`` is ceil(d_model / 16) everywhere."""
 
     def __post_init__(self) -> None:
-        _check_words(self)
-        _check_sizes(self, "patch_size", "d_conv", "final_norms")
-        _check(self.n_classes >= 0, f"`n_classes` must be at least 0, got {self.n_classes}.")
+        check_words(self)
+        check_sizes(self, "patch_size", "d_conv", "final_norms")
+        check(self.n_classes >= 0, f"`n_classes` must be at least 0, got {self.n_classes}.")
         if self.stride is not None:
-            _check_sizes(self, "stride")
-        self._check_blocks()
-        _check_share(self, "drop_path")
-        _check(self.norm_eps > 0, f"`norm_eps` must be above 0, got {self.norm_eps}.")
-        _check(
+            check_sizes(self, "stride")
+        self.check_blocks()
+        check_share(self, "drop_path")
+        check(self.norm_eps > 0, f"`norm_eps` must be above 0, got {self.norm_eps}.")
+        check(
             self.layer_scale is None or self.layer_scale > 0,
             f"`layer_scale` must be above 0, or null for none; got {self.layer_scale}.",
         )
         _check_patch(self)
-        _check(
+        check(
             self.pooling != "class" or self.class_token != "none",
             "Without a class token `pooling` must be mean, max, last or all, got 'class'.",
         )
-        _check(
+        check(
             not self.layer_pairs or self.depth % 2 == 0,
             f"`layer_pairs` needs an even `depth`, got {self.depth}.",
         )
-
-
-@dataclass(frozen=True, kw_only=True)
-class MambaStudentConfig(_Blocks):
-    """A small Mamba: convolutional stem, frequency folded into channels, few time tokens."""
-
-    n_classes: int
-    n_mels: int = 256
-    n_frames: int = 65
-    mixer: Literal["s6", "ssd"] = "ssd"
-    bidirectional: bool = True
-    """``False`` makes the whole network causal in time, for streaming."""
-    d_model: int = 48
-    depth: int = 4
-    expand: int = 2
-    d_state: int = 16
-    head_dim: int = 16
-    """Channels that share one decay (SSD)."""
-    d_conv: int = 5
-    stem_channels: tuple[int, int] = (8, 16)
-    dropout: float = 0.0
-    folded: bool = False
-    """Batch norms live inside their convolutions: the deployed form, made by ``fold``."""
-    inner: tuple[int, ...] | None = None
-    """Inner channels of each block; ``None`` is expand * d_model everywhere (pruning sets it)."""
-    states: tuple[int, ...] | None = None
-    """State size of each block; ``None`` is d_state everywhere."""
-    dt_ranks: tuple[int, ...] | None = None
-    """Delta rank of each block (S6); ``None`` is ceil(d_model / 16) everywhere."""
-
-    def __post_init__(self) -> None:
-        _check_words(self)
-        _check_sizes(self, "n_classes", "n_frames", "head_dim", "d_conv", "stem_channels")
-        self._check_blocks()
-        _check_share(self, "dropout")
-        _check(self.n_mels >= 8, f"The stem needs at least 8 mels, got {self.n_mels}.")
-        _check(
-            not self.bidirectional or self.d_conv % 2 == 1,
-            f"A centred convolution needs an odd `d_conv`, got {self.d_conv}.",
-        )
-        if self.mixer == "ssd":
-            bad = [size for size in self.block_inner if size % self.head_dim]
-            _check(
-                not bad,
-                f"SSD needs inner channels in whole heads of {self.head_dim}, got {bad}; "
-                "change `d_model`, `expand` or `head_dim`.",
-            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,11 +104,11 @@ class CPMobileConfig:
     """Batch norms live inside their convolutions: the deployed form, made by ``fold``."""
 
     def __post_init__(self) -> None:
-        _check_sizes(self, "n_classes", "n_mels", "n_frames")
-        _check(self.base_channels >= 8, f"`base_channels` must be >= 8, got {self.base_channels}.")
+        check_sizes(self, "n_classes", "n_mels", "n_frames")
+        check(self.base_channels >= 8, f"`base_channels` must be >= 8, got {self.base_channels}.")
         for name in ("channels_multiplier", "expansion_rate"):
             value = getattr(self, name)
-            _check(value > 0, f"`{name}` must be above 0, got {value}.")
+            check(value > 0, f"`{name}` must be above 0, got {value}.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -252,22 +141,22 @@ class AstConfig:
     attention_dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        _check_words(self)
-        _check_sizes(self, "patch_size", "d_model", "depth", "n_heads")
-        _check(self.n_classes >= 0, f"`n_classes` must be at least 0, got {self.n_classes}.")
+        check_words(self)
+        check_sizes(self, "patch_size", "d_model", "depth", "n_heads")
+        check(self.n_classes >= 0, f"`n_classes` must be at least 0, got {self.n_classes}.")
         for name in ("stride", "d_hidden"):
             if getattr(self, name) is not None:
-                _check_sizes(self, name)
+                check_sizes(self, name)
         for name in ("dropout", "attention_dropout"):
-            _check_share(self, name)
+            check_share(self, name)
         for name in ("norm_eps", "head_norm_eps"):
             value = getattr(self, name)
-            _check(value > 0, f"`{name}` must be above 0, got {value}.")
-        _check(
+            check(value > 0, f"`{name}` must be above 0, got {value}.")
+        check(
             self.class_tokens in (1, 2),
             f"`class_tokens` must be 1 or 2, got {self.class_tokens}.",
         )
-        _check(
+        check(
             self.d_model % self.n_heads == 0,
             f"`d_model` {self.d_model} must divide into `n_heads` {self.n_heads} equal heads.",
         )

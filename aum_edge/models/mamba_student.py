@@ -1,46 +1,19 @@
-"""The small Mamba: a convolutional stem folds frequency into channels, few time tokens follow."""
+"""The small Mamba: a stem makes few tokens of a clip, gated mixers follow."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from aum_edge.models.config import MambaStudentConfig
-from aum_edge.models.conv import ConvNorm
+from aum_edge.models.student_config import MambaStudentConfig
+from aum_edge.models.student_stem import Stem
+from aum_edge.ssm.gated_conv import GatedConvMixer
 from aum_edge.ssm.norm import RMSNorm
 from aum_edge.ssm.student_mixer import S6Mixer, SSDMixer
 
-
-class Stem(nn.Module):
-    """Spectrogram (B, 1, F, T) to tokens (B, ceil(T/4), d_model).
-
-    Three strided convolutions take frequency to an eighth and time to a quarter; the last one
-    spans the whole remaining frequency axis.
-    """
-
-    def __init__(self, config: MambaStudentConfig) -> None:
-        super().__init__()
-        first, second = config.stem_channels
-        causal, folded = not config.bidirectional, config.folded
-        self.convs = nn.Sequential(
-            ConvNorm(1, first, (3, 3), stride=(2, 2), causal=causal, folded=folded),
-            ConvNorm(first, second, (3, 3), stride=(2, 1), causal=causal, folded=folded),
-            ConvNorm(
-                second,
-                second,
-                (3, 3),
-                stride=(2, 2),
-                groups=second,
-                activation=False,
-                causal=causal,
-                folded=folded,
-            ),
-        )
-        self.fold = nn.Conv2d(second, config.d_model, (-(-config.n_mels // 8), 1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Make tokens."""
-        return self.fold(self.convs(x)).squeeze(2).transpose(1, 2)
+Mixer = S6Mixer | SSDMixer | GatedConvMixer
 
 
 class StudentBlock(nn.Module):
@@ -48,34 +21,41 @@ class StudentBlock(nn.Module):
 
     def __init__(self, config: MambaStudentConfig, index: int) -> None:
         super().__init__()
-        self.norm = RMSNorm(config.d_model)
-        sizes = {
-            "d_inner": config.block_inner[index],
-            "d_state": config.block_states[index],
-            "d_conv": config.d_conv,
-        }
-        self.mixer: SSDMixer | S6Mixer
-        if config.mixer == "ssd":
-            self.mixer = SSDMixer(
-                config.d_model,
-                **sizes,
-                bidirectional=config.bidirectional,
-                head_dim=config.head_dim,
-            )
-        else:
-            self.mixer = S6Mixer(
-                config.d_model,
-                **sizes,
-                bidirectional=config.bidirectional,
-                dt_rank=config.block_dt_ranks[index],
-            )
+        self.norm = make_norm(config)
+        self.mixer = make_mixer(config, index)
         # eps belongs to the mean over the nominal width: a pruned block, whose mean is over fewer
         # channels, then still computes what the whole block computed with those channels at zero.
-        self.mixer.norm.eps *= config.expand * config.d_model / config.block_inner[index]
+        self.mixer.norm.eps *= config.expand * config.nominal_width / config.block_inner[index]
 
     def forward(self, x: Tensor) -> Tensor:
         """Mix tokens (B, L, d_model)."""
         return x + self.mixer(self.norm(x))
+
+
+def make_norm(config: MambaStudentConfig) -> nn.Module:
+    """The norm over d_model channels."""
+    if config.norm == "layer":
+        return nn.LayerNorm(config.d_model)
+    norm = RMSNorm(config.d_model)
+    norm.eps *= config.nominal_width / config.d_model
+    return norm
+
+
+def make_mixer(config: MambaStudentConfig, index: int) -> Mixer:
+    """The mixer of one block."""
+    sizes: dict[str, Any] = {"d_inner": config.block_inner[index], "d_conv": config.d_conv}
+    causal = not config.bidirectional
+    if config.mixer == "none":
+        return GatedConvMixer(config.d_model, **sizes, causal=causal)
+    sizes |= {
+        "d_state": config.block_states[index],
+        "bidirectional": config.bidirectional,
+        "directions": config.block_directions[index],
+        "separate": config.sharing == "separate",
+    }
+    if config.mixer == "ssd":
+        return SSDMixer(config.d_model, **sizes, head_dim=config.head_dim)
+    return S6Mixer(config.d_model, **sizes, dt_rank=config.block_dt_ranks[index])
 
 
 class MambaStudent(nn.Module):
@@ -86,16 +66,26 @@ class MambaStudent(nn.Module):
         self.config = config
         self.stem = Stem(config)
         self.blocks = nn.ModuleList(StudentBlock(config, i) for i in range(config.depth))
-        self.norm_f = RMSNorm(config.d_model)
+        self.norm_f = make_norm(config)
         self.dropout = nn.Dropout(config.dropout)
         self.head = nn.Linear(config.d_model, config.n_classes)
 
     def features(self, x: Tensor) -> Tensor:
-        """What enters the head: the mean token (B, d_model)."""
+        """What enters the head: the pooled tokens (B, d_model)."""
         tokens = self.stem(x)
         for block in self.blocks:
             tokens = block(tokens)
-        return torch.mean(self.norm_f(tokens), dim=1)
+        return self.pool(self.norm_f(tokens))
+
+    def pool(self, tokens: Tensor) -> Tensor:
+        """(B, L, d_model) to (B, d_model), as ``pooling`` says."""
+        pooling = self.config.pooling
+        if pooling == "last":
+            return tokens[:, -1]
+        if pooling == "max":
+            return tokens.amax(dim=1)
+        mean = torch.mean(tokens, dim=1)
+        return mean + tokens.amax(dim=1) if pooling == "mean-max" else mean
 
     def forward(self, x: Tensor) -> Tensor:
         """Classify."""

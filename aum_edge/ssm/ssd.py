@@ -15,11 +15,28 @@ MASKED = -1e30
 """Added to an exponent to make its weight exactly zero."""
 
 
-def ssd(u: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor) -> Tensor:
-    """y[t] = sum_s (C[t] . B[s]) W[t, s] u[s] over past tokens, and over future ones as well.
+def ssd(
+    u: Tensor,
+    dt: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    *,
+    ways: tuple[bool, ...] | None = None,
+) -> Tensor:
+    """y[t] = sum_s (C[t] . B[s]) W[t, s] u[s] over past tokens, over future ones, or over both.
 
     W[t, s] = dt[s] exp(sum of dt*A between s and t). With two directions the past uses the first
     decay and the future the second, and the token itself counts in both.
+
+    Args:
+        u: Input.
+        dt: Step sizes of each direction.
+        A: Decay rates of each direction.
+        B: What enters the state.
+        C: What leaves it.
+        ways: Whether each direction looks at the future; without it the first one looks at the
+            past and a second one at the future.
 
     Shape:
         u: (batch, L, H, P); dt: (batch, L, dirs, H), positive; A: (dirs, H), negative;
@@ -28,21 +45,26 @@ def ssd(u: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor) -> Tensor:
     Cost: L² (N + H P) + (dirs + 1) L² H + dirs L H MACs. Exponents are never above zero, so nothing
     overflows however long the clip is. On CUDA a long sequence takes mamba-ssm's chunked kernel.
     """
-    if choice.chunked_ssd(u, dt, B):
+    ways = ways or (False, True)[: dt.shape[2]]
+    if ways != (True,) and choice.chunked_ssd(u, dt, B):
         return cuda.ssd(u, dt, A, B, C)
-    length = u.shape[1]
     rate = (dt * A).permute(0, 2, 3, 1)
-    reach = torch.cumsum(rate, dim=-1)
-    weights = _decay(reach[:, 0], length) * dt[:, :, 0].transpose(1, 2).unsqueeze(2)
-    if dt.shape[2] == 2:
-        before = rate[:, 1] - reach[:, 1]
-        future = _decay(before, length, future=True) * dt[:, :, 1].transpose(1, 2).unsqueeze(2)
-        weights = weights + future
+    weights = _weights(rate[:, 0], dt[:, :, 0], ways[0])
+    if len(ways) == 2:
+        weights = weights + _weights(rate[:, 1], dt[:, :, 1], ways[1])
     scores = torch.matmul(C, B.transpose(1, 2)).unsqueeze(1)
     return torch.matmul(weights * scores, u.transpose(1, 2)).transpose(1, 2)
 
 
-def _decay(reach: Tensor, length: int, future: bool = False) -> Tensor:
+def _weights(rate: Tensor, dt: Tensor, future: bool) -> Tensor:
+    """W of one direction (batch, H, L, L) from dt*A (batch, H, L) and dt (batch, L, H)."""
+    reach = torch.cumsum(rate, dim=-1)
+    if future:
+        reach = rate - reach
+    return _decay(reach, rate.shape[-1], future) * dt.transpose(1, 2).unsqueeze(2)
+
+
+def _decay(reach: Tensor, length: int, future: bool) -> Tensor:
     """exp(reach[t] - reach[s]) where s may be seen from t, else 0: (batch, H, L, L)."""
     hidden = torch.ones(length, length, dtype=torch.bool, device=reach.device)
     hidden = torch.tril(hidden, -1) if future else torch.triu(hidden, 1)

@@ -16,11 +16,10 @@ from aum_edge.audio.augment import (
     AugmentConfig,
     beta,
     freq_mixstyle,
-    mask,
     roll,
-    specaugment_mask,
 )
 from aum_edge.audio.config import FrontEndConfig
+from aum_edge.audio.mask import mask, specaugment_mask
 from aum_edge.audio.waveform_mixup import mixup_targets, waveform_mixup
 from aum_edge.errors import AudioError, RecipeError
 

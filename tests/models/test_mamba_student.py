@@ -49,6 +49,49 @@ def test_a_quarter_of_the_frames_become_tokens(
     assert network(x).shape == (2, 3)
 
 
+@pytest.mark.parametrize("bidirectional", [True, False])
+@pytest.mark.parametrize("stem", ["conv", "patch"])
+@pytest.mark.parametrize(("stride", "steps"), [(1, 21), (2, 11), (4, 6)])
+def test_tokens_follow_stride_and_groups(
+    stride: int, steps: int, stem: Any, bidirectional: bool
+) -> None:
+    fields = {"time_stride": stride, "stem": stem, "bidirectional": bidirectional}
+    x = torch.randn(2, 1, 16, 21)
+    assert student(**fields).stem(x).shape == (2, steps, 8)
+    grouped = student(**fields, frequency_groups=2)
+    assert grouped.stem(x).shape == (2, 2 * steps, 8)
+    higher = x.clone()
+    higher[:, :, 12:] += 1
+    moved = (grouped.stem(x) - grouped.stem(higher)).abs().amax(dim=(0, 2)) > 0
+    assert moved[1::2].all()
+    if stem == "patch":
+        assert not moved[::2].any()
+
+
+def test_pooling_is_what_its_name_says() -> None:
+    tokens = torch.randn(2, 5, 8)
+    mean, top = tokens.mean(dim=1), tokens.amax(dim=1)
+    expected = {"mean": mean, "max": top, "mean-max": mean + top, "last": tokens[:, -1]}
+    for name, value in expected.items():
+        torch.testing.assert_close(student(pooling=name).pool(tokens), value)
+
+
+@pytest.mark.parametrize(
+    "fields", [{}, {"stem": "patch"}, {"time_stride": 1}, {"frequency_groups": 2}], ids=str
+)
+@pytest.mark.parametrize("mixer", ["none", "ssd"])
+def test_every_causal_stem_is_causal(mixer: Any, fields: dict[str, Any]) -> None:
+    network = student(mixer=mixer, bidirectional=False, **fields)
+    stride, groups = network.config.time_stride, network.config.frequency_groups
+    x = torch.randn(1, 1, 16, 24)
+    changed = x.clone()
+    changed[..., 13:] += torch.randn(1, 1, 16, 11)
+    before, after = tokens_of(network, x), tokens_of(network, changed)
+    same = (12 // stride + 1) * groups
+    assert torch.equal(before[:, :same], after[:, :same])
+    assert not torch.allclose(before[:, same:], after[:, same:])
+
+
 @pytest.mark.parametrize("mixer", ["s6", "ssd"])
 def test_one_direction_is_causal_from_end_to_end(mixer: Any) -> None:
     network = student(mixer=mixer, bidirectional=False)

@@ -115,7 +115,7 @@ def test_overrides_win() -> None:
     ("name", "overrides", "words"),
     [
         ("student-gru", {}, "no preset `student-gru`"),
-        ("student-ssd", {"width": 3}, "no setting width"),
+        ("student-ssd", {"breadth": 3}, "no setting breadth"),
         ("student-ssd", {"depth": 0}, "`depth` must be at least 1"),
         ("aum-tiny", {"n_mels": 8}, "does not fit"),
     ],

@@ -14,7 +14,7 @@ from aum_edge.compression.quantize import quantize
 from aum_edge.errors import ExportError
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.fold import fold_batch_norm
-from aum_edge.models.streaming import FRAMES, StreamingStudent
+from aum_edge.models.streaming import StreamingStudent
 from tests.small_run import student
 
 
@@ -30,10 +30,11 @@ def stepped(model: AudioClassifier, features: Tensor) -> list[Tensor]:
     """Logits after each token of (B, 1, n_mels, T)."""
     steps = StreamingStudent(model).eval()
     state = list(steps.initial_state(len(features)).values())
-    padded = torch.nn.functional.pad(features, (FRAMES - 1, 0), value=7.0)
+    taken = steps.frames
+    padded = torch.nn.functional.pad(features, (taken - 1, 0), value=7.0)
     logits = []
-    for start in range(0, padded.shape[3] - FRAMES + 1, FRAMES):
-        out, *state = steps(padded[..., start : start + FRAMES], *state)
+    for start in range(0, padded.shape[3] - taken + 1, taken):
+        out, *state = steps(padded[..., start : start + taken], *state)
         logits.append(out)
     return logits
 
@@ -45,13 +46,41 @@ def test_steps_equal_the_whole_clip_of_any_length(mixer: str, frames: int) -> No
     model = causal(mixer=mixer)
     x = torch.randn(2, 1, model.frontend.n_mels, frames) * 3 - 2
     logits = stepped(model, x)
-    assert len(logits) == (frames - 1) // FRAMES + 1
+    assert len(logits) == (frames - 1) // 4 + 1
     torch.testing.assert_close(logits[-1], model(x), atol=2e-5, rtol=1e-4)
     early = 4 * (len(logits) // 2) + 1
     if early < frames:
         torch.testing.assert_close(
             logits[len(logits) // 2], model(x[..., :early]), atol=2e-5, rtol=1e-4
         )
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"time_stride": 2},
+        {"time_stride": 1},
+        {"stem": "patch"},
+        {"stem": "patch", "time_stride": 2},
+        {"pooling": "max"},
+        {"pooling": "mean-max"},
+        {"pooling": "last"},
+        {"norm": "layer"},
+        {"mixer": "none"},
+        {"d_model": 12, "width": 16, "inner": (16, 32)},
+    ],
+    ids=str,
+)
+@torch.no_grad()
+def test_every_causal_student_streams(fields: dict[str, Any]) -> None:
+    model = causal(**fields)
+    x = torch.randn(2, 1, model.frontend.n_mels, 21) * 3 - 2
+    stride = model.backbone.config.time_stride
+    logits = stepped(model, x)
+    assert len(logits) == 20 // stride + 1
+    for index in (0, 1, len(logits) - 1):
+        heard = x[..., : index * stride + 1]
+        torch.testing.assert_close(logits[index], model(heard), atol=2e-5, rtol=1e-4)
 
 
 @torch.no_grad()
@@ -72,3 +101,5 @@ def test_the_reported_state_is_what_it_keeps(mixer: str) -> None:
 def test_what_needs_the_whole_clip_is_refused() -> None:
     with pytest.raises(ExportError, match="both directions needs the whole clip"):
         StreamingStudent(student())
+    with pytest.raises(ExportError, match="several tokens a step"):
+        StreamingStudent(student(bidirectional=False, frequency_groups=2))

@@ -12,7 +12,7 @@ from aum_edge.ssm import choice, cuda, native
 from aum_edge.ssm.core import scan
 from aum_edge.ssm.mixer import MambaMixer
 from aum_edge.ssm.ssd import ssd, ssd_ref
-from aum_edge.ssm.student_mixer import TokenConv
+from aum_edge.ssm.token_conv import TokenConv
 from tests.ssm.kernels import Kernels, install
 
 

@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from aum_edge.ssm.mixer import MambaMixer
 from aum_edge.ssm.softplus import softplus
 from aum_edge.ssm.ssd import ssd, ssd_ref
-from aum_edge.ssm.student_mixer import S6Mixer, SSDMixer, TokenConv
+from aum_edge.ssm.student_mixer import S6Mixer, SSDMixer
+from aum_edge.ssm.token_conv import TokenConv
 
 
 def s6(bidirectional: bool) -> S6Mixer:
@@ -96,3 +97,65 @@ def test_softplus_is_that_of_torch() -> None:
     x = torch.linspace(-40, 40, 4001)
     torch.testing.assert_close(softplus(x), F.softplus(x), rtol=1e-6, atol=1e-7)
     assert torch.isnan(softplus(torch.tensor(float("nan"))))
+
+
+@pytest.mark.parametrize("length", [1, 2, 17])
+def test_ssd_of_the_future_is_ssd_of_the_past_turned_round(length) -> None:
+    torch.manual_seed(0)
+    u = torch.randn(2, length, 3, 4, dtype=torch.float64)
+    dt = torch.rand(2, length, 1, 3, dtype=torch.float64)
+    A = -torch.rand(1, 3, dtype=torch.float64)
+    B, C = (torch.randn(2, length, 5, dtype=torch.float64) for _ in range(2))
+    turned = [x.flip(1) for x in (u, dt, B, C)]
+    past = ssd(turned[0], turned[1], A, turned[2], turned[3], ways=(False,)).flip(1)
+    torch.testing.assert_close(ssd(u, dt, A, B, C, ways=(True,)), past)
+
+
+def test_separate_directions_of_s6_with_the_same_weights_equal_shared_ones() -> None:
+    torch.manual_seed(0)
+    shared = s6(True)
+    sizes = {"d_inner": 16, "d_state": 4, "d_conv": 5, "dt_rank": 2}
+    separate = S6Mixer(12, **sizes, bidirectional=True, separate=True)
+    weights = shared.state_dict()
+    twin = {}
+    for name in separate.state_dict():
+        twin[name] = weights[name.replace("_b_log", "_log").replace("_b.", ".").removesuffix("_b")]
+    separate.load_state_dict(twin)
+    x = torch.randn(2, 7, 12)
+    torch.testing.assert_close(separate(x), shared(x))
+    with torch.no_grad():
+        separate.get_parameter("A_b_log").add_(1)
+    assert not torch.allclose(separate(x), shared(x))
+
+
+def test_separate_directions_of_ssd_with_the_same_weights_equal_shared_ones() -> None:
+    torch.manual_seed(0)
+    shared = ssd_mixer(True)
+    sizes = {"d_inner": 16, "d_state": 4, "d_conv": 5, "head_dim": 8}
+    separate = SSDMixer(12, **sizes, bidirectional=True, separate=True)
+    twin = dict(shared.state_dict())
+    for name in ("in_proj.weight", "conv1d.weight", "conv1d.bias"):
+        start = 32 if name == "in_proj.weight" else 16
+        rows = twin[name]
+        twin[name] = torch.cat([rows[: start + 8], rows[start : start + 8], rows[start + 8 :]])
+    separate.load_state_dict(twin)
+    x = torch.randn(2, 7, 12)
+    torch.testing.assert_close(separate(x), shared(x))
+
+
+@pytest.mark.parametrize("separate", [False, True])
+@pytest.mark.parametrize("direction", ["forward", "backward"])
+@pytest.mark.parametrize("mixer", ["s6", "ssd"])
+def test_a_block_of_one_direction_sees_the_rest_through_its_convolution_alone(
+    mixer: str, direction: str, separate: bool
+) -> None:
+    torch.manual_seed(0)
+    sizes = {"d_inner": 16, "d_state": 4, "d_conv": 1, "bidirectional": True}
+    sizes |= {"directions": direction, "separate": separate}
+    block = S6Mixer(12, **sizes, dt_rank=2) if mixer == "s6" else SSDMixer(12, **sizes, head_dim=8)
+    x = torch.randn(1, 9, 12)
+    changed = x.clone()
+    changed[:, 4] += 1
+    moved = (block(x) - block(changed)).abs().amax(dim=2)[0] > 1e-5
+    expected = [t >= 4 if direction == "forward" else t <= 4 for t in range(9)]
+    assert moved.tolist() == expected

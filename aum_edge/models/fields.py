@@ -1,0 +1,76 @@
+"""What the fields of architectures have in common: checks, and sizes by block."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from aum_edge.errors import RecipeError
+
+
+def check(ok: bool, message: str) -> None:
+    """Raise ``message`` unless ``ok``."""
+    if not ok:
+        raise RecipeError(message)
+
+
+def check_words(config: Any) -> None:
+    """Every word is one of those its field names; a config may come from a foreign file."""
+    for name, hint in get_type_hints(type(config)).items():
+        value = getattr(config, name)
+        if get_origin(hint) is Literal:
+            allowed = ", ".join(get_args(hint))
+            check(value in get_args(hint), f"`{name}` must be one of {allowed}, got {value!r}.")
+
+
+def check_sizes(config: Any, *names: str) -> None:
+    """Every number of the named fields is at least 1."""
+    for name in names:
+        value = getattr(config, name)
+        check(
+            min(value if isinstance(value, tuple) else (value,)) >= 1,
+            f"`{name}` must be at least 1, got {value}.",
+        )
+
+
+def check_share(config: Any, name: str) -> None:
+    """The named field is a share below 1."""
+    value = getattr(config, name)
+    check(0 <= value < 1, f"`{name}` must be at least 0 and below 1, got {value}.")
+
+
+class Blocks:
+    """Sizes of each block: one default for all of them, or what pruning left of each."""
+
+    d_model: int
+    depth: int
+    d_state: int
+    expand: int
+    inner: tuple[int, ...] | None
+    states: tuple[int, ...] | None
+    dt_ranks: tuple[int, ...] | None
+
+    @property
+    def block_inner(self) -> tuple[int, ...]:
+        """Inner channels of each block."""
+        return self.inner or (self.expand * self.d_model,) * self.depth
+
+    @property
+    def block_states(self) -> tuple[int, ...]:
+        """State size of each block."""
+        return self.states or (self.d_state,) * self.depth
+
+    @property
+    def block_dt_ranks(self) -> tuple[int, ...]:
+        """Delta rank of each block."""
+        return self.dt_ranks or (-(-self.d_model // 16),) * self.depth
+
+    def check_blocks(self) -> None:
+        """Sizes are positive, and there is one for every block."""
+        check_sizes(self, "d_model", "depth", "d_state", "expand")
+        for name in ("inner", "states", "dt_ranks"):
+            values = getattr(self, name)
+            check(
+                values is None or (len(values) == self.depth and min(values) >= 1),
+                f"`{name}` must give one size of at least 1 for each of {self.depth} blocks, "
+                f"got {values}.",
+            )
