@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from aum_edge.errors import RecipeError
 
-_LATER = ("power", "stft_padding", "padding", "channels")
+_LATER = ("power", "stft_padding", "padding", "channels", "range_db", "clip_mean")
 """Fields that came after the first caches: at their defaults they are no part of a key."""
 
 
@@ -46,6 +46,12 @@ class FrontEndConfig:
     zeros (AuM, SSAMBA) or like the last one (EPIC-SOUNDS)."""
     channels: Literal["mean", "first"] = "mean"
     """Which of several channels are heard."""
+    range_db: float = 0.0
+    """No feature is further than this below the clip's highest, dB: a recording's own noise floor
+    and digital silence become alike. 0 is no floor."""
+    clip_mean: bool = False
+    """Every band loses its mean over the clip, and with it level, microphone and room: cepstral
+    mean normalisation. The whole clip must be heard first, so nothing streams; as with a floor."""
 
     def __post_init__(self) -> None:
         self._check_words()
@@ -66,6 +72,13 @@ class FrontEndConfig:
             )
         if self.log_offset <= 0:
             raise RecipeError(f"Front end `log_offset` must be above 0, got {self.log_offset}.")
+        if not 0 <= self.range_db < float("inf"):
+            raise RecipeError(f"Front end `range_db` must be at least 0, got {self.range_db}.")
+        if self.whole_clip and self.padding != "audio":
+            raise RecipeError(
+                f"Front end `padding: {self.padding}` makes frames that are no part of the clip: "
+                "`range_db` and `clip_mean` need `padding: audio`."
+            )
         if self.n_frames < 1:
             raise RecipeError(
                 f"A clip of {self.clip_seconds:g} s is shorter than one window of "
@@ -97,6 +110,11 @@ class FrontEndConfig:
         """What the features depend on, as plain JSON values; unchanged for older front ends."""
         later = {field.name: field.default for field in fields(self) if field.name in _LATER}
         return {k: v for k, v in asdict(self).items() if k not in later or v != later[k]}
+
+    @property
+    def whole_clip(self) -> bool:
+        """Whether a frame's features depend on the rest of the clip."""
+        return self.clip_mean or self.range_db > 0
 
     @property
     def high_frequency(self) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -70,6 +72,7 @@ class FrontEnd(nn.Module):
             make = self._log_mel if self.config.kind == "log_mel" else self._kaldi_fbank
             features = torch.cat([make(piece) for piece in pieces])
             features = features.transpose(1, 2).float().contiguous()
+            features = self._of_clip(features)
         return features if lengths is None else self._padded(features, lengths)
 
     def frames(self, samples: Tensor) -> Tensor:
@@ -87,6 +90,19 @@ class FrontEnd(nn.Module):
             return_complex=True,
         )
         return self._log(_power(spectrum).T).T
+
+    def _of_clip(self, features: Tensor) -> Tensor:
+        """Features (B, n_mels, frames) relative to their clip's own highest and mean ones.
+
+        Source of the mean: Atal, JASA 55(6), 1974.
+        """
+        config = self.config
+        if config.range_db:
+            reach = config.range_db * math.log(10) / 10 * config.power / 2
+            features = torch.maximum(features, features.amax(dim=(1, 2), keepdim=True) - reach)
+        if config.clip_mean:
+            features = features - features.mean(dim=2, keepdim=True)
+        return features
 
     def _padded(self, features: Tensor, lengths: Tensor) -> Tensor:
         """Frames (B, n_mels, frames) beyond each clip's own, by ``padding``."""

@@ -62,6 +62,11 @@ class StreamingFrontEnd:
     """
 
     def __init__(self, config: FrontEndConfig) -> None:
+        if config.whole_clip:
+            raise AudioError(
+                "A front end with `range_db` or `clip_mean` must hear the whole clip and cannot "
+                "stream: train with one without them."
+            )
         self.config = config
         self._front_end = FrontEnd(config)
         self._centred = config.kind == "log_mel"

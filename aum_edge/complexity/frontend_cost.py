@@ -11,7 +11,8 @@ power          2 a bin, and a square root where magnitudes are taken
 mel filters    one for each weight that is not zero; as a full matrix it would be n_mels * bins
 =============  ====================================================================================
 
-A logarithm an output and a division a frame for Kaldi's mean are special functions.
+A logarithm an output and a division a frame for Kaldi's mean are special functions, and so is
+one a band for the mean over a clip.
 """
 
 from __future__ import annotations
@@ -65,8 +66,9 @@ def front_end_cost(config: FrontEndConfig) -> FrontEndCost:
     by_stage = {name: count * frames for name, count in stages.items() if count}
     macs = sum(by_stage.values())
     special = {"log": config.n_mels * frames}
-    if kaldi:
-        special["division"] = frames
+    divisions = (frames if kaldi else 0) + (config.n_mels if config.clip_mean else 0)
+    if divisions:
+        special["division"] = divisions
     if not kaldi and config.power == 1:
         special["sqrt"] = bins * frames
     return FrontEndCost(

@@ -49,6 +49,11 @@ class StreamingStudent(nn.Module):
                 "A student in both directions needs the whole clip: train one with "
                 "`bidirectional: false`, such as the preset student-ssd-causal."
             )
+        if model.frontend.whole_clip:
+            raise ExportError(
+                "The model's front end has `range_db` or `clip_mean` and must hear the whole clip: "
+                "train a streaming model without them."
+            )
         if config.frequency_groups > 1:
             raise ExportError(
                 f"A student with `frequency_groups: {config.frequency_groups}` has several tokens "

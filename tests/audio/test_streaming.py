@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,12 @@ def test_memory_does_not_grow() -> None:
         sizes.append(len(stream._buffer) + len(resampler._buffer))
     assert max(sizes[3:]) <= 2 * min(sizes[3:])
     assert max(sizes) < 3000
+
+
+@pytest.mark.parametrize("fields", [{"clip_mean": True}, {"range_db": 40.0}], ids=str)
+def test_a_front_end_that_hears_the_whole_clip_cannot_stream(fields: dict) -> None:
+    with pytest.raises(AudioError, match="cannot stream"):
+        StreamingFrontEnd(replace(SMALL, **fields))
 
 
 def test_streams_without_a_frame_are_refused() -> None:
