@@ -34,6 +34,10 @@ class CompressionError(AumEdgeError):
     """Pruning or quantization cannot reach what was asked for."""
 
 
+class SearchError(AumEdgeError):
+    """A search cannot go on: its storage is gone, unreadable or another recipe's."""
+
+
 class UnsupportedOperatorError(AumEdgeError):
     """An operator has no counting or export rule."""
 
