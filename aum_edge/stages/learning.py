@@ -13,7 +13,7 @@ from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.directory import load, save
 from aum_edge.pipeline import Run
 from aum_edge.recipe import ModelChoice
-from aum_edge.training.config import TrainConfig
+from aum_edge.training.config import Loss, TrainConfig
 from aum_edge.training.fit import Distillation, fit
 from aum_edge.training.launch import leader, leader_first, require_launch
 from aum_edge.training.metrics import evaluate
@@ -54,7 +54,7 @@ def distill(run: Run, folder: Path) -> dict[str, Any]:
 def train_control(run: Run, folder: Path) -> dict[str, Any]:
     """Train the CNN control on the same data and, if asked, the same teacher; stored in 16 bit."""
     settings = run.recipe.control
-    teacher = distillation(run) if settings.distill else None
+    teacher = distillation(run, settings.train.loss) if settings.distill else None
     model, history = train_model(
         run, settings.model, settings.train, folder / "fit", "control", 0, teacher
     )
@@ -91,13 +91,30 @@ def train_model(
     return result.model, result.history
 
 
-def distillation(run: Run) -> Distillation:
-    """The run's teachers as soft targets for its training clips."""
-    members = run.result("teacher")["members"]
-    teachers = [run.model("teacher", member_name(index)) for index in range(members)]
+def distillation(run: Run, kind: Loss | None = None) -> Distillation:
+    """The run's teachers, and their answers to its training clips.
+
+    ``kind`` is the loss of who learns from them; the student's when not given.
+    """
+    result, settings = run.result("teacher"), run.recipe.student
+    teachers = [run.model("teacher", member_name(index)) for index in range(result["members"])]
+    weights = tuple(result.get("weights", ()))
     with leader_first():
-        logits = teacher_logits(teachers, run.data, run.cache_dir, run.progress)
-    return Distillation(config=run.recipe.student.distill, logits=logits)
+        logits = teacher_logits(
+            teachers,
+            run.data,
+            run.cache_dir,
+            run.progress,
+            weights=weights,
+            kind=kind or settings.train.loss,
+        )
+    return Distillation(
+        config=settings.distill,
+        logits=logits,
+        teachers=tuple(teachers),
+        weights=weights,
+        progress=run.progress,
+    )
 
 
 def member_name(index: int) -> str:

@@ -7,6 +7,8 @@ from typing import Literal, get_args
 
 from aum_edge.audio.augment import AugmentConfig
 from aum_edge.errors import RecipeError
+from aum_edge.training.checks import at_least, one_of, within
+from aum_edge.training.distill_config import DistillConfig as DistillConfig
 from aum_edge.training.parts import (
     BatchConfig,
     FreezeConfig,
@@ -19,6 +21,7 @@ Monitor = Literal[
     "accuracy", "macro_accuracy", "precision", "recall", "f1", "map", "mean_auc", "d_prime", "loss"
 ]
 Loss = Literal["cross-entropy", "bce"]
+Keep = Literal["best", "last", "soup"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +54,13 @@ class TrainConfig:
     """What the best epoch is chosen by, on the validation split's segments. Precision, recall and
     f1 are weighted by class size; ``macro_accuracy`` is balanced accuracy; clips with several
     labels have map, mean_auc, d_prime and loss alone."""
+    keep: Keep = "best"
+    """Which weights are the result: those of the epoch with the best ``monitor``, of the last one,
+    or the mean over the ``soup_size`` best epochs (Wortsman et al., arXiv 2203.05482, of one run).
+    Averaged weights, by a soup or ``ema_decay``, get batch norm statistics of their own at the
+    end (Izmailov et al., arXiv 1803.05407, section 3.2)."""
+    soup_size: int = 5
+    """soup: how many of the best epochs are averaged; fewer where training was shorter."""
     precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true"
     loggers: tuple[Literal["tensorboard", "wandb"], ...] = ()
     """Beside history.csv, which is always written."""
@@ -62,15 +72,22 @@ class TrainConfig:
     trainer: TrainerConfig = TrainerConfig()
 
     def __post_init__(self) -> None:
-        _one_of("loss", self.loss, get_args(Loss))
-        _one_of("monitor", self.monitor, get_args(Monitor))
-        _at_least("epochs", self.epochs, 1)
-        _at_least("batch_size", self.batch_size, 2)
-        _at_least("patience", self.patience, 0)
-        _within("warmup", self.warmup, 0, 1)
-        _within("final_lr", self.final_lr, 0, 1)
-        _within("label_smoothing", self.label_smoothing, 0, 0.999)
-        _within("ema_decay", self.ema_decay, 0, 0.99999)
+        one_of("loss", self.loss, get_args(Loss))
+        one_of("monitor", self.monitor, get_args(Monitor))
+        at_least("epochs", self.epochs, 1)
+        at_least("batch_size", self.batch_size, 2)
+        at_least("patience", self.patience, 0)
+        one_of("keep", self.keep, get_args(Keep))
+        at_least("soup_size", self.soup_size, 2)
+        within("warmup", self.warmup, 0, 1)
+        within("final_lr", self.final_lr, 0, 1)
+        within("label_smoothing", self.label_smoothing, 0, 0.999)
+        within("ema_decay", self.ema_decay, 0, 0.99999)
+        if self.keep == "soup" and self.ema_decay:
+            raise RecipeError(
+                f"`keep: soup` and `ema_decay` {self.ema_decay} both average the weights: set "
+                "`ema_decay` to 0 or keep best or last."
+            )
         if not self.lr > 0:
             raise RecipeError(f"`lr` must be above 0, got {self.lr}.")
 
@@ -78,37 +95,3 @@ class TrainConfig:
     def monitor_mode(self) -> Literal["min", "max"]:
         """Whether small or large values of ``monitor`` are good."""
         return "min" if self.monitor == "loss" else "max"
-
-
-@dataclass(frozen=True, kw_only=True)
-class DistillConfig:
-    """Loss = (1 - kd_lambda) * hard loss + kd_lambda * T² * KL(teacher || student).
-
-    With ``loss: bce`` every class is a yes or no of its own: KL is that of two coins, the mean
-    over clips and classes, as the hard loss is. Source: Hinton et al., arXiv 1503.02531, with the
-    weighting of the DCASE systems.
-    """
-
-    temperature: float = 2.0
-    kd_lambda: float = 0.9
-    """Share of the teacher's voice in the loss; 0 trains on hard labels alone."""
-
-    def __post_init__(self) -> None:
-        _within("kd_lambda", self.kd_lambda, 0, 1)
-        if not self.temperature > 0:
-            raise RecipeError(f"`temperature` must be above 0, got {self.temperature}.")
-
-
-def _at_least(name: str, value: int, least: int) -> None:
-    if value < least:
-        raise RecipeError(f"`{name}` must be at least {least}, got {value}.")
-
-
-def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise RecipeError(f"`{name}` must be one of {', '.join(allowed)}; got '{value}'.")
-
-
-def _within(name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise RecipeError(f"`{name}` must lie between {low} and {high}, got {value}.")

@@ -6,13 +6,13 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from torch import Tensor
-
 from aum_edge.data.datamodule import AudioData
 from aum_edge.errors import RecipeError
 from aum_edge.models.classifier import AudioClassifier
-from aum_edge.training.batches import with_batches_of
-from aum_edge.training.config import DistillConfig, TrainConfig
+from aum_edge.training.batches import in_rounds, with_batches_of
+from aum_edge.training.config import TrainConfig
+from aum_edge.training.distillation import Distillation as Distillation
+from aum_edge.training.distillation import make_course, needs_waveforms
 from aum_edge.training.freeze import count_trained
 from aum_edge.training.history import OnEpoch, Row
 from aum_edge.training.resumed import train_to_end
@@ -20,14 +20,6 @@ from aum_edge.training.task import ClassificationTask
 
 log = logging.getLogger(__name__)
 MULTI_LABEL = ("map", "mean_auc", "d_prime", "loss")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Distillation:
-    """A teacher's logits (n_train, C) on the training clips, in their order, and the loss."""
-
-    config: DistillConfig
-    logits: Tensor
 
 
 @dataclass(frozen=True)
@@ -64,14 +56,15 @@ def fit(
         DataError: If a file of row weights does not fit the training rows.
         KeyboardInterrupt: If the user stops it; what was reached is kept for the next run.
     """
-    data = with_batches_of(data, config)
+    data = with_batches_of(data, config, needs_waveforms(distillation, model))
     _check_labels(data, config)
+    course = make_course(distillation, model, data, config, seed) if distillation else None
+    data = in_rounds(data, course.lessons.rounds) if course else data
     task = ClassificationTask(
         model,
         config,
         seed=seed,
-        distill=distillation.config if distillation else None,
-        teacher_logits=distillation.logits if distillation else None,
+        course=course,
         history_file=work_dir / "history.csv",
         on_epoch=on_epoch,
     )

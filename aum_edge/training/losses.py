@@ -61,8 +61,8 @@ def soften(logits: Tensor, temperature: float, kind: Loss) -> Tensor:
 
 
 def mix_rows(rows: Tensor, partner: Tensor, lam: Tensor) -> Tensor:
-    """Mix rows (B, C) as mixup mixed their clips: ``lam * row + (1 - lam) * row[partner]``."""
-    weight = lam.to(rows).unsqueeze(1)
+    """Mix rows (B, ...) as mixup mixed their clips: ``lam * row + (1 - lam) * row[partner]``."""
+    weight = lam.to(rows).view(-1, *[1] * (rows.ndim - 1))
     return weight * rows + (1 - weight) * rows[partner]
 
 

@@ -13,10 +13,13 @@ from aum_edge.training.network_parts import parts_of
 RECURRENCE = ("A_log", "A_b_log", "D", "D_b", "dt_bias", "cls_token", "pos_embed")
 
 
-def make_optimizer(model: nn.Module, config: TrainConfig) -> Optimizer:
+def make_optimizer(
+    model: nn.Module, config: TrainConfig, beside: nn.Module | None = None
+) -> Optimizer:
     """Adam or AdamW over what learns now or later; vectors and the recurrence are not decayed.
 
-    Layers that learn at other rates get groups of their own; the backbone's rate comes first.
+    Layers that learn at other rates get groups of their own; the backbone's rate comes first, and
+    last what learns ``beside`` the model.
 
     Raises:
         RecipeError: If rates by layer are asked of a network whose parts are not known.
@@ -38,6 +41,8 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> Optimizer:
         }
         for factor, exempt in order
     ]
+    if beside is not None:
+        rows.append({"params": list(beside.parameters()), "weight_decay": config.weight_decay})
     kind = AdamW if settings.name == "adamw" else Adam
     return kind(rows, lr=config.lr, betas=settings.betas, eps=settings.eps)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import lightning as L
 import torch
@@ -12,35 +14,21 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 from torch.optim import Optimizer
 
-from aum_edge.audio.augment import Augment
-from aum_edge.audio.frontend import FrontEnd
 from aum_edge.errors import RecipeError
 from aum_edge.models.classifier import AudioClassifier
-from aum_edge.training.config import DistillConfig, TrainConfig
+from aum_edge.training.config import TrainConfig
+from aum_edge.training.distillation import Course
 from aum_edge.training.freeze import apply_freeze, settle_frozen
 from aum_edge.training.history import OnEpoch, Row, write_history
-from aum_edge.training.losses import (
-    as_targets,
-    distillation_loss,
-    hard_loss,
-    mix_rows,
-    smooth,
-    soften,
-)
+from aum_edge.training.inputs import Heard, Inputs
+from aum_edge.training.losses import distillation_loss, hard_loss, smooth
 from aum_edge.training.optimizer import make_optimizer
 from aum_edge.training.schedule import make_schedule
 from aum_edge.training.validation import Predictions
 
 
-class Mix(NamedTuple):
-    """Who was mixed with whom: partners (B,), and the share (B,) of the clip itself."""
-
-    partner: Tensor
-    lam: Tensor
-
-
 class ClassificationTask(L.LightningModule):
-    """Trains an :class:`AudioClassifier`, from labels alone or from a teacher's logits as well.
+    """Trains an :class:`AudioClassifier`, from labels alone or from teachers as well.
 
     ``history`` holds one row an epoch; it is part of every checkpoint, so that a resumed run
     writes the same history.csv as one that was never stopped.
@@ -52,8 +40,7 @@ class ClassificationTask(L.LightningModule):
         config: TrainConfig,
         *,
         seed: int,
-        distill: DistillConfig | None = None,
-        teacher_logits: Tensor | None = None,
+        course: Course | None = None,
         history_file: Path | None = None,
         on_epoch: OnEpoch | None = None,
     ) -> None:
@@ -61,16 +48,13 @@ class ClassificationTask(L.LightningModule):
         self.model = model
         self.config = config
         self.seed = seed
-        self.distill = distill
+        self.course = course
+        # A module of its own, so that it learns and is in the training's checkpoints.
+        self.token_loss = course.token_loss if course else None
         self.history: list[Row] = []
         self.history_file = history_file
         self.on_epoch = on_epoch
-        self.augment = Augment(config.augment, model.frontend, model.normalization.scale)
-        # Held in a list: neither a submodule nor a tensor, so it stays out of the checkpoints.
-        self._aside = [FrontEnd(model.frontend)]
-        self._teacher = None
-        if distill is not None and teacher_logits is not None:
-            self._teacher = soften(teacher_logits, distill.temperature, config.loss)
+        self._inputs = Inputs(model, config)
         self._generator = torch.Generator()
         apply_freeze(model.backbone, config.freeze)
 
@@ -79,6 +63,8 @@ class ClassificationTask(L.LightningModule):
         if self.config.freeze.epochs:
             apply_freeze(self.model.backbone, self.config.freeze, self.current_epoch)
         settle_frozen(self.model.backbone)
+        if self.course:
+            self.course.lessons.start(self.current_epoch, self.global_rank, self.trainer.world_size)
         self._sums = torch.zeros(2, dtype=torch.float64)
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
@@ -88,45 +74,35 @@ class ClassificationTask(L.LightningModule):
         is before that hook in some epochs and after it in others. Processes draw differently.
         """
         if batch_idx == 0:
-            seed = self.seed * 1_000_003 + self.current_epoch + (self.global_rank << 40)
-            self._generator.manual_seed(seed)
-            torch.manual_seed(seed)
+            epoch, rounds = self.current_epoch, self.course.lessons.rounds if self.course else 0
+            seed = self.seed * 1_000_003 + (self.global_rank << 40)
+            self._generator.manual_seed(seed + (epoch % rounds if rounds else epoch))
+            # Dropout is the student's own and never comes again.
+            torch.manual_seed(seed + epoch)
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         """One step on an augmented batch."""
         kind = self.config.loss
-        features, targets, mixes = self._inputs(batch)
-        logits = self.model(features)
-        targets = smooth(targets, self.config.label_smoothing, kind)
-        if self._teacher is None or self.distill is None:
-            loss = hard_loss(logits, targets, kind)
+        heard = self._inputs(batch, self._generator)
+        targets = smooth(heard.targets, self.config.label_smoothing, kind)
+        if self.course is None:
+            loss = hard_loss(self.model(heard.features), targets, kind)
         else:
-            soft = self._teacher[batch["index"].cpu()].to(targets)
-            for mix in mixes:
-                soft = mix_rows(soft, *mix)
-            loss = distillation_loss(logits, targets, soft, self.distill, kind)
+            loss = self._taught(self.course, heard, targets)
         row = torch.stack([loss.detach().double(), loss.new_ones((), dtype=torch.float64)])
         self._sums = self._sums.to(row.device) + len(targets) * row
         return loss
 
-    def _inputs(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, list[Mix]]:
-        """Augmented features, targets (B, C) and what was mixed, in order."""
-        targets = as_targets(batch["y"], len(self.model.labels))
-        augment, generator, mixes = self.augment, self._generator, []
-        with torch.no_grad():
-            if "x" in batch:
-                features = batch["x"]
-            else:
-                lengths = batch.get("length")
-                waveform = augment.waveform(batch["waveform"], generator)
-                mixed = augment.mix_waveforms(waveform, lengths, targets, generator)
-                targets = mixed.targets
-                mixes.append(Mix(mixed.partner, mixed.lam))
-                front_end = self._aside[0].to(waveform.device)
-                features = front_end(mixed.waveform, lengths).unsqueeze(1)
-            features = augment.features(features, generator)
-            features, targets, partner, lam = augment.mixup(features, targets, generator)
-        return features, targets, [*mixes, Mix(partner, lam)]
+    def _taught(self, course: Course, heard: Heard, targets: Tensor) -> Tensor:
+        """The loss of labels and teachers together."""
+        tokens: Sequence[Tensor] = ()
+        with course.tap.listening() if course.tap else nullcontext(tokens) as tokens:
+            logits = self.model(heard.features)
+        taught = course.lessons.teach(heard)
+        loss = distillation_loss(logits, targets, taught.soft, course.config, self.config.loss)
+        if self.token_loss is not None:
+            loss = loss + course.config.feature_weight * self.token_loss(tokens, taught.tokens)
+        return loss
 
     def on_validation_epoch_start(self) -> None:
         """Start the predictions of one validation."""
@@ -149,6 +125,8 @@ class ClassificationTask(L.LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """Add the epoch's row to the history; Lightning validates before this hook."""
+        if self.course:
+            self.course.lessons.finish()
         total = self.trainer.strategy.reduce(self._sums.to(self.device), reduce_op="sum")
         loss = float(total[0] / total[1].clamp_min(1))
         self.log("train/loss", loss)
@@ -163,7 +141,7 @@ class ClassificationTask(L.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """The optimiser, and a learning rate that follows the steps."""
-        optimizer = make_optimizer(self.model, self.config)
+        optimizer = make_optimizer(self.model, self.config, self.token_loss)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {

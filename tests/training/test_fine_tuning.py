@@ -12,6 +12,7 @@ from aum_edge.errors import DataError, RecipeError
 from aum_edge.training import task
 from aum_edge.training.config import DistillConfig
 from aum_edge.training.fit import Distillation, fit
+from aum_edge.training.inputs import Inputs
 from aum_edge.training.losses import distillation_loss
 from aum_edge.training.metrics import evaluate
 from aum_edge.training.parts import (
@@ -208,19 +209,19 @@ def test_a_weight_file_says_which_rows_are_drawn(data, tmp_path, seen) -> None:
 
 def test_waveforms_are_mixed_with_their_labels(data, tmp_path, monkeypatch) -> None:
     made = []
-    inputs = ClassificationTask._inputs
+    inputs = Inputs.__call__
 
-    def watched(self, batch):
-        made.append(inputs(self, batch))
+    def watched(self, *args):
+        made.append(inputs(self, *args))
         return made[-1]
 
-    monkeypatch.setattr(ClassificationTask, "_inputs", watched)
+    monkeypatch.setattr(Inputs, "__call__", watched)
     augment = replace(PLAIN, waveform_mixup_p=1.0)
     fit(student(), data, settings(epochs=1, augment=augment, loss="bce"), tmp_path)
-    targets = torch.cat([row[1] for row in made])
+    targets = torch.cat([heard.targets for heard in made])
     torch.testing.assert_close(targets.sum(1), torch.ones(36))
     assert ((targets > 0) & (targets < 1)).any()
-    assert all(len(row[2]) == 2 for row in made)
+    assert all(len(heard.mixes) == 2 for heard in made)
 
 
 def test_a_teachers_answers_are_mixed_as_the_labels_are(data, tmp_path, monkeypatch) -> None:

@@ -78,5 +78,5 @@ def test_teacher_with_other_labels_is_refused(data, tmp_path) -> None:
         normalization=base.normalization,
         labels=("x", "y", "z"),
     )
-    with pytest.raises(RecipeError, match="same classes"):
+    with pytest.raises(RecipeError, match="does not know high, low, mid"):
         teacher_logits([foreign], data, tmp_path)
