@@ -79,8 +79,13 @@ class DataConfig:
     """What ``esc`` does with the segments that its authors padded with silence."""
     test_folds: tuple[int, ...] = ()
     """``esc``: the folds held out."""
+    val_folds: tuple[int, ...] = ()
+    """``esc``: the folds to validate on; without any, clips of the training folds are held out."""
     test_speakers: tuple[str, ...] = ()
     """``fsdd``: the speakers held out."""
+    val_speakers: tuple[str, ...] = ()
+    """``fsdd``: the speakers to validate on, who are then not trained on; without any, takes of
+    the training speakers are held out, which says little about other speakers."""
     subset: str = "split25"
     """``tau2022``: which of the challenge's training subsets."""
     store: Store = "cache"

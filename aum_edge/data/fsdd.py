@@ -8,6 +8,7 @@ from pathlib import Path
 
 from aum_edge.data.config import DataConfig
 from aum_edge.data.files import audio_files, corpus_folder, no_audio
+from aum_edge.data.held_out import held_out
 from aum_edge.data.manifest import Clip, Manifest, make_manifest
 from aum_edge.data.validate import few
 from aum_edge.errors import DataError
@@ -17,13 +18,15 @@ NAME = re.compile(r"(?P<digit>[^_]+)_(?P<speaker>[^_]+)_(?P<take>\d+)")
 
 
 def load_fsdd(config: DataConfig) -> Manifest:
-    """Train on every speaker but ``test_speakers``. Reads ``root`` or ``root/recordings``.
+    """Train on every speaker but those held out. Reads ``root`` or ``root/recordings``.
 
     All digits of one speaker's take are one group, so validation holds out takes of the speakers
-    trained on. Source: github.com/Jakobovski/free-spoken-digit-dataset.
+    trained on where there are no ``val_speakers``. Source:
+    github.com/Jakobovski/free-spoken-digit-dataset.
 
     Raises:
-        DataError: No such folder, no recordings, or speakers that the corpus does not have.
+        DataError: No such folder, no recordings, speakers that the corpus does not have, or one
+            to validate and to test on.
     """
     root = corpus_folder(config.root, "fsdd")
     folder = root / "recordings" if (root / "recordings").is_dir() else root
@@ -34,7 +37,7 @@ def load_fsdd(config: DataConfig) -> Manifest:
     if strange:
         log.warning("Left out %d files not named as FSDD's are: %s", len(strange), few(strange))
     speakers = sorted({match["speaker"] for match in matches.values() if match})
-    _check_speakers(config.test_speakers, speakers)
+    _check_speakers(config, speakers)
     clips = [_clip(path, match, config) for path, match in matches.items() if match]
     return make_manifest("fsdd", clips)
 
@@ -43,14 +46,21 @@ def _clip(path: Path, match: re.Match[str], config: DataConfig) -> Clip:
     return Clip(
         path=path,
         label=match["digit"],
-        split="test" if match["speaker"] in config.test_speakers else "train",
+        split=held_out(match["speaker"], config.val_speakers, config.test_speakers),
         clip_id=path.stem,
         group=f"{match['speaker']}-{match['take']}",
     )
 
 
-def _check_speakers(asked: tuple[str, ...], speakers: list[str]) -> None:
-    unknown = sorted(set(asked) - set(speakers))
+def _check_speakers(config: DataConfig, speakers: list[str]) -> None:
+    asked, validated = set(config.test_speakers), set(config.val_speakers)
+    known = f"its speakers are {', '.join(speakers)}."
+    unknown = sorted((asked | validated) - set(speakers))
     if unknown or not asked:
         got = f"has no speaker {few(unknown)}" if unknown else "needs `test_speakers`"
-        raise DataError(f"Corpus `fsdd` {got}; its speakers are {', '.join(speakers)}.")
+        raise DataError(f"Corpus `fsdd` {got}; {known}")
+    if asked & validated:
+        raise DataError(
+            f"`val_speakers` and `test_speakers` share {few(sorted(asked & validated))}: a model "
+            f"would be chosen by what it is tested on; {known}"
+        )

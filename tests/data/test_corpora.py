@@ -93,6 +93,8 @@ def test_esc50_own_layout(tmp_path, write_tone):
 def test_esc_fold_errors_say_what_there_is(esc_corpus, tmp_path):
     with pytest.raises(DataError, match=r"no fold 7; its folds are 1, 2, 3\."):
         esc(esc_corpus, tmp_path, test_folds=(3, 7))
+    with pytest.raises(DataError, match="share 3"):
+        esc(esc_corpus, tmp_path, val_folds=(2, 3))
     with pytest.raises(DataError, match=r"needs `test_folds`; its folds are 1, 2, 3\."):
         esc(esc_corpus, tmp_path, test_folds=())
 
@@ -121,9 +123,31 @@ def test_fsdd_holds_out_speakers_and_validates_inside_the_others(fsdd_corpus, tm
     assert fsdd(fsdd_corpus / "recordings", tmp_path).labels == manifest.labels
 
 
+def test_fsdd_validates_on_whole_speakers_if_asked(fsdd_corpus, tmp_path):
+    manifest = fsdd(fsdd_corpus, tmp_path, val_speakers=("bo",))
+    heard = {
+        split: {clip.path.stem.split("_")[1] for clip in manifest.split(split)}
+        for split in ("train", "val", "test")
+    }
+    assert heard == {"train": {"ada"}, "val": {"bo"}, "test": {"cy"}}
+
+
+def test_esc_validates_on_whole_folds_if_asked(esc_corpus, tmp_path):
+    manifest = esc(esc_corpus, tmp_path, test_folds=(3,), val_folds=(2,))
+    heard = {
+        split: {clip.path.name.split("-")[0] for clip in manifest.split(split)}
+        for split in ("train", "val", "test")
+    }
+    assert heard == {"train": {"1"}, "val": {"2"}, "test": {"3"}}
+
+
 def test_fsdd_speaker_errors_say_what_there_is(fsdd_corpus, tmp_path):
     with pytest.raises(DataError, match=r"no speaker eve; its speakers are ada, bo, cy\."):
         fsdd(fsdd_corpus, tmp_path, test_speakers=("eve",))
+    with pytest.raises(DataError, match="has no speaker eve"):
+        fsdd(fsdd_corpus, tmp_path, val_speakers=("eve",))
+    with pytest.raises(DataError, match="share cy"):
+        fsdd(fsdd_corpus, tmp_path, val_speakers=("cy",))
     with pytest.raises(DataError, match="needs `test_speakers`"):
         fsdd(fsdd_corpus, tmp_path, test_speakers=())
 
