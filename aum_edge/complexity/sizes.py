@@ -13,8 +13,8 @@ from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.directory import COUNTERS, stored_tensors
 from aum_edge.models.quantized import QuantizedLayer
 
-SCALE = "scale"
-"""The tensor of a quantized layer that is no weight."""
+GRIDS = ("scale", "input_grid")
+"""The tensors of a quantized layer that are no weights."""
 
 
 @dataclass
@@ -105,7 +105,7 @@ def _sizes(tensors: Mapping[str, Tensor], network: nn.Module) -> Sizes:
     sizes = Sizes(
         {name: t for name, t in tensors.items() if name in parameters},
         {name: t for name, t in tensors.items() if name not in parameters},
-        frozenset(f"{name}.{SCALE}" for name in quantized),
+        frozenset(f"{name}.{grid}" for name in quantized for grid in GRIDS),
     )
     for tensor in tensors.values():
         kind = str(tensor.dtype).removeprefix("torch.")

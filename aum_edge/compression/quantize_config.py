@@ -50,7 +50,7 @@ class SensitivityConfig:
 
     max_bytes: float | None = None
     """Stored parameter bytes that the choice may take; ``None`` sets no limit."""
-    max_loss: float = 1e-3
+    max_loss: float = 2e-5
     """Stop once the mean KL divergence from the float model's answers is below this, in nats."""
 
     def __post_init__(self) -> None:
@@ -73,7 +73,7 @@ class QatConfig:
     2023 winners freezes the grids for the last epochs.
     """
 
-    train: TrainConfig = TrainConfig(epochs=12, lr=5e-4, weight_decay=0.0)
+    train: TrainConfig = TrainConfig(epochs=12, lr=2e-4, weight_decay=0.0)
     distill: bool = True
     """Learn from the run's teachers as well, as the student did."""
     freeze_epochs: int = 4
@@ -127,9 +127,7 @@ class QuantizeConfig:
         )
         for name in ("float_dtype", "scale_dtype"):
             value = getattr(self, name)
-            _check(
-                value in words, f"Quantize `{name}` must be float32 or float16, got {value!r}."
-            )
+            _check(value in words, f"Quantize `{name}` must be float32 or float16, got {value!r}.")
         _one_of("Quantize `keep_float`", self.keep_float, ("listed", "auto"))
         _one_of("Quantize `activations`", self.activations, ("float32", "uint8"))
         _check(

@@ -193,8 +193,9 @@ def _rebuild(config: dict[str, Any]) -> AudioClassifier:
     """The classifier that a config.json describes, its weights still random."""
     backbone = build(ARCHITECTURES[config["architecture"]](**_tuples(config["model"])))
     quantization = config["quantization"]
+    rounded = set(quantization.get("inputs", ())) if quantization else set()
     for name in quantization["layers"] if quantization else ():
-        replace_layer(backbone, name)
+        replace_layer(backbone, name, name in rounded)
     return AudioClassifier(
         backbone,
         frontend=FrontEndConfig(**config["frontend"]),

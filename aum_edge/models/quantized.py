@@ -1,6 +1,7 @@
 """Layers whose weights are stored as int8 with one scale an output channel.
 
-They compute in float32 with the weight int8 * scale, made once when they are first used. The
+They compute in float32 with the weight int8 * scale, made once when they are first used. Some
+round what they take in to 256 levels as well: an 8 bit engine's numbers, simulated in float. The
 stored tensors are parameters, so the challenge's own script counts their bytes as they are.
 """
 
@@ -13,11 +14,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aum_edge.ssm.student_mixer import TokenConv
+from aum_edge.ssm.token_conv import TokenConv
+
+HIGHEST = 255
+"""Code of a rounded input; the lowest is 0."""
 
 
 class QuantizedLayer(nn.Module):
-    """int8 ``weight``, float ``scale`` (out,), optional ``bias``; the float layer is a template."""
+    """int8 ``weight``, float ``scale`` (out,), optional ``bias``; the float layer is a template.
+
+    ``input_grid`` (2,) is scale and zero point of the input, ``None`` where inputs stay float.
+    """
 
     def __init__(self, layer: nn.Linear | nn.Conv1d | nn.Conv2d) -> None:
         super().__init__()
@@ -29,6 +36,7 @@ class QuantizedLayer(nn.Module):
         self.bias = None
         if layer.bias is not None:
             self.bias = nn.Parameter(layer.bias.detach().clone(), requires_grad=False)
+        self.input_grid: nn.Parameter | None = None
         self._cache: tuple[tuple[tuple[int, int], ...], Tensor] | None = None
 
     @classmethod
@@ -58,6 +66,18 @@ class QuantizedLayer(nn.Module):
                 self._cache = (state, self._dequantized())
         return self._cache[1]
 
+    def with_rounded_input(self) -> Self:
+        """Get an ``input_grid``, its values still to be set."""
+        self.input_grid = nn.Parameter(self.scale.new_tensor([1.0, 0.0]), requires_grad=False)
+        return self
+
+    def rounded(self, x: Tensor) -> Tensor:
+        """What the layer computes with of an input: itself, or its nearest values on the grid."""
+        if self.input_grid is None:
+            return x
+        scale, zero = self.input_grid.unbind()
+        return ((x / scale).round() + zero).clamp(0, HIGHEST).sub(zero) * scale
+
     def _dequantized(self) -> Tensor:
         shape = (-1, *[1] * (self.weight.ndim - 1))
         return self.weight.detach().to(self.scale.dtype) * self.scale.detach().view(shape)
@@ -85,6 +105,11 @@ def float_weight(layer: nn.Module) -> Tensor:
     return layer.get_parameter("weight")
 
 
+def rounded_input(layer: nn.Module, x: Tensor) -> Tensor:
+    """An input as ``layer`` takes it, for code that runs a layer's arithmetic itself."""
+    return layer.rounded(x) if isinstance(layer, QuantizedLayer) else x
+
+
 def refresh(root: nn.Module) -> None:
     """Make the float weights of all int8 layers now, not in the first pass."""
     for module in root.modules():
@@ -102,7 +127,7 @@ class QuantLinear(QuantizedLayer):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., in) to (..., out)."""
-        return F.linear(x, self.float_weight(), self.bias)
+        return F.linear(self.rounded(x), self.float_weight(), self.bias)
 
 
 class QuantConv2d(QuantizedLayer):
@@ -114,7 +139,7 @@ class QuantConv2d(QuantizedLayer):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in, F, T) to (B, out, F', T')."""
-        weight = self.float_weight()
+        x, weight = self.rounded(x), self.float_weight()
         return F.conv2d(x, weight, self.bias, self.stride, self.padding, groups=self.groups)
 
 
@@ -127,7 +152,7 @@ class QuantConv1d(QuantizedLayer):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in, L) to (B, out, L')."""
-        weight = self.float_weight()
+        x, weight = self.rounded(x), self.float_weight()
         return F.conv1d(x, weight, self.bias, self.stride, self.padding, groups=self.groups)
 
 
@@ -157,8 +182,10 @@ def quantized_layer(layer: nn.Module) -> QuantizedLayer | None:
     return QuantLinear(layer) if isinstance(layer, nn.Linear) else None
 
 
-def replace_layer(root: nn.Module, name: str) -> QuantizedLayer:
+def replace_layer(root: nn.Module, name: str, round_input: bool = False) -> QuantizedLayer:
     """Put the int8 twin in the place of the layer ``name`` and return it.
+
+    ``round_input`` gives it an ``input_grid``, to be set by the caller.
 
     Raises:
         TypeError: If that layer has no int8 form.
@@ -169,5 +196,5 @@ def replace_layer(root: nn.Module, name: str) -> QuantizedLayer:
     small = quantized_layer(parent.get_submodule(child))
     if small is None:
         raise TypeError(f"the layer {name} has no int8 form")
-    setattr(parent, child, small)
+    setattr(parent, child, small.with_rounded_input() if round_input else small)
     return small

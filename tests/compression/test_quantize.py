@@ -13,13 +13,8 @@ from torch import nn
 from aum_edge.audio.config import FrontEndConfig, Normalization
 from aum_edge.compression.config import QuantizeConfig
 from aum_edge.compression.cost import int8_bytes
-from aum_edge.compression.quantize import (
-    channel_scales,
-    quantize,
-    sqnr,
-    sqnr_report,
-    to_int8,
-)
+from aum_edge.compression.quantize import quantize, sqnr_report
+from aum_edge.compression.rounding import channel_scales, sqnr, to_int8
 from aum_edge.errors import CompressionError, RecipeError
 from aum_edge.models.build import build
 from aum_edge.models.classifier import AudioClassifier
