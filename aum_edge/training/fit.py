@@ -5,18 +5,22 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from aum_edge.data.datamodule import AudioData
 from aum_edge.errors import RecipeError
 from aum_edge.models.classifier import AudioClassifier
+from aum_edge.training.batch_norms import recompute_batch_norms
 from aum_edge.training.batches import in_rounds, with_batches_of
 from aum_edge.training.config import TrainConfig
 from aum_edge.training.distillation import Distillation as Distillation
 from aum_edge.training.distillation import make_course, needs_waveforms
-from aum_edge.training.freeze import count_trained
+from aum_edge.training.freeze import apply_freeze, count_trained
 from aum_edge.training.history import OnEpoch, Row
 from aum_edge.training.resumed import train_to_end
+from aum_edge.training.soup import best_epochs, cook
 from aum_edge.training.task import ClassificationTask
+from aum_edge.training.teacher_check import compare, teacher_score
 
 log = logging.getLogger(__name__)
 MULTI_LABEL = ("map", "mean_auc", "d_prime", "loss")
@@ -24,11 +28,16 @@ MULTI_LABEL = ("map", "mean_auc", "d_prime", "loss")
 
 @dataclass(frozen=True)
 class FitResult:
-    """The model at its best validation epoch, and every epoch's numbers."""
+    """The model that was kept, and every epoch's numbers."""
 
     model: AudioClassifier
     history: list[Row]
     best_epoch: int
+    """The epoch whose weights these are; of a soup, the best one in it."""
+    soup: tuple[int, ...] = ()
+    """The epochs whose weights were averaged."""
+    teacher_val: float | None = None
+    """The teachers' common validation value of ``monitor``, where there are teachers."""
 
 
 def fit(
@@ -42,7 +51,7 @@ def fit(
     distillation: Distillation | None = None,
     on_epoch: OnEpoch | None = None,
 ) -> FitResult:
-    """Train ``model`` in place on ``data`` and return it at its best validation epoch.
+    """Train ``model`` in place on ``data`` and return it with the weights that ``keep`` says.
 
     Batches are those of ``config``, whatever ``data`` was made with. ``work_dir`` keeps last.ckpt,
     best.ckpt and history.csv. When it already holds a last.ckpt the run goes on after that epoch
@@ -70,8 +79,25 @@ def fit(
     )
     quiet = on_epoch is not None
     log.log(logging.DEBUG if quiet else logging.INFO, "%s: %s", title, _what_trains(model, config))
-    epoch = train_to_end(task, data, config, work_dir, title=title, quiet=quiet)
-    return FitResult(model.eval(), task.history, epoch)
+    keep: Literal["best", "last"] = "last" if config.keep == "last" else "best"
+    epoch = train_to_end(task, data, config, work_dir, title=title, keep=keep, quiet=quiet)
+    soup = best_epochs(task.history, config) if config.keep == "soup" else ()
+    if soup:
+        cook(model, work_dir, soup)
+        log.info("%s: the weights are the mean over epochs %s", title, ", ".join(map(str, soup)))
+    if soup or config.ema_decay:
+        _settle(model, data, config, seed)
+    score = teacher_score(distillation, data, config) if distillation else None
+    if score is not None:
+        compare(score, task.history, config, title)
+    return FitResult(model.eval(), task.history, epoch, soup, score)
+
+
+def _settle(model: AudioClassifier, data: AudioData, config: TrainConfig, seed: int) -> None:
+    """Give averaged weights their own batch norm statistics, but for layers that stayed frozen."""
+    apply_freeze(model.backbone, config.freeze, config.epochs)
+    recompute_batch_norms(model, data.arrays["train"], config.batch_size, seed)
+    model.requires_grad_(True)
 
 
 def _check_labels(data: AudioData, config: TrainConfig) -> None:

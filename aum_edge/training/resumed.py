@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import Literal
 
 import lightning as L
 import torch
@@ -12,6 +13,7 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from aum_edge.training.checkpoint_io import resumable
 from aum_edge.training.config import TrainConfig
 from aum_edge.training.launch import barrier
+from aum_edge.training.soup import SoupKeeper
 from aum_edge.training.trainer import make_trainer
 
 
@@ -22,7 +24,7 @@ def train_to_end(
     work_dir: Path,
     *,
     title: str,
-    keep: str = "best",
+    keep: Literal["best", "last"] = "best",
     quiet: bool = False,
 ) -> int:
     """Train ``task`` and leave it at the kept epoch, whose number (from 1) is returned.
@@ -71,4 +73,4 @@ def _checkpoints(config: TrainConfig, work_dir: Path) -> list[Callback]:
         save_on_train_epoch_end=True,
         enable_version_counter=False,
     )
-    return [best, last]
+    return [*([SoupKeeper(work_dir, config)] if config.keep == "soup" else []), best, last]

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -80,7 +81,7 @@ def teacher_tokens(
     for start in range(0, len(features), BATCH):
         batch = np.array(features[start : start + BATCH], dtype=np.float32)
         with torch.no_grad(), tap.listening() as tokens:
-            logits = teacher(torch.from_numpy(batch).unsqueeze(1))
+            logits = _answer(teacher, torch.from_numpy(batch).unsqueeze(1))
         rows = np.arange(start, start + len(batch))
         writer.append(rows, Answer(logits.float(), tuple(map(as_stored, tokens))))
         if progress:
@@ -121,11 +122,18 @@ def _cached_logits(
         except (SafetensorError, KeyError) as error:
             log.warning("Teacher logits in %s are damaged (%s); computing them again.", path, error)
     features = _features(teacher, data, cache_dir, split, progress)
-    logits = predict_logits(teacher.eval(), features, BATCH, progress)
+    teacher.eval()
+    logits = predict_logits(partial(_answer, teacher), features, BATCH, progress)
     cache_dir.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(f".{os.getpid()}.tmp")
     save_file({"logits": logits.contiguous()}, draft)
     draft.replace(path)
+    return logits
+
+
+def _answer(teacher: AudioClassifier, features: Tensor) -> Tensor:
+    """Logits, wherever an earlier training has put the teacher."""
+    logits: Tensor = teacher(features.to(next(teacher.parameters()).device))
     return logits
 
 

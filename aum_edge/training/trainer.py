@@ -70,10 +70,10 @@ def _check_hardware(config: TrainConfig) -> None:
     if config.trainer.strategy == "fsdp":
         if not on_gpu:
             raise RecipeError("`trainer.strategy: fsdp` needs GPUs; on a CPU give ddp or auto.")
-        if config.ema_decay:
+        if config.ema_decay or config.keep == "soup":
             raise RecipeError(
-                "`ema_decay` needs whole weights, which `trainer.strategy: fsdp` spreads: set it "
-                "to 0 or give ddp."
+                "`ema_decay` and `keep: soup` need whole weights, which `trainer.strategy: fsdp` "
+                "spreads: set it to 0 and keep best or last, or give ddp."
             )
     alone = launched(config.trainer.devices, config.trainer.num_nodes) == (1, 1)
     if not alone and config.freeze.epochs:

@@ -37,13 +37,17 @@ class Predictions:
             gathered(torch.cat(parts)) for parts in (self._index, self._logits, self._truth)
         )
         _, first = np.unique(index.cpu().numpy(), return_index=True)
-        logits, truth = logits.cpu()[first], truth.cpu()[first]
-        loss = float(hard_loss(logits, as_targets(truth, logits.shape[1]), kind))
-        activated = torch.sigmoid if kind == "bce" else _softmax
-        probabilities = activated(logits.double()).numpy()
-        if truth.ndim == 1:
-            return {"loss": loss, **single_label_scores(probabilities, truth.numpy())}
-        return {"loss": loss, **ranking_scores(probabilities, truth.double().numpy())}
+        return score_rows(logits.cpu()[first], truth.cpu()[first], kind)
+
+
+def score_rows(logits: Tensor, truth: Tensor, kind: Loss) -> dict[str, float]:
+    """The same numbers of given logits (n, C) and labels (n,) or targets (n, C)."""
+    loss = float(hard_loss(logits, as_targets(truth, logits.shape[1]), kind))
+    activated = torch.sigmoid if kind == "bce" else _softmax
+    probabilities = activated(logits.double()).numpy()
+    if truth.ndim == 1:
+        return {"loss": loss, **single_label_scores(probabilities, truth.numpy())}
+    return {"loss": loss, **ranking_scores(probabilities, truth.double().numpy())}
 
 
 def gathered(rows: Tensor) -> Tensor:
