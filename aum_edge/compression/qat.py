@@ -80,15 +80,33 @@ def train_quantized(
         title="quantized student",
         distillation=distillation,
     )
+    start = store(copy.deepcopy(folded), layout, grids, config, clips)
     floats, scales, inputs = fake_quant.learned(result.model.backbone)
     folded.backbone.load_state_dict(floats)
-    note: dict[str, Any] = {
-        "method": "qat",
-        "start": config.method,
-        "best_epoch": result.best_epoch,
-    }
+    note: dict[str, Any] = {"training": "qat", "best_epoch": result.best_epoch}
     small = store(folded, layout, Grids(scales, inputs), config, clips, note)
+    if _better(start, small, data, settings.train):
+        return QatResult(start, result.history, 0)
     return QatResult(small, result.history, result.best_epoch)
+
+
+def _better(
+    start: AudioClassifier, trained: AudioClassifier, data: AudioData, config: TrainConfig
+) -> bool:
+    """Whether training has not paid on the validation split, by its monitor and then by loss."""
+    rows = []
+    arrays = data.arrays["val"]
+    truth = torch.from_numpy(
+        np.asarray(arrays.labels if arrays.targets is None else arrays.targets)
+    )
+    for model in (start, trained):
+        logits = predict_logits(model, arrays.features)
+        predictions = Predictions()
+        predictions.add(torch.arange(len(logits)), logits, truth)
+        scores = predictions.scores(config.loss)
+        sign = 1 if config.monitor_mode == "max" else -1
+        rows.append((sign * scores[config.monitor], -scores["loss"]))
+    return rows[0] > rows[1]
 
 
 def _batches_before_freeze(data: AudioData, config: QatConfig) -> int:
