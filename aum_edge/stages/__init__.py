@@ -10,7 +10,8 @@ from aum_edge.recipe import ModelChoice, Recipe
 from aum_edge.stages.corpus import prepare
 from aum_edge.stages.deployment import bench, export
 from aum_edge.stages.learning import distill, train_control, train_teacher
-from aum_edge.stages.shrinking import prune_student, quantize_student
+from aum_edge.stages.quantization import quantize_student
+from aum_edge.stages.shrinking import prune_student
 from aum_edge.training.start import start_key
 
 
@@ -48,9 +49,10 @@ STAGES = (
     ),
     Stage(
         name="quantize",
-        needs=("prune",),
-        settings=lambda r: asdict(r.quantize),
+        needs=("prune", "teacher"),
+        settings=lambda r: {"seed": r.seed, "quantize": asdict(r.quantize)},
         work=quantize_student,
+        trains=True,
     ),
     Stage(
         name="control",

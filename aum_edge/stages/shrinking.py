@@ -1,4 +1,4 @@
-"""Compression stages: pruning with recovery, and int8 weights."""
+"""Compression stages: pruning with recovery."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from aum_edge.compression.prune import prune
-from aum_edge.compression.quantize import quantize
-from aum_edge.models.directory import save
 from aum_edge.pipeline import Run
 from aum_edge.stages.corpus import training_batches
 from aum_edge.stages.learning import distillation, keep, scores
 from aum_edge.training.fit import fit
 from aum_edge.training.launch import require_launch
-from aum_edge.training.metrics import evaluate, predict_logits
+from aum_edge.training.metrics import evaluate
 
 
 def prune_student(run: Run, folder: Path) -> dict[str, Any]:
@@ -37,13 +35,3 @@ def prune_student(run: Run, folder: Path) -> dict[str, Any]:
         **scores(run, result.model),
         "history": result.history,
     }
-
-
-def quantize_student(run: Run, folder: Path) -> dict[str, Any]:
-    """int8 weights for the student; agreement with the float model on the test clips."""
-    model = run.model("prune")
-    small = quantize(model, run.recipe.quantize)
-    save(small, folder / "model")
-    features = run.data.arrays["test"].features
-    same = predict_logits(small, features).argmax(1) == predict_logits(model, features).argmax(1)
-    return {**scores(run, small), "agreement_with_float": float(same.float().mean())}

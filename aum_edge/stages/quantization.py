@@ -1,0 +1,69 @@
+"""Quantization: int8 weights, measured choices of precision, training of the rounded network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from aum_edge.compression.calibration import Calibration, draw
+from aum_edge.compression.qat import train_quantized
+from aum_edge.compression.quantize import quantize
+from aum_edge.compression.quantize_config import QuantizeConfig
+from aum_edge.compression.sensitivity import choose
+from aum_edge.models.classifier import AudioClassifier
+from aum_edge.pipeline import Run
+from aum_edge.stages.learning import distillation, keep, scores
+from aum_edge.training.launch import leader, require_launch
+from aum_edge.training.metrics import predict_logits
+
+
+def quantize_student(run: Run, folder: Path) -> dict[str, Any]:
+    """The student as the recipe stores it; agreement with the float model on the test clips."""
+    settings = run.recipe.quantize
+    if settings.qat:
+        trainer = settings.qat.train.trainer
+        require_launch(trainer.devices, trainer.num_nodes)
+    model = run.model("prune")
+    clips = calibration_clips(run, settings.calibration.clips)
+    facts: dict[str, Any] = {}
+    if settings.keep_float == "auto":
+        settings, sweep = choose(model, settings, clips, run.progress)
+        facts["sensitivity"] = sweep.to_dict()
+    small = _quantized(run, folder, model, settings, clips, facts)
+    keep(small, folder / "model")
+    if not leader():
+        return {}
+    features = run.data.arrays["test"].features
+    same = predict_logits(small, features).argmax(1) == predict_logits(model, features).argmax(1)
+    return {**scores(run, small), "agreement_with_float": float(same.float().mean()), **facts}
+
+
+def calibration_clips(run: Run, count: int) -> Calibration:
+    """Training clips for ranges and sensitivities, drawn by the recipe's seed."""
+    train = run.data.arrays["train"]
+    labels = train.labels if train.targets is None else None
+    return draw(train.features, labels, count, run.recipe.seed)
+
+
+def _quantized(
+    run: Run,
+    folder: Path,
+    model: AudioClassifier,
+    config: QuantizeConfig,
+    clips: Calibration,
+    facts: dict[str, Any],
+) -> AudioClassifier:
+    """Rounded at once, or trained; ``facts`` takes up what a training has to tell."""
+    if config.qat is None:
+        return quantize(model, config, clips)
+    result = train_quantized(
+        model,
+        config,
+        run.data,
+        folder / "fit",
+        clips=clips,
+        seed=run.recipe.seed,
+        distillation=distillation(run) if config.qat.distill else None,
+    )
+    facts |= {"history": result.history, "best_epoch": result.best_epoch}
+    return result.model
