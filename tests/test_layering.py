@@ -20,7 +20,7 @@ TIERS = [
     {"recipe"},
     {"pipeline"},
     {"stages", "pretraining"},
-    {"reporting"},
+    {"reporting", "search", "comparison"},
     {"cli"},
     {"__main__"},
 ]
@@ -31,6 +31,8 @@ HEAVY = {
     "onnxruntime": {"compression", "export", "bench"},
     "matplotlib": {"report"},
     "transformers": {"models"},
+    "optuna": {"search"},
+    "sqlalchemy": {"search"},
     "jsonargparse": {"recipe", "cli"},
 }
 

@@ -34,7 +34,7 @@ def write_report(report: dict[str, Any], out_dir: Path) -> Path:
     out_dir = Path(out_dir)
     try:
         out_dir.mkdir(parents=True, exist_ok=True)
-        _put(out_dir, texts)
+        put(out_dir, texts)
     except OSError as error:
         raise AumEdgeError(
             f"Cannot write the report into {out_dir}: {error.strerror or error}. "
@@ -43,7 +43,8 @@ def write_report(report: dict[str, Any], out_dir: Path) -> Path:
     return out_dir / "report.html"
 
 
-def _put(folder: Path, texts: dict[str, str]) -> None:
+def put(folder: Path, texts: dict[str, str]) -> None:
+    """Write all files, or none: each is made beside its place first."""
     drafts = {name: folder / f".{name}.{os.getpid()}.tmp" for name in texts}
     try:
         for name, draft in drafts.items():

@@ -64,7 +64,7 @@ def _header(facts: Facts, sections: list[Markup]) -> Markup:
     corpus = report["corpus"]
     line = (
         f"{corpus['name']}, {len(corpus['labels'])} classes; recipe {report['recipe']['name']}; "
-        f"{_moment(report['created'])}"
+        f"{moment(report['created'])}"
     )
     links = [
         tag("a", Markup(found.group(2)), href=f"#{found.group(1)}")
@@ -76,7 +76,8 @@ def _header(facts: Facts, sections: list[Markup]) -> Markup:
     )
 
 
-def _moment(text: str) -> str:
+def moment(text: str) -> str:
+    """A time in ISO form as people write it."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:

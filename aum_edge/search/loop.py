@@ -1,0 +1,269 @@
+"""The search: ask, count, train, tell, until all trials are done, beside other processes."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+
+from aum_edge.errors import SearchError
+from aum_edge.search.candidate import cost_of, fresh, settings_of, student_config
+from aum_edge.search.config import MAXIMISED, OPTUNA_PRUNERS, SearchRecipe
+from aum_edge.search.hopeless import Runner, hopeless
+from aum_edge.search.reach import require_reachable
+from aum_edge.search.records import FINISHED, Record, read_records, write_record
+from aum_edge.search.references import check_references, train_references
+from aum_edge.search.room import Room
+from aum_edge.search.space import Params
+from aum_edge.search.study import SharedStudy, counted, records_of
+from aum_edge.search.trial import Plan, costs_of, make_plan, repeat_of, run_plan
+from aum_edge.search.turns import turn
+from aum_edge.search.workers import Beat
+
+log = logging.getLogger(__name__)
+Progress = Callable[[int, int, str], None]
+POLL_SECONDS = 2.0
+IDLE = 300
+"""Trials rejected or repeated in a row after which the space counts as used up."""
+FAILURES = 5
+"""Trials failed in a row after which something else than a model must be wrong."""
+
+
+@dataclass
+class Search:
+    """One process's part in a search."""
+
+    room: Room
+    study: SharedStudy
+    progress: Progress | None = None
+    idle: int = 0
+    failures: int = 0
+
+    @property
+    def recipe(self) -> SearchRecipe:
+        """What is asked for."""
+        return self.room.recipe
+
+    def run(self) -> None:
+        """Work until the recipe's trials are done by all processes together.
+
+        Raises:
+            SearchError: If the storage is lost, or trial after trial fails.
+            KeyboardInterrupt: If the user stops it; the trial at work is given back.
+        """
+        told = False
+        while self.idle < IDLE:
+            self.study.reap()
+            done, running = counted(self.study.trials())
+            if len(done) >= self.recipe.trials:
+                return
+            if len(done) + len(running) >= self.recipe.trials:
+                if not told:
+                    log.info("waiting for %d trials of other processes", len(running))
+                told = True
+                time.sleep(POLL_SECONDS)
+                continue
+            self._one()
+        log.warning(
+            "%d draws in a row gave no new model inside the limits: the space seems used up.", IDLE
+        )
+
+    def _one(self) -> None:
+        trial, params = self.study.ask()
+        number = trial.number
+        try:
+            if self._too_many(number):
+                self.study.drop(number)
+                return
+            with Beat(self.study.beat(number)):
+                record = self._record(trial, params)
+        except BaseException:
+            # Whatever ends this process, the trial is another one's to run. A lost storage needs
+            # no telling: its records are read when it is there again.
+            self._give_back(number)
+            raise
+        write_record(self.room.out, record)
+        if not self.study.tell(trial, record):
+            log.info("trial %d: another process had taken it over, its result is left out", number)
+        self._after(record)
+
+    def _record(self, trial: optuna.Trial, params: Params) -> Record:
+        earlier = self._earlier(trial.number, params)
+        if earlier is not None:
+            return repeat_of(self.room, trial.number, params, earlier)
+        plan = make_plan(self.room, trial.number, params)
+        if isinstance(plan, Record):
+            return plan
+        costs = [v for k, v in costs_of(plan).items() if k in self._cost_names()]
+        self.study.note(trial, "costs", costs)
+        work = self.study.work_of(trial)
+        return run_plan(
+            self.room, plan, self.room.out / "work" / str(work), self._judge(trial, plan, costs)
+        )
+
+    def _judge(
+        self, trial: optuna.Trial, plan: Plan, costs: list[float]
+    ) -> Callable[[list[float]], str]:
+        """Shares the accuracy reached with the other processes and says whether to go on."""
+        recipe, epochs = self.recipe, plan.settings.train.epochs
+
+        def judge(curve: list[float]) -> str:
+            self.study.note(trial, "curve", curve)
+            self._show(trial.number, len(curve), epochs, curve[-1])
+            if len(curve) >= epochs:
+                return ""
+            if len(recipe.objectives) == 1:
+                if self.study.optuna_prunes(trial, len(curve), curve[-1]):
+                    return f"epoch {len(curve)}: ended by Optuna's {recipe.pruner} rule"
+                if recipe.pruner in OPTUNA_PRUNERS:
+                    return ""
+            if recipe.pruner != "dominated":
+                return ""
+            peers = self.study.peers(trial.number)
+            return hopeless(Runner(tuple(costs), curve), peers, recipe.pruning)
+
+        return judge
+
+    def _cost_names(self) -> tuple[str, ...]:
+        return tuple(name for name in self.recipe.objectives if name not in MAXIMISED)
+
+    def _too_many(self, number: int) -> bool:
+        """Whether trials of lower numbers are enough: two processes may ask at one time."""
+        before = [trial for trial in self.study.trials() if trial.number < number]
+        done, running = counted(before)
+        return len(done) + len(running) >= self.recipe.trials
+
+    def _earlier(self, number: int, params: Params) -> Record | None:
+        """A finished trial of the same values: training is repeatable, so is its result."""
+        wanted = json.dumps(params, sort_keys=True)
+        for record in records_of(self.study.trials()):
+            same = json.dumps(record.params, sort_keys=True) == wanted
+            if same and record.number != number and record.state in ("complete", "rejected"):
+                return record
+        return None
+
+    def _give_back(self, number: int) -> None:
+        try:
+            self.study.release(number)
+        except SearchError as error:
+            log.debug("trial %d is not given back: %s", number, error)
+
+    def _show(self, number: int, epoch: int, epochs: int, accuracy: float) -> None:
+        if self.progress:
+            done, _ = counted(self.study.trials())
+            at = min(len(done), self.recipe.trials - 1) * epochs + epoch
+            what = f"trial {number}: epoch {epoch} of {epochs}, {100 * accuracy:.1f} %"
+            self.progress(at, self.recipe.trials * epochs, what)
+
+    def _after(self, record: Record) -> None:
+        """Say what came of a trial, and notice when nothing good does any more."""
+        self.idle = 0 if record.state in FINISHED else self.idle + 1
+        self.failures = self.failures + 1 if record.state == "failed" else 0
+        if record.state in FINISHED:
+            done, _ = counted(self.study.trials())
+            log.info("%d/%d %s", len(done), self.recipe.trials, line_of(record))
+        else:
+            log.debug("%s", line_of(record))
+        if self.failures >= FAILURES:
+            raise SearchError(
+                f"{FAILURES} trials in a row failed, the last with: {record.reason}. See "
+                f"{self.room.out / 'trials'}, mend it and run the same command again."
+            )
+
+
+def line_of(record: Record) -> str:
+    """A trial in one line."""
+    values = ", ".join(f"{name} {_short(value)}" for name, value in record.params.items())
+    head = f"trial {record.number}: {record.state}"
+    if record.objectives.get("accuracy") is not None and record.state == "complete":
+        found = record.objectives
+        head = f"{head}, {100 * found['accuracy']:.1f} %, {found['macs'] / 1e6:.2f} M MACs"
+        head += f", {found['bytes'] / 1e3:.1f} kB"
+        head += f", {found['latency']:.2f} of CP-Mobile's time" if "latency" in found else ""
+        head += f", {record.seconds:.0f} s"
+    elif record.reason:
+        head = f"{head} ({record.reason})"
+    return f"{head}: {values}"
+
+
+def check_space(recipe: SearchRecipe, room: Room) -> None:
+    """Refuse a space without a model inside the limits, saying what is the least it can cost.
+
+    Raises:
+        BudgetError: No model meets them.
+    """
+
+    def measure(params: Params) -> Any:
+        try:
+            settings = settings_of(recipe.student, params)
+            config = student_config(settings.model, len(labels), recipe)
+            return cost_of(fresh(config, recipe, labels), recipe, room.limits)
+        except ValueError:
+            return None
+
+    labels = tuple(room.data.labels)
+    student_config(recipe.student.model, len(labels), recipe)
+    require_reachable(recipe.dimensions, measure, recipe.seed)
+
+
+def open_search(
+    recipe: SearchRecipe, out: Path, cache: Path, storage: str, progress: Progress | None
+) -> Search:
+    """Open folder, storage, data and teacher; fill an empty study from the folder's records.
+
+    Raises:
+        RecipeError: The recipe is wrong or the folder another's.
+        SearchError: The storage cannot be used, or the folder holds trials of another recipe.
+        BudgetError: No model of the space meets the limits.
+    """
+    check_references(recipe)
+    room = Room(recipe, out, cache, progress)
+    study = SharedStudy(recipe, storage, out)
+    check_space(recipe, room)
+    study.bind(room.key)
+    with turn(out / "fill.lock"):
+        filled = study.fill(own_records(room))
+    if filled:
+        log.info("%s was empty: filled from the %d records in %s", study.where, filled, out)
+    return Search(room, study, progress)
+
+
+def own_records(room: Room) -> list[Record]:
+    """The records of the folder.
+
+    Raises:
+        SearchError: Some are of another recipe or other data.
+    """
+    records = read_records(room.out)
+    foreign = [record for record in records if record.key != room.key]
+    if foreign:
+        raise SearchError(
+            f"{room.out} holds {len(foreign)} trials of another space, training or other data "
+            f"(trial {foreign[0].number}): give another --out."
+        )
+    return records
+
+
+def all_records(room: Room, study: SharedStudy | None) -> list[Record]:
+    """Records of the folder and, where it can be read, of the storage."""
+    found = {record.number: record for record in own_records(room)}
+    if study is not None:
+        found |= {record.number: record for record in records_of(study.trials())}
+    return [found[number] for number in sorted(found)]
+
+
+def work_on(search: Search) -> None:
+    """References, then trials."""
+    if search.recipe.references:
+        train_references(search.room, search.progress)
+    search.run()
+
+
+def _short(value: Any) -> str:
+    return f"{value:.2g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,107 @@
+"""Known models trained as the trials are, to be drawn beside them: presets and CP-Mobile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from aum_edge.audio.config import FrontEndConfig
+from aum_edge.compression.quantize import quantize
+from aum_edge.data.atomic import read_json, write_json
+from aum_edge.errors import RecipeError
+from aum_edge.models.classifier import AudioClassifier
+from aum_edge.models.presets import PRESETS, STUDENTS
+from aum_edge.recipe import ModelChoice
+from aum_edge.search.candidate import cost_of, fresh, settings_of
+from aum_edge.search.config import SearchRecipe
+from aum_edge.search.quiet import quiet
+from aum_edge.search.records import Record
+from aum_edge.search.room import CONTROL, Room
+from aum_edge.search.trial import Plan, run_plan
+from aum_edge.search.turns import turn
+
+Progress = Callable[[int, int, str], None]
+FOLDER = "references"
+
+
+def check_references(recipe: SearchRecipe) -> None:
+    """Refuse names and values that would fail after the search.
+
+    Raises:
+        RecipeError: If one is no preset, or a value is no setting of its training.
+    """
+    for name, changes in recipe.references.items():
+        if name not in PRESETS:
+            raise RecipeError(
+                f"`references` names `{name}`, which is no preset; there are {', '.join(PRESETS)}."
+            )
+        _settings(recipe, name, changes or {})
+
+
+def train_references(room: Room, progress: Progress | None = None) -> None:
+    """Train those that no process has trained or is training."""
+    for name, changes in room.recipe.references.items():
+        folder = room.out / FOLDER / name
+        with turn(folder.parent / f"{name}.lock", wait=False) as held:
+            if held and read_json(folder / "record.json").get("key") != room.key:
+                write_json(folder / "record.json", _train(room, name, changes or {}, progress))
+
+
+def read_references(out: Path, key: str) -> dict[str, dict[str, Any]]:
+    """The records of finished references by preset."""
+    found = {path.parent.name: read_json(path) for path in (out / FOLDER).glob("*/record.json")}
+    return {name: values for name, values in sorted(found.items()) if values.get("key") == key}
+
+
+def preset_costs(recipe: SearchRecipe, labels: tuple[str, ...], room: Room) -> dict[str, Any]:
+    """What every student preset and CP-Mobile cost at this front end, untrained."""
+    found = {}
+    for name in (*STUDENTS, CONTROL):
+        config = ModelChoice(preset=name).config(len(labels), recipe.frontend)
+        found[name] = asdict(cost_of(fresh(config, recipe, labels), recipe, room.limits))
+    return found
+
+
+def _train(
+    room: Room, name: str, changes: dict[str, Any], progress: Progress | None
+) -> dict[str, Any]:
+    recipe = room.recipe
+    settings = _settings(recipe, name, changes)
+    labels = tuple(room.data.labels)
+    step = {"step": "reference", "preset": name, "seed": recipe.seed, "search": recipe.name}
+    config = settings.model.config(len(labels), recipe.frontend)
+    model = fresh(config, recipe, labels, room.data.normalization, (step,))
+    plan = Plan(
+        number=-1,
+        params=changes,
+        settings=settings,
+        model=model,
+        cost=cost_of(model, recipe, room.limits),
+        latency=_latency(room, model),
+        folder=room.out / FOLDER / name,
+    )
+
+    def on_value(curve: list[float]) -> str:
+        if progress:
+            progress(len(curve), settings.train.epochs, f"reference {name}")
+        return ""
+
+    record: Record = run_plan(room, plan, room.out / "work" / name, on_value)
+    return record.to_dict()
+
+
+def _latency(room: Room, model: AudioClassifier) -> dict[str, float]:
+    if not room.recipe.timed:
+        return {}
+    with quiet():
+        small = quantize(model, replace(room.recipe.quantize, method="max"))
+        return room.latency(small, room.out / FOLDER)
+
+
+def _settings(recipe: SearchRecipe, name: str, changes: dict[str, Any]) -> Any:
+    base = replace(recipe.student, model=ModelChoice(preset=name))
+    made = settings_of(base, changes)
+    made.model.config(2, FrontEndConfig())
+    return made

@@ -1,0 +1,235 @@
+"""Where trials of several processes and machines meet: a journal file, or a database.
+
+A journal is one file to which operations are added under a lock file, which also works on network
+file systems; SQLite and other databases go through SQLAlchemy. Whatever happens to either becomes
+one line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.storages.journal import BaseJournalBackend, JournalFileBackend, JournalFileOpenLock
+from sqlalchemy import create_engine, inspect
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+
+from aum_edge.errors import AumEdgeError, RecipeError, SearchError
+
+JOURNAL = "study.journal"
+BUSY_SECONDS = 60
+"""How long a process waits for another one's write to an SQLite file."""
+TROUBLE = (
+    OSError,
+    SQLAlchemyError,
+    optuna.exceptions.StorageInternalError,
+    ImportError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    RuntimeError,
+)
+"""What Optuna raises when a storage is gone, damaged or something else than a storage."""
+
+
+class VanishedError(OSError):
+    """The file of a storage is not there any more."""
+
+
+class Journal(BaseJournalBackend):
+    """Optuna's journal file, which must stay the file that was opened.
+
+    Optuna would begin a new, empty file in the place of one that was taken away, and add to the
+    half line that a full disk or a crash left. Here the first is an error, and half a line is cut
+    off: it was never acknowledged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        _require_journal(path)
+        self._lock = JournalFileOpenLock(str(path))
+        self._file = JournalFileBackend(str(path), lock_obj=self._lock)
+        self._identity = self._identify()
+        self._size = 0
+
+    def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
+        """Operations from one number on."""
+        self.require()
+        return self._file.read_logs(log_number_from)
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        """Add operations, all or none."""
+        self.require()
+        lines = [json.dumps(log, separators=(",", ":")) + "\n" for log in logs]
+        self._lock.acquire()
+        try:
+            with self.path.open("r+b") as file:
+                file.truncate(_whole(file))
+                file.seek(0, os.SEEK_END)
+                file.write("".join(lines).encode())
+                file.flush()
+                os.fsync(file.fileno())
+                self._size = file.tell()
+        finally:
+            self._lock.release()
+
+    def require(self) -> None:
+        """Raise if the file is gone, another one or shorter than it was."""
+        if self._identify() != self._identity or self.path.stat().st_size < self._size:
+            raise VanishedError(f"{self.path} was replaced or cut off")
+
+    def _identify(self) -> tuple[int, int]:
+        try:
+            found = self.path.stat()
+        except FileNotFoundError as error:
+            raise VanishedError(f"{self.path} is gone") from error
+        return found.st_dev, found.st_ino
+
+
+def open_storage(text: str, out: Path) -> tuple[optuna.storages.BaseStorage, str]:
+    """The storage a command or recipe names, and how to speak of it.
+
+    Empty is a journal in the run folder; ``sqlite:///FILE`` and other URLs are databases; anything
+    else is the path of a journal file.
+
+    Raises:
+        RecipeError: If the URL has no known form.
+        SearchError: If it cannot be opened or is no storage of Optuna.
+    """
+    if "://" in text:
+        return _database(text), _shown(text)
+    path = Path(text) if text else out / JOURNAL
+    with storage_errors(str(path)):
+        if not path.parent.is_dir():
+            raise VanishedError(f"there is no folder {path.parent}")
+        return optuna.storages.JournalStorage(Journal(path)), str(path)
+
+
+def require_storage(storage: optuna.storages.BaseStorage) -> None:
+    """Raise if a storage that is a file is not there any more.
+
+    Raises:
+        OSError: It is gone.
+    """
+    if isinstance(storage, optuna.storages.JournalStorage):
+        backend = storage._backend
+        if isinstance(backend, Journal):
+            backend.require()
+        return
+    inner = getattr(storage, "_backend", storage)
+    file = sqlite_file(str(getattr(inner, "url", "")))
+    if file is not None and not file.is_file():
+        raise VanishedError(f"{file} is gone")
+
+
+@contextlib.contextmanager
+def storage_errors(name: str) -> Iterator[None]:
+    """Turn whatever a storage raises into one line."""
+    try:
+        yield
+    except (AumEdgeError, optuna.exceptions.UpdateFinishedTrialError):
+        raise
+    except TROUBLE as error:
+        reason = " ".join(str(error.__cause__ or error).split())[:160] or type(error).__name__
+        raise SearchError(
+            f"The storage {name} cannot be used: {reason.rstrip('.')}. What is finished is kept in "
+            "the run folder; see that the storage is there and is Optuna's, or give another "
+            "--storage: a new one is filled from the run folder."
+        ) from error
+
+
+def sqlite_file(url: str) -> Path | None:
+    """The file of an SQLite URL; None for other databases and for memory."""
+    if not url.startswith("sqlite"):
+        return None
+    database = make_url(url).database
+    return Path(database) if database and database != ":memory:" else None
+
+
+def _database(url: str) -> optuna.storages.BaseStorage:
+    try:
+        parsed = make_url(url)
+        _ = parsed.get_dialect()
+    except (ArgumentError, NoSuchModuleError, ValueError) as error:
+        raise RecipeError(
+            f"`--storage {_shown(url)}` is no URL of a database: give sqlite:///FILE, another "
+            "database that SQLAlchemy knows, or the path of a journal file."
+        ) from error
+    with storage_errors(_shown(url)):
+        file = sqlite_file(url)
+        if file is not None and not file.parent.is_dir():
+            raise VanishedError(f"there is no folder {file.parent}")
+        options = {"connect_args": {"timeout": BUSY_SECONDS}} if file else {}
+        if file is not None:
+            _require_own_tables(url, file)
+        made = optuna.storages.RDBStorage(url, engine_kwargs=options)
+        return optuna.storages.get_storage(made)
+
+
+def _require_journal(path: Path) -> None:
+    """Refuse to add to a file that something else wrote.
+
+    Raises:
+        ValueError: Its first line is no operation of a journal.
+    """
+    if not path.exists() or path.stat().st_size == 0:
+        return
+    with path.open("rb") as file:
+        line = file.readline(1 << 16)
+    if line.startswith(b"SQLite format"):
+        raise ValueError(f"{path} is an SQLite file, whose URL is sqlite:///{path}")
+    if not line.startswith(b'{"op_code":'):
+        raise ValueError(f"{path} is no journal of Optuna")
+
+
+def _require_own_tables(url: str, file: Path) -> None:
+    """Refuse to make tables in a database that is something else's.
+
+    Raises:
+        ValueError: It has tables and none of Optuna's.
+    """
+    if not file.exists():
+        return
+    engine = create_engine(url)
+    try:
+        tables = inspect(engine).get_table_names()
+    finally:
+        engine.dispose()
+    if tables and "studies" not in tables:
+        raise ValueError(f"{file} is a database with other tables: {', '.join(tables[:3])}")
+
+
+def _shown(url: str) -> str:
+    """A URL without its password."""
+    try:
+        return make_url(url).render_as_string(hide_password=True)
+    except ArgumentError:
+        return url
+
+
+def _whole(file: Any) -> int:
+    """Bytes up to the last finished line."""
+    end = file.seek(0, os.SEEK_END)
+    while end:
+        start = max(0, end - 4096)
+        file.seek(start)
+        found = file.read(end - start).rfind(b"\n")
+        if found >= 0:
+            return int(start + found + 1)
+        end = start
+    return 0
+
+
+def quiet_optuna() -> None:
+    """No lines of Optuna's own: the search says what happens."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    logging.getLogger("alembic").setLevel(logging.WARNING)

@@ -1,0 +1,207 @@
+"""One trial: trained, scored on validation clips in int8, saved, written down."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from aum_edge.compression.quantize import quantize
+from aum_edge.errors import AumEdgeError, CompressionError, DataError, RecipeError
+from aum_edge.models.classifier import AudioClassifier
+from aum_edge.models.directory import save
+from aum_edge.recipe import StudentConfig, plain
+from aum_edge.search.candidate import Cost, cost_of, fresh, settings_of, student_config
+from aum_edge.search.quiet import quiet
+from aum_edge.search.records import Record, trial_folder
+from aum_edge.search.room import Room
+from aum_edge.search.space import Params
+from aum_edge.training.fit import FitResult, fit
+from aum_edge.training.history import Row
+from aum_edge.training.metrics import evaluate
+
+OnValue = Callable[[list[float]], str]
+"""Told the best accuracy up to each epoch; a reason ends the trial, empty goes on."""
+
+
+class Hopeless(Exception):  # noqa: N818 - no error
+    """The trial ends here; the message says why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A model to be trained and what it costs."""
+
+    number: int
+    params: Params
+    settings: StudentConfig
+    model: AudioClassifier
+    cost: Cost
+    latency: dict[str, float]
+    folder: Path
+    """Where its models go."""
+
+
+def make_plan(room: Room, number: int, params: Params) -> Plan | Record:
+    """Build the model and count it; a rejected record if it is none or over a limit."""
+    recipe = room.recipe
+    try:
+        settings = settings_of(recipe.student, params)
+        config = student_config(settings.model, len(room.data.labels), recipe)
+        step = {"step": "search", "trial": number, "params": plain(params), "seed": recipe.seed}
+        labels, levels = tuple(room.data.labels), room.data.normalization
+        model = fresh(config, recipe, labels, levels, ({**step, "search": recipe.name},))
+    except RecipeError as error:
+        return _record(room, number, params, "rejected", reason=str(error))
+    cost = cost_of(model, recipe, room.limits)
+    latency: dict[str, float] = {}
+    if cost.fits and recipe.timed:
+        with quiet():
+            small = quantize(model, replace(recipe.quantize, method="max"))
+            latency = room.latency(small, trial_folder(room.out, number))
+        most = recipe.constraints.latency
+        if most is not None and latency["ratio"] > most:
+            cost = replace(cost, over={"latency": latency["ratio"] / most - 1})
+    if not cost.fits:
+        over = ", ".join(f"{name} by {100 * share:.0f} %" for name, share in cost.over.items())
+        return _record(room, number, params, "rejected", reason=f"over {over}", cost=asdict(cost))
+    return Plan(
+        number=number,
+        params=params,
+        settings=settings,
+        model=model,
+        cost=cost,
+        latency=latency,
+        folder=trial_folder(room.out, number),
+    )
+
+
+def run_plan(room: Room, plan: Plan, work: Path, on_value: OnValue) -> Record:
+    """Train, quantize, score and save; the record of a complete, pruned or failed trial.
+
+    Raises:
+        KeyboardInterrupt: If the user stops it; ``work`` keeps the epochs that are done.
+        OSError: If the disk is full or gone.
+    """
+    clock = time.monotonic()
+    curve: list[float] = []
+
+    def on_epoch(history: Sequence[Row]) -> None:
+        curve[:] = best_so_far(history)
+        reason = on_value(list(curve))
+        if reason:
+            raise Hopeless(reason)
+
+    facts: dict[str, Any] = {"cost": asdict(plan.cost), "latency": dict(plan.latency)}
+    state, found = "complete", {}
+    try:
+        with quiet():
+            result = _fitted(room, plan, work, on_epoch)
+            found = _scored(room, plan, result)
+        curve[:] = best_so_far(result.history)
+    except Hopeless as reason:
+        state, found = "pruned", {"reason": str(reason)}
+    except (CompressionError, DataError, RecipeError, RuntimeError, ArithmeticError) as error:
+        if not _of_the_trial(error):
+            raise
+        state, found = "failed", {"reason": " ".join(str(error).split())[:300]}
+    facts |= {"curve": list(curve), "seconds": round(time.monotonic() - clock, 1), **found}
+    facts.setdefault("objectives", costs_of(plan))
+    shutil.rmtree(work, ignore_errors=True)
+    return _record(room, plan.number, plan.params, state, **facts)
+
+
+def costs_of(plan: Plan) -> dict[str, float]:
+    """The objectives that are known before training."""
+    known = {"macs": float(plan.cost.macs), "bytes": float(plan.cost.bytes)}
+    return known | ({"latency": plan.latency["ratio"]} if plan.latency else {})
+
+
+def best_so_far(history: Sequence[Row]) -> list[float]:
+    """The best validation macro accuracy up to each epoch; mAP where clips have several labels."""
+    name = "val_macro_accuracy" if history and "val_macro_accuracy" in history[0] else "val_map"
+    curve: list[float] = []
+    for row in history:
+        curve.append(max(float(row[name]), curve[-1] if curve else 0.0))
+    return curve
+
+
+def repeat_of(room: Room, number: int, params: Params, earlier: Record) -> Record:
+    """The record of a trial whose values were drawn before: the same result for no work."""
+    return replace(
+        earlier,
+        number=number,
+        state="repeat" if earlier.state == "complete" else "rejected",
+        reason=f"repeats trial {earlier.number}",
+        finished=_now(),
+        seconds=0.0,
+        host=platform.node(),
+        model="",
+    )
+
+
+def _fitted(
+    room: Room, plan: Plan, work: Path, on_epoch: Callable[[Sequence[Row]], None]
+) -> FitResult:
+    teacher = room.distillation
+    if teacher is not None:
+        teacher = replace(teacher, config=plan.settings.distill)
+    return fit(
+        plan.model,
+        room.data,
+        plan.settings.train,
+        work,
+        seed=room.recipe.seed,
+        title=f"trial {plan.number}",
+        distillation=teacher,
+        on_epoch=on_epoch,
+    )
+
+
+def _scored(room: Room, plan: Plan, result: FitResult) -> dict[str, Any]:
+    """Validation scores in float and int8, and both models saved."""
+    arrays, labels = room.data.arrays["val"], room.data.labels
+    model = result.model
+    small = quantize(model, room.recipe.quantize)
+    found = evaluate(small, arrays, labels, small.activation).to_dict()
+    before = evaluate(model, arrays, labels, model.activation).to_dict()
+    save(model, plan.folder / "model")
+    save(small, plan.folder / "model_int8")
+    accuracy = found["macro_accuracy"] if "macro_accuracy" in found else found["map"]
+    return {
+        "objectives": {"accuracy": float(accuracy), **costs_of(plan)},
+        "val": _brief(found),
+        "val_float": _brief(before),
+        "best_epoch": result.best_epoch,
+        "model": "model",
+    }
+
+
+def _brief(scores: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in scores.items() if isinstance(value, int | float)}
+
+
+def _of_the_trial(error: Exception) -> bool:
+    """Whether another trial may fare better; a full disk or a wrong recipe would meet all."""
+    return not isinstance(error, AumEdgeError) or isinstance(error, CompressionError | DataError)
+
+
+def _record(room: Room, number: int, params: Params, state: str, **facts: Any) -> Record:
+    return Record(
+        number=number,
+        state=state,
+        key=room.key,
+        params=plain(params),
+        host=platform.node(),
+        finished=_now(),
+        **facts,
+    )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
