@@ -53,6 +53,18 @@ class ModelChoice:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TeacherMember:
+    """Further teachers of another kind."""
+
+    model: ModelChoice
+    train: TrainConfig | None = None
+    """None is as the first kind trains."""
+    frontend: FrontEndConfig | None = None
+    """None is the recipe's."""
+    members: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
 class TeacherConfig:
     """The large model, or several: trained here, or read from model directories."""
 
@@ -61,11 +73,19 @@ class TeacherConfig:
     members: int = 1
     """How many are trained, from seeds of their own; their logits are averaged."""
     checkpoints: tuple[str, ...] = ()
-    """Model directories to use instead of training."""
+    """Model directories to use instead of training `model`."""
+    also: tuple[TeacherMember, ...] = ()
+    """Further kinds in the same ensemble; all teachers' logits are averaged."""
+    weights: tuple[float, ...] = ()
+    """How much each teacher counts, those of `also` last; empty is all alike."""
 
     def __post_init__(self) -> None:
-        if self.members < 1:
-            raise RecipeError(f"`teacher.members` must be at least 1, got {self.members}.")
+        for part in (self, *self.also):
+            if part.members < 1:
+                raise RecipeError(f"`teacher.members` must be at least 1, got {part.members}.")
+        count = (len(self.checkpoints) or self.members) + sum(part.members for part in self.also)
+        if self.weights and len(self.weights) != count:
+            raise RecipeError(f"`teacher.weights` must be {count}, one a teacher: {self.weights}.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,13 +227,16 @@ def _check_keys(values: dict[str, Any], kind: type, source: str, path: str = "")
             raise RecipeError(f"{source}: There is no key `{name}`; {hint}")
         choices = [hint for hint in (hints[key], *get_args(hints[key])) if is_dataclass(hint)]
         optional = type(None) in get_args(hints[key])
-        if choices and not (optional and value is None):
-            if not isinstance(value, dict):
+        listed = isinstance(value, list) and Ellipsis in get_args(hints[key])
+        for item in value if listed else [value]:
+            if not choices or (optional and item is None):
+                continue
+            if not isinstance(item, dict):
                 or_null = " or is null" if optional else ""
                 raise RecipeError(
-                    f"{source}: `{name}` holds settings of its own{or_null}, got {value!r}."
+                    f"{source}: `{name}` holds settings of its own{or_null}, got {item!r}."
                 )
-            _check_keys(value, cast(type, choices[0]), source, f"{name}.")
+            _check_keys(item, cast(type, choices[0]), source, f"{name}.")
 
 
 def _one_line(text: str) -> str:

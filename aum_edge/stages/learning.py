@@ -2,43 +2,64 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from aum_edge.audio.config import FrontEndConfig
 from aum_edge.compression.half import halve
-from aum_edge.models.build import build
-from aum_edge.models.classifier import AudioClassifier
+from aum_edge.data.datamodule import AudioData
+from aum_edge.data.manifest import Split
+from aum_edge.models.build import architecture_of, build
+from aum_edge.models.classifier import Activation, AudioClassifier
 from aum_edge.models.directory import load, save
 from aum_edge.pipeline import Run
-from aum_edge.recipe import ModelChoice
+from aum_edge.recipe import ModelChoice, TeacherMember
 from aum_edge.training.config import Loss, TrainConfig
 from aum_edge.training.fit import Distillation, fit
 from aum_edge.training.launch import leader, leader_first, require_launch
-from aum_edge.training.metrics import evaluate
+from aum_edge.training.metrics import evaluate, score
 from aum_edge.training.start import start_model
 from aum_edge.training.teacher import teacher_logits
 
+History = list[dict[str, float | int]]
+
 
 def train_teacher(run: Run, folder: Path) -> dict[str, Any]:
-    """Train the teacher, or several, or take given model directories."""
+    """Train the teachers, or take given model directories; of several kinds, each in its turn."""
     settings = run.recipe.teacher
-    if settings.checkpoints:
-        models = [load(Path(path)) for path in settings.checkpoints]
-        histories: list[list[dict[str, float | int]]] = [[] for _ in models]
-    else:
-        models, histories = [], []
-        for member in range(settings.members):
-            title = "teacher" if settings.members == 1 else f"teacher {member + 1}"
+    models = [load(Path(path)) for path in settings.checkpoints]
+    histories: list[History] = [[] for _ in models]
+    first = TeacherMember(model=settings.model, members=0 if models else settings.members)
+    for kind in (first, *settings.also):
+        for _ in range(kind.members):
+            number = len(models)
+            alone = number == 0 and settings.members == 1 and not settings.also
             model, history = train_model(
-                run, settings.model, settings.train, folder / f"fit-{member}", title, member
+                run,
+                kind.model,
+                kind.train or settings.train,
+                folder / f"fit-{number}",
+                "teacher" if alone else f"teacher {number + 1}",
+                number,
+                frontend=kind.frontend,
             )
             models.append(model)
             histories.append(history)
-    for member, model in enumerate(models):
-        keep(model, folder / member_name(member))
-    return {"members": len(models), **scores(run, models[0]), "history": histories[0]}
+    for number, model in enumerate(models):
+        keep(model, folder / member_name(number))
+    weights = settings.weights
+    together = {"ensemble": teacher_scores(run, models, weights)} if len(models) > 1 else {}
+    return {
+        "members": len(models),
+        "weights": list(weights),
+        **teacher_scores(run, models[:1]),
+        **together,
+        "kinds": [_kind(model) for model in models],
+        "history": histories[0],
+    }
 
 
 def distill(run: Run, folder: Path) -> dict[str, Any]:
@@ -71,15 +92,19 @@ def train_model(
     title: str,
     member: int,
     distillation: Distillation | None = None,
-) -> tuple[AudioClassifier, list[dict[str, float | int]]]:
-    """Build and fit one model of the run; the model at its best epoch, and the history."""
+    frontend: FrontEndConfig | None = None,
+) -> tuple[AudioClassifier, History]:
+    """Build and fit one model of the run; the weights that are kept, and the history.
+
+    ``frontend`` takes the place of the recipe's.
+    """
     require_launch(train.trainer.devices, train.trainer.num_nodes)
-    data = run.data
+    data = _heard_through(run, frontend)
     seed = run.recipe.seed + 1000 * member
     torch.manual_seed(seed)
     model = AudioClassifier(
-        build(choice.config(len(data.labels), run.recipe.frontend)),
-        frontend=run.recipe.frontend,
+        build(choice.config(len(data.labels), data.frontend)),
+        frontend=data.frontend,
         normalization=data.normalization,
         labels=tuple(data.labels),
         lineage=({"step": title, "preset": choice.preset, "seed": seed, "loss": train.loss},),
@@ -89,6 +114,22 @@ def train_model(
         start_model(model, Path(choice.init), choice.init_rule)
     result = fit(model, data, train, work, seed=seed, title=title, distillation=distillation)
     return result.model, result.history
+
+
+def _heard_through(run: Run, frontend: FrontEndConfig | None) -> AudioData:
+    """The run's corpus, through another front end where one is given."""
+    if frontend is None or frontend == run.data.frontend:
+        return run.data
+    data = AudioData(
+        run.recipe.data,
+        frontend,
+        seed=run.recipe.seed,
+        cache_dir=run.cache_dir,
+        progress=run.progress,
+    )
+    with leader_first():
+        data.setup("fit")
+    return data
 
 
 def distillation(run: Run, kind: Loss | None = None) -> Distillation:
@@ -126,6 +167,33 @@ def keep(model: AudioClassifier, folder: Path) -> None:
     """Save a model; of several processes the first one alone does."""
     if leader():
         save(model, folder)
+
+
+def teacher_scores(
+    run: Run, models: Sequence[AudioClassifier], weights: Sequence[float] = ()
+) -> dict[str, Any]:
+    """As :func:`scores` of several teachers as one, whatever their front ends and classes."""
+    if not leader():
+        return {}
+    data = run.data
+    made: dict[str, Any] = {}
+    kind = run.recipe.student.train.loss
+    splits: tuple[Split, ...] = ("val", "test")
+    for split in splits:
+        logits = teacher_logits(
+            models, data, run.cache_dir, run.progress, weights=weights, kind=kind, split=split
+        )
+        activation: Activation = "sigmoid" if kind == "bce" else "softmax"
+        made[split] = score(logits, data.arrays[split], data.labels, activation).to_dict()
+    return made
+
+
+def _kind(model: AudioClassifier) -> dict[str, Any]:
+    config = model.backbone.config
+    return {
+        "architecture": architecture_of(config),
+        "parameters": sum(p.numel() for p in model.parameters()),
+    }
 
 
 def scores(run: Run, model: AudioClassifier) -> dict[str, Any]:
