@@ -80,10 +80,11 @@ class TeacherConfig:
     """How much each teacher counts, those of `also` last; empty is all alike."""
 
     def __post_init__(self) -> None:
-        for part in (self, *self.also):
-            if part.members < 1:
-                raise RecipeError(f"`teacher.members` must be at least 1, got {part.members}.")
-        count = (len(self.checkpoints) or self.members) + sum(part.members for part in self.also)
+        further = [kind.members for kind in self.also]
+        for members in (self.members, *further):
+            if members < 1:
+                raise RecipeError(f"`teacher.members` must be at least 1, got {members}.")
+        count = sum(further, len(self.checkpoints) or self.members)
         if self.weights and len(self.weights) != count:
             raise RecipeError(f"`teacher.weights` must be {count}, one a teacher: {self.weights}.")
 
