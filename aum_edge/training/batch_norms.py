@@ -10,8 +10,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from aum_edge.data.cache import ClipArrays
 from aum_edge.models.classifier import AudioClassifier
 
-MOST_BATCHES = 128
-"""Enough for statistics that no longer move (Wu & Johnson, arXiv 2105.07576, section 3)."""
+MOST_BATCHES = 32
+"""Some thousand clips are enough for precise statistics (Wu & Johnson, arXiv 2105.07576)."""
 
 
 def batch_norms(network: nn.Module) -> list[_BatchNorm]:
@@ -44,12 +44,13 @@ def recompute_batch_norms(
         # None: the mean over all batches instead of a decaying one.
         norm.momentum = None
         norm.train()
+    device = next(model.parameters()).device
     rows = np.random.default_rng(seed).permutation(len(arrays))
     for start in range(0, len(rows), batch_size)[:MOST_BATCHES]:
         batch = np.sort(rows[start : start + batch_size])
         if len(batch) > 1:
             features = np.array(arrays.features[batch], dtype=np.float32)
-            model(torch.from_numpy(features).unsqueeze(1))
+            model(torch.from_numpy(features).unsqueeze(1).to(device))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     model.train(training)

@@ -57,8 +57,8 @@ class TrainConfig:
     keep: Keep = "best"
     """Which weights are the result: those of the epoch with the best ``monitor``, of the last one,
     or the mean over the ``soup_size`` best epochs (Wortsman et al., arXiv 2203.05482, of one run).
-    Averaged weights, by a soup or ``ema_decay``, get batch norm statistics of their own at the
-    end (Izmailov et al., arXiv 1803.05407, section 3.2)."""
+    Averaged weights, by a soup or ``ema_decay``, get batch norm statistics of their own
+    (Izmailov et al., arXiv 1803.05407, section 3.2)."""
     soup_size: int = 5
     """soup: how many of the best epochs are averaged; fewer where training was shorter."""
     precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true"

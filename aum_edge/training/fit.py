@@ -85,7 +85,6 @@ def fit(
     if soup:
         cook(model, work_dir, soup)
         log.info("%s: the weights are the mean over epochs %s", title, ", ".join(map(str, soup)))
-    if soup or config.ema_decay:
         _settle(model, data, config, seed)
     score = teacher_score(distillation, data, config) if distillation else None
     if score is not None:

@@ -11,11 +11,11 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, GradientAccumulationScheduler
-from lightning.pytorch.callbacks.weight_averaging import EMAWeightAveraging
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.strategies import FSDPStrategy
 
 from aum_edge.errors import RecipeError
+from aum_edge.training.averaging import MovingAverage
 from aum_edge.training.checkpoint_io import AtomicCheckpointIO
 from aum_edge.training.config import TrainConfig
 from aum_edge.training.launch import launched
@@ -96,7 +96,7 @@ def _callbacks(config: TrainConfig, title: str) -> list[Callback]:
         watched, mode = f"val/{config.monitor}", config.monitor_mode
         callbacks.append(EarlyStopping(watched, patience=config.patience, mode=mode))
     if config.ema_decay:
-        callbacks.append(EMAWeightAveraging(decay=config.ema_decay))
+        callbacks.append(MovingAverage(config.ema_decay, config.batch_size, seed=0))
     batches = config.batches
     table = {0: batches.accumulate, **batches.accumulate_by_epoch}
     if set(table.values()) != {1}:

@@ -11,12 +11,15 @@ from aum_edge.training.batch_norms import batch_norms, recompute_batch_norms
 from aum_edge.training.config import TrainConfig
 from aum_edge.training.fit import fit
 from aum_edge.training.freeze import apply_freeze
+from aum_edge.training.metrics import predict_logits
 from aum_edge.training.parts import FreezeConfig, TrainerConfig
 from aum_edge.training.soup import best_epochs, cook, ingredient
 from aum_edge.training.trainer import make_trainer
+from aum_edge.training.validation import score_rows
 from tests.small_run import student
 from tests.training.fine_tuning import settings, weights
 from tests.training.killing import fit_in_two_parts
+from tests.training.kinds import cnn
 
 SOUP = {"keep": "soup", "soup_size": 2, "epochs": 4, "lr": 2e-2}
 
@@ -151,3 +154,16 @@ def test_a_soup_needs_whole_weights(tmp_path, monkeypatch) -> None:
     config = TrainConfig(keep="soup", trainer=TrainerConfig(strategy="fsdp"))
     with pytest.raises(RecipeError, match="`keep: soup` need whole weights"):
         make_trainer(config, tmp_path, "", [])
+
+
+def test_averaged_weights_are_validated_with_statistics_of_their_own(data, tmp_path) -> None:
+    # With running statistics averaged along, this network answers at chance level.
+    config = settings(epochs=4, lr=2e-2, ema_decay=0.9)
+    result = fit(cnn(), data, config, tmp_path)
+    logits = predict_logits(result.model, data.arrays["val"].features)
+    truth = torch.from_numpy(data.arrays["val"].labels)
+    row = result.history[result.best_epoch - 1]
+    assert score_rows(logits, truth, config.loss)["loss"] == pytest.approx(
+        row["val_loss"], abs=1e-5
+    )
+    assert row["val_accuracy"] > 0.5
