@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar, cast, get_args, get_type_hints
+from typing import Any, Literal, Protocol, TypeVar, cast, get_args, get_origin, get_type_hints
 
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
@@ -226,6 +226,9 @@ def _check_keys(values: dict[str, Any], kind: type, source: str, path: str = "")
             near = get_close_matches(str(key), hints, 1)
             hint = f"did you mean `{near[0]}`?" if near else f"allowed are {', '.join(hints)}."
             raise RecipeError(f"{source}: There is no key `{name}`; {hint}")
+        if get_origin(hints[key]) is dict:
+            _check_entries(value, hints[key], source, name)
+            continue
         choices = [hint for hint in (hints[key], *get_args(hints[key])) if is_dataclass(hint)]
         optional = type(None) in get_args(hints[key])
         listed = isinstance(value, list) and Ellipsis in get_args(hints[key])
@@ -238,6 +241,19 @@ def _check_keys(values: dict[str, Any], kind: type, source: str, path: str = "")
                     f"{source}: `{name}` holds settings of its own{or_null}, got {item!r}."
                 )
             _check_keys(item, cast(type, choices[0]), source, f"{name}.")
+
+
+def _check_entries(value: Any, hint: Any, source: str, name: str) -> None:
+    """The same for settings that the recipe gives names of its own."""
+    inner = get_args(hint)[1]
+    if not is_dataclass(inner):
+        return
+    for entry, settings in value.items() if isinstance(value, dict) else ():
+        if not isinstance(settings, dict):
+            raise RecipeError(
+                f"{source}: `{name}.{entry}` holds settings of its own, got {settings!r}."
+            )
+        _check_keys(settings, cast(type, inner), source, f"{name}.{entry}.")
 
 
 def _one_line(text: str) -> str:

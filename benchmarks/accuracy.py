@@ -1,106 +1,162 @@
-"""The main job over corpora and seeds: a table with means and spreads. Resumable.
+"""The honest comparison: networks under one protocol over folds and seeds. Resumable.
 
-    python benchmarks/accuracy.py --recipe recipes/quickstart.yaml --seeds 0 1 2
-    python benchmarks/accuracy.py --recipe recipes/fsdd.yaml --seeds 0 1 2 \
-        --vary data.test_speakers "[george]" "[jackson]" "[nicolas]" "[theo]"
+    python benchmarks/accuracy.py recipes/compare/fsdd.yaml --jobs 2
 
-Every run is an ordinary `aum-edge run` in its own folder under --out, so killing this script and
-starting it again goes on where it was. Rows are written to --table as Markdown beside the host.
+Chooses learning rates on validation data and trains the teacher once a fold; then, for every seed
+and fold, trains each arm from labels and by the teacher, prunes and quantizes the student, and
+writes NAME.md and NAME.svg under --results after every finished run. Every run is a process with
+one thread in a folder of its own under --out: kill this script and start it again, and it goes on
+where it was. `--table` only writes the page from what is done.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import statistics
+import os
 import subprocess
 import sys
-from itertools import product
+import time
 from pathlib import Path
 
 from aum_edge.bench.host import host
+from aum_edge.comparison.config import CompareRecipe
+from aum_edge.comparison.page import page
+from aum_edge.comparison.summary import finished, model_names, spread_of
+from aum_edge.comparison.units import SUMMARY, Unit
+from aum_edge.errors import AumEdgeError
+from aum_edge.recipe import load_recipe_as
+from aum_edge.report.spread import draw_spread
 
-ORDER = ("teacher", "student_distilled", "student_pruned", "student_int8", "control")
+POLL = 0.5
+"""Seconds between looks at the processes."""
+Task = tuple[str, int | None]
 
 
 def main() -> int:
-    """Run all combinations, then write the table."""
+    """Run what is missing; exit code 1 if a run failed."""
     options = arguments()
-    vary, *values = options.vary or ["", ""]
-    folders = []
-    for value, seed in product(values, options.seeds):
-        label = "".join(c for c in value if c.isalnum()) or "all"
-        out = options.out / f"{options.recipe.stem}-{label}-{seed}"
-        command = [sys.executable, "-m", "aum_edge", "run", str(options.recipe)]
-        command += ["--out", str(out), "--cache", str(options.out / "cache")]
-        command += ["--set", f"seed={seed}", *[w for s in options.set for w in ("--set", s)]]
-        if vary:
-            command += ["--set", f"{vary}={value}"]
-        if subprocess.run(command, check=False).returncode != 0:
-            print(f"{out} failed; going on with the others", file=sys.stderr)
-            continue
-        folders.append(out)
-    summaries = [json.loads((f / "report" / "summary.json").read_text()) for f in folders]
-    if not summaries:
+    try:
+        recipe = load_recipe_as(CompareRecipe, options.recipe, options.set)
+        out = options.out or Path("runs") / recipe.name
+        if options.unit:
+            fold, _, seed = options.unit.partition(":")
+            Unit(recipe, out, fold, int(seed) if seed else None, line).work()
+            return 0
+        if options.table:
+            return write_page(recipe, out, options)
+        failed = prepare(recipe, out, options)
+        tasks = [(fold, seed) for seed in recipe.seeds for fold in recipe.folds]
+        failed += work(recipe, out, options, [task for task in tasks if task[0] not in failed])
+        return max(write_page(recipe, out, options), 1 if failed else 0)
+    except AumEdgeError as error:
+        print(f"error: {error}", file=sys.stderr)
         return 1
-    text = table(options, summaries)
-    print(text)
-    if options.table:
-        options.table.parent.mkdir(parents=True, exist_ok=True)
-        options.table.write_text(text + "\n", encoding="utf-8")
-    return 0
+    except KeyboardInterrupt:
+        print("Stopped; the same command goes on from here.", file=sys.stderr)
+        return 130
 
 
 def arguments() -> argparse.Namespace:
     """Options of the script."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--recipe", type=Path, required=True)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--vary", nargs="+", metavar="KEY VALUE", help="a recipe key, its values")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("recipe", type=Path, help="see recipes/compare/")
+    parser.add_argument("--out", type=Path, help="default: runs/<recipe name>")
+    parser.add_argument("--results", type=Path, default=Path("benchmarks/results"))
+    parser.add_argument("--jobs", type=int, default=1, help="runs at once, one thread each")
     parser.add_argument("--set", action="append", default=[], metavar="A.B=V")
-    parser.add_argument("--out", type=Path, default=Path("runs/accuracy"))
-    parser.add_argument("--table", type=Path, help="Markdown file to write")
-    return parser.parse_args()
+    parser.add_argument("--table", action="store_true", help="write the page from what is done")
+    parser.add_argument("--unit", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.jobs < 1:
+        parser.error(f"--jobs must be at least 1, got {options.jobs}")
+    return options
 
 
-def table(options: argparse.Namespace, summaries: list[dict]) -> str:
-    """Markdown: one row a model, mean and standard deviation over all runs."""
+def prepare(recipe: CompareRecipe, out: Path, options: argparse.Namespace) -> list[str]:
+    """Learning rates and teacher of every fold; the folds that could not be prepared."""
+    return work(recipe, out, options, [(fold, None) for fold in recipe.folds])
+
+
+def work(
+    recipe: CompareRecipe, out: Path, options: argparse.Namespace, tasks: list[Task]
+) -> list[str]:
+    """Do the tasks, ``--jobs`` at a time; the folds in which one failed."""
+    failed, running = [], {}
+    waiting, total = list(tasks), len(tasks)
+    started = time.monotonic()
+    try:
+        while waiting or running:
+            while waiting and len(running) < options.jobs:
+                task = waiting.pop(0)
+                running[task] = start(task, out, options)
+            time.sleep(POLL)
+            for task in [task for task, child in running.items() if child.poll() is not None]:
+                code = running.pop(task).returncode
+                left = len(waiting) + len(running)
+                minutes = (time.monotonic() - started) / 60
+                state = "done" if code == 0 else f"failed (exit code {code}), see its log"
+                print(f"{name_of(task)}: {state}; {total - left} of {total}, {minutes:.1f} min")
+                if code != 0:
+                    failed.append(task[0])
+                elif task[1] is not None:
+                    write_page(recipe, out, options)
+    finally:
+        for child in running.values():
+            child.terminate()
+        for child in running.values():
+            child.wait()
+    return failed
+
+
+def start(task: Task, out: Path, options: argparse.Namespace) -> subprocess.Popen[bytes]:
+    """One task as a process of its own, its words in a log beside the runs."""
+    fold, seed = task
+    out.mkdir(parents=True, exist_ok=True)
+    unit = f"{fold}:{'' if seed is None else seed}"
+    command = [sys.executable, __file__, str(options.recipe), "--out", str(out), "--unit", unit]
+    command += [word for value in options.set for word in ("--set", value)]
+    threads = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    with (out / f"{name_of(task)}.log").open("ab") as log:
+        return subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **threads})
+
+
+def name_of(task: Task) -> str:
+    """Of a task, for people and for its log."""
+    fold, seed = task
+    return f"{fold}-prepared" if seed is None else f"{fold}-seed-{seed}"
+
+
+def write_page(recipe: CompareRecipe, out: Path, options: argparse.Namespace) -> int:
+    """NAME.md and NAME.svg from the runs that are done."""
+    runs = finished(recipe, out)
+    if not runs:
+        print(f"No run in {out} has a {SUMMARY} yet.", file=sys.stderr)
+        return 1
+    options.results.mkdir(parents=True, exist_ok=True)
+    picture = options.results / f"{recipe.name}.svg"
+    names = model_names(recipe)
+    percents = {
+        title: [100 * value for value in spread_of(runs, name).values]
+        for name, title in names.items()
+    }
+    draw_spread(percents, picture, "macro accuracy on the test split, %")
     machine = host()
-    lines = [
-        f"# {options.recipe.stem}: {len(summaries)} runs",
-        "",
-        f"Command: `python benchmarks/accuracy.py {' '.join(sys.argv[1:])}`  ",
-        f"Host: {machine['cpu']}, {machine['cores']} cores, torch {machine['torch']}, "
-        f"onnxruntime {machine['onnxruntime']}. Accuracy in percent on the test split: mean ± "
-        "standard deviation, lowest to highest.",
-        "",
-        "| model | accuracy | macro | log loss | weights | bytes | exact MACs | official MACs |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    for key in ORDER:
-        rows = [summary["models"][key] for summary in summaries]
-        sizes = [spread([row[name] for row in rows]) for name in SIZES]
-        scores = [percent([row[name] for row in rows]) for name in ("accuracy", "macro_accuracy")]
-        loss = statistics.mean(row["log_loss"] for row in rows)
-        lines.append(f"| {key} | {' | '.join(scores)} | {loss:.3f} | {' | '.join(sizes)} |")
-    return "\n".join(lines)
+    words = (
+        f"{machine['cpu']}, {machine['cores']} cores, torch {machine['torch']}, one thread a run"
+    )
+    arguments = [word for word in sys.argv[1:] if word != "--table"]
+    command = f"python benchmarks/accuracy.py {' '.join(arguments)}"
+    text = page(recipe, runs, command, words, picture.name)
+    (options.results / f"{recipe.name}.md").write_text(text, encoding="utf-8")
+    return 0
 
 
-SIZES = ("n_params", "param_bytes", "macs", "official_macs")
-
-
-def percent(values: list[float]) -> str:
-    """Mean ± deviation and range, in percent."""
-    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
-    low, high = 100 * min(values), 100 * max(values)
-    return f"{100 * statistics.mean(values):.1f} ± {100 * deviation:.1f} ({low:.1f}–{high:.1f})"
-
-
-def spread(values: list[int]) -> str:
-    """One number when all runs agree, else the range."""
-    if min(values) == max(values):
-        return f"{values[0]:,}"
-    return f"{min(values):,}–{max(values):,}"
+def line(done: int, total: int, what: str) -> None:
+    """Progress in the log of a run, ten lines a job."""
+    if done == total or done % max(1, total // 10) == 0:
+        print(f"{what}: {done} of {total}", flush=True)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ student-s6          97,074     S6, both directions; 128,000 bytes in int8
 student-ssd-64k     61,684     SSD; 128,000 bytes in 16 bit
 student-ssd-causal  92,922     student-ssd in one direction, causal throughout
 student-ssd-tiny    15,788     SSD; 16,000 weights
+student-noscan      94,122     student-ssd without its scan, as many weights: what is it worth?
 cp-mobile           61,148     the CNN control of the DCASE 2024 and 2025 baselines
 ==================  =========  ===================================================================
 """
@@ -94,6 +95,7 @@ STUDENTS: dict[str, Factory] = {
     "student-s6": _of(MambaStudentConfig, mixer="s6", d_state=8),
     "student-ssd-64k": _of(MambaStudentConfig, depth=3, d_state=8, stem_channels=(8, 8)),
     "student-ssd-causal": _of(MambaStudentConfig, bidirectional=False),
+    "student-noscan": _of(MambaStudentConfig, mixer="none", d_conv=7, inner=(110, 110, 110, 110)),
     "student-ssd-tiny": _of(
         MambaStudentConfig, d_model=24, depth=2, d_state=8, stem_channels=(4, 8)
     ),

@@ -1,0 +1,226 @@
+"""A comparison chooses by validation, trains every arm, and its page follows from its runs."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from aum_edge.comparison.arms import arm_stages, chosen_rates, tuning_stages
+from aum_edge.comparison.config import ArmConfig, CompareRecipe
+from aum_edge.comparison.page import page
+from aum_edge.comparison.summary import Spread, differences, finished, model_names
+from aum_edge.comparison.units import SUMMARY, Unit
+from aum_edge.errors import AumEdgeError, RecipeError
+from aum_edge.recipe import ModelChoice, load_recipe_as
+from aum_edge.report.spread import draw_spread
+from aum_edge.training.config import TrainConfig
+from tests.small_run import FRONTEND, tones
+
+SMALL = {"d_model": 16, "depth": 1, "d_state": 4, "head_dim": 8, "stem_channels": [4, 4]}
+TRAIN = {"epochs": 1, "batch_size": 8, "augment": {"mixstyle_p": 0.0}}
+
+
+def recipe_values(root: Path) -> dict[str, Any]:
+    fields = ("sample_rate", "n_fft", "win_length", "hop_length", "n_mels")
+    return {
+        "name": "small",
+        "data": {"corpus": "folder", "root": str(root)},
+        "frontend": {name: getattr(FRONTEND, name) for name in fields},
+        "folds": {"a": {}, "b": {"val_seed": 1}},
+        "seeds": [3, 4],
+        "teacher": {
+            "model": {"preset": "student-ssd", "overrides": SMALL},
+            "train": TRAIN,
+            "members": 2,
+        },
+        "arms": {
+            "student": {
+                "model": {"preset": "student-ssd", "overrides": SMALL | {"d_model": 24}},
+                "train": TRAIN,
+                "lrs": [1e-9, 1e-2],
+            },
+            "cnn": {
+                "model": {"preset": "cp-mobile", "overrides": {"base_channels": 8}},
+                "train": TRAIN,
+                "half": True,
+            },
+            "plain": {
+                "model": {"preset": "student-noscan", "overrides": SMALL | {"inner": [16]}},
+                "train": TRAIN,
+                "lessons": ["scratch"],
+            },
+        },
+        "prune": {"cut": {"macs_share": 0.8, "rounds": 1, "steps": 2}, "recover": TRAIN},
+        "quantize": {"qat": {"train": TRAIN, "freeze_epochs": 0}},
+    }
+
+
+def load(tmp_path: Path, values: dict[str, Any]) -> CompareRecipe:
+    path = tmp_path / "small.yaml"
+    path.write_text(yaml.safe_dump(values, sort_keys=False))
+    return load_recipe_as(CompareRecipe, path)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[CompareRecipe, Path]:
+    folder = tmp_path_factory.mktemp("comparison")
+    recipe = load(folder, recipe_values(tones(folder / "tones")))
+    out = folder / "out"
+    for seed in (None, 3):
+        Unit(recipe, out, "a", seed).work()
+    return recipe, out
+
+
+def test_a_run_holds_every_arm_and_every_form_of_the_student(
+    done: tuple[CompareRecipe, Path],
+) -> None:
+    recipe, out = done
+    found = json.loads((out / "a" / "seed-3" / SUMMARY).read_text())
+    assert list(found["models"]) == [
+        "teacher",
+        "student-scratch",
+        "distill",
+        "cnn-scratch",
+        "cnn-distilled",
+        "plain-scratch",
+        "ptq",
+        "qat",
+        "prune",
+        "quantize",
+    ]
+    assert set(model_names(recipe)) == set(found["models"])
+    models = found["models"]
+    assert models["prune"]["macs"] <= 0.8 * models["distill"]["macs"]
+    assert models["qat"]["param_bytes"] == models["ptq"]["param_bytes"]
+    assert models["ptq"]["param_bytes"] < 0.5 * models["distill"]["param_bytes"]
+    assert models["cnn-distilled"]["param_bytes"] == 2 * models["cnn-distilled"]["n_params"]
+    assert models["teacher"]["n_params"] == 2 * _params(out / "a/teacher/teacher/model-1")
+    assert all(0 <= row["macro_accuracy"] <= 1 for row in models.values())
+
+
+def _params(folder: Path) -> int:
+    from aum_edge.models.directory import load
+
+    return sum(p.numel() for p in load(folder).backbone.parameters())
+
+
+def test_the_rate_is_the_one_that_validation_likes(
+    done: tuple[CompareRecipe, Path], tmp_path: Path
+) -> None:
+    recipe, out = done
+    rates = json.loads((out / "a" / "rates.json").read_text())
+    assert set(rates) == {"student"}
+
+    class Run:
+        def result(self, stage: str) -> dict[str, Any]:
+            score = {"student-lr-1e-09": 0.4, "student-lr-0.01": 0.3}[stage]
+            return {"lr": float(stage.rsplit("lr-")[1]), "score": score}
+
+    assert chosen_rates(recipe, Run()) == {"student": 1e-9}  # type: ignore[arg-type]
+    worst = replace(recipe.arms["student"].train, monitor="loss")
+    arms = recipe.arms | {"student": replace(recipe.arms["student"], train=worst)}
+    assert chosen_rates(replace(recipe, arms=arms), Run()) == {"student": 0.01}  # type: ignore[arg-type]
+    assert recipe.tuned(rates).arms["student"].train.lr == rates["student"]
+    assert recipe.tuned(rates).arms["cnn"] == recipe.arms["cnn"]
+
+
+def test_a_finished_run_is_kept_and_an_unprepared_fold_refused(
+    done: tuple[CompareRecipe, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, out = done
+    record = out / "a" / "seed-3" / "cnn-scratch" / "stage.json"
+    before = record.stat().st_mtime_ns
+    Unit(recipe, out, "a", 3).work()
+    assert record.stat().st_mtime_ns == before
+    with pytest.raises(AumEdgeError, match="prepare the fold first"):
+        Unit(recipe, out, "b", 3).work()
+
+
+def test_the_teacher_of_a_fold_serves_all_its_seeds(done: tuple[CompareRecipe, Path]) -> None:
+    recipe, out = done
+    trained = (out / "a/teacher/teacher/model/model.safetensors").read_bytes()
+    assert (out / "a/seed-3/teacher/model/model.safetensors").read_bytes() == trained
+    stages = {stage.name for stage in arm_stages(recipe)}
+    assert not stages & {stage.name for stage in tuning_stages(recipe)} - {"data"}
+
+
+def test_page_and_picture_follow_from_the_runs(
+    done: tuple[CompareRecipe, Path], tmp_path: Path
+) -> None:
+    recipe, out = done
+    runs = finished(recipe, out)
+    assert [(run["fold"], run["seed"]) for run in runs] == [("a", 3)]
+    other = json.loads(json.dumps(runs[0])) | {"seed": 4}
+    for row in other["models"].values():
+        row["macro_accuracy"] += 0.1
+    other["models"]["distill"]["macro_accuracy"] += 0.02
+    found = {item.title: item for item in differences(recipe, [*runs, other])}
+    gain = found["student, distilled − student, from labels"]
+    first = runs[0]["models"]
+    assert gain.spread.values[1] - gain.spread.values[0] == pytest.approx(0.02)
+    expected = first["distill"]["macro_accuracy"] - first["student-scratch"]["macro_accuracy"]
+    assert gain.spread.values[0] == pytest.approx(expected)
+    text = page(recipe, [*runs, other], "command", "host", "small.svg")
+    for title in model_names(recipe).values():
+        assert f"| {title} |" in text
+    assert "2 of 4 runs" in text
+    draw_spread({"one": [50.0, 60.0], "two": [70.0]}, tmp_path / "x.svg", "accuracy, %")
+    drawn = (tmp_path / "x.svg").read_text()
+    assert "55.0" in drawn
+    assert "70.0" in drawn
+
+
+def test_a_spread_knows_its_margin() -> None:
+    spread = Spread((1.0, 2.0, 3.0))
+    assert (spread.mean, spread.deviation) == (2.0, 1.0)
+    assert spread.margin == pytest.approx(4.30 / math.sqrt(3))
+    assert Spread((1.0,)).margin == math.inf
+
+
+def test_without_a_teacher_nobody_is_taught(tmp_path: Path) -> None:
+    values = recipe_values(tmp_path)
+    for arm in values["arms"].values():
+        arm["lessons"] = ["scratch"]
+    recipe = load(tmp_path, values | {"compress": False})
+    assert [stage.name for stage in arm_stages(recipe)] == [
+        "data",
+        "student-scratch",
+        "cnn-scratch",
+        "plain-scratch",
+    ]
+
+
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"student": "cat"}, "must be one of the arms, got 'cat'"),
+    ({"seeds": [1, 1]}, "different `seeds`"),
+    ({"folds": {}}, "needs folds"),
+    ({"tuning": {"c": {}}}, "`tuning` is about folds, got c"),
+    ({"tuning_epochs": -1}, "`tuning_epochs`"),
+    ({"folds": {"a": {"speakers": ["x"]}}}, "Fold 'a': `data` has no such setting"),
+    ({"arms": {"student": {"modle": {}}}}, "no key `arms.student.modle`; did you mean `model`"),
+    ({"arms": {"student": 3}}, "holds settings of its own, got 3"),
+]
+
+
+@pytest.mark.parametrize(("change", "words"), WRONG, ids=str)
+def test_wrong_recipes_are_refused_in_one_line(
+    change: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    with pytest.raises(RecipeError, match=words) as caught:
+        load(tmp_path, recipe_values(tmp_path) | change)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_undistilled_student_cannot_be_compressed() -> None:
+    model = ModelChoice(preset="student-ssd")
+    arm = ArmConfig(model=model, train=TrainConfig(), lessons=("scratch",))
+    with pytest.raises(RecipeError, match="starts from the distilled student"):
+        CompareRecipe(name="x", arms={"student": arm})
+    with pytest.raises(RecipeError, match="scratch, distilled or both"):
+        replace(arm, lessons=())
