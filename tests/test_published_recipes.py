@@ -15,8 +15,9 @@ from aum_edge.recipe import Recipe, load_recipe
 from aum_edge.training.config import TrainConfig
 
 RECIPES = Path(__file__).parent.parent / "recipes"
-EVERY = sorted(set(RECIPES.rglob("*.yaml")) - set(RECIPES.glob("pretrain_*.yaml")))
-"""Those of runs; tests/test_pretraining.py loads the others."""
+OTHERS = {*RECIPES.glob("pretrain_*.yaml"), *RECIPES.glob("search_*.yaml")}
+EVERY = sorted(set(RECIPES.rglob("*.yaml")) - OTHERS)
+"""Those of runs; tests/test_pretraining.py and tests/search load the others."""
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from typing import Any
 
 from aum_edge.errors import AumEdgeError
 from aum_edge.report.build import put
-from aum_edge.report.numbers import percent
 from aum_edge.report.search_page import headline, notes, search_page
 from aum_edge.report.search_tables import (
+    commands,
     counts_table,
     front_table,
     importance_table,
@@ -70,9 +70,5 @@ def search_markdown(report: Mapping[str, Any]) -> str:
         if table:
             parts += [f"## {title}", markdown_text(table.caption), markdown_table(table)]
         if title == "Pareto front" and table:
-            lines = [
-                f"# trial {row['number']}: {percent(row['accuracy'])} %\n{row['command']}"
-                for row in report["front"]
-            ]
-            parts += ["Train one of them fully:", "```bash\n" + "\n\n".join(lines) + "\n```"]
+            parts += ["Train one of them fully:", f"```bash\n{commands(report)}\n```"]
     return "\n\n".join(parts) + "\n"

@@ -13,6 +13,7 @@ from aum_edge.report.page import HEAD, POLICY, moment
 from aum_edge.report.search_plots import Bubble, bubbles, curves, shares
 from aum_edge.report.search_tables import (
     Report,
+    commands,
     counts_table,
     front_table,
     importance_table,
@@ -111,10 +112,6 @@ def _front(report: Report) -> Markup | None:
         picture(_bubbles(report, cost), f"Accuracy against {AXES[cost][0]}") for cost in AXES
     ]
     tables = [front_table(report), known_table(report)]
-    commands = "\n\n".join(
-        f"# trial {row['number']}: {percent(row['accuracy'])} %\n{row['command']}"
-        for row in report["front"]
-    )
     return section(
         "front",
         "Pareto front",
@@ -128,7 +125,7 @@ def _front(report: Report) -> Markup | None:
         tag("div", *pictures, class_="pair"),
         *(html_table(table) for table in tables if table),
         tag("h3", "Train one of them fully"),
-        preformatted(commands),
+        preformatted(commands(report)),
         tag(
             "details", tag("summary", "Presets at this front end"), html_table(preset_table(report))
         ),
@@ -177,8 +174,8 @@ def _mattered(report: Report) -> Markup | None:
         for name, values in known.items()
     ]
     few = (
-        "Shares say which fields the best tenth of the trials agree on more than all trials do; a "
-        "search of some dozens gives a hint, no proof."
+        "Shares say which fields the best quarter of the trials agree on more than all trials do; "
+        "a search of some dozens gives a hint, no proof."
         if known
         else "Too few complete trials for shares of importance."
     )

@@ -178,7 +178,7 @@ def _bounds(
     low = min(point.accuracy for point in points)
     high = max(point.accuracy for point in points)
     above = max(2.0, 0.12 * (high - low))
-    axes.set_ylim(low - above, high + 1.3 * above)
+    axes.set_ylim(max(-2.0, low - above), min(104.0, high + 1.3 * above))
 
 
 def _steps(axes: Axes, best: Sequence[Bubble]) -> None:

@@ -23,7 +23,7 @@ def front_table(report: Report) -> Table:
     """Members of the front: accuracy, both counts, latency where it was timed."""
     timed = any(row.get("latency") for row in report["front"])
     columns = [
-        Column("Trial"),
+        Column("Trial", number=False),
         Column("Accuracy", "int8, validation, %"),
         Column("float", "%"),
         Column("MACs", "exact"),
@@ -45,7 +45,7 @@ def known_table(report: Report) -> Table | None:
     if not report["references"]:
         return None
     columns = [
-        Column("Model"),
+        Column("Model", number=False),
         Column("Accuracy", "int8, validation, %"),
         Column("float", "%"),
         Column("MACs", "exact"),
@@ -70,7 +70,7 @@ def preset_table(report: Report) -> Table:
     """What presets cost at this front end, trained or not."""
     limits = report["limits"]
     columns = [
-        Column("Preset"),
+        Column("Preset", number=False),
         Column("MACs", "exact"),
         Column("official"),
         Column("Bytes", "int8"),
@@ -100,7 +100,7 @@ def counts_table(report: Report) -> Table:
     ]
     broken = report["rejections"]
     rows += [[("– of these over", name), whole(number)] for name, number in broken.items()]
-    return Table("Trials by how they ended", [Column("End"), Column("Trials")], rows)
+    return Table("Trials by how they ended", [Column("End", number=False), Column("Trials")], rows)
 
 
 def importance_table(report: Report) -> Table | None:
@@ -108,12 +108,12 @@ def importance_table(report: Report) -> Table | None:
     found = {name: values for name, values in report["importance"].items() if values}
     if not found:
         return None
-    fields = list(next(iter(found.values())))
-    columns = [Column("Field"), *(Column(name, "share, %") for name in found)]
+    fields = list(dict.fromkeys(field for values in found.values() for field in values))
+    columns = [Column("Field", number=False), *(Column(name, "share, %") for name in found)]
     rows: list[list[Cell]] = [
         [field, *(percent(values.get(field)) for values in found.values())] for field in fields
     ]
-    return Table("Share of each field in reaching the best tenth (PED-ANOVA)", columns, rows)
+    return Table("Share of each field in reaching the best quarter (PED-ANOVA)", columns, rows)
 
 
 def value_table(report: Report) -> Table | None:
@@ -131,7 +131,7 @@ def value_table(report: Report) -> Table | None:
     if not rows:
         return None
     columns = [
-        Column("Field"),
+        Column("Field", number=False),
         Column("Value", number=False),
         Column("Trials"),
         Column("Mean", "accuracy, %"),
@@ -143,7 +143,7 @@ def value_table(report: Report) -> Table | None:
 def trials_table(report: Report) -> Table:
     """Every trial that was trained."""
     columns = [
-        Column("Trial"),
+        Column("Trial", number=False),
         Column("Accuracy", "%"),
         Column("MACs"),
         Column("Bytes"),
@@ -164,6 +164,15 @@ def trials_table(report: Report) -> Table:
         for row in report["trials"]
     ]
     return Table("Trained trials; of those ended early the best accuracy so far", columns, rows)
+
+
+def commands(report: Report) -> str:
+    """Shell commands that train the members of the front fully, one setting a line."""
+    return "\n\n".join(
+        f"# trial {row['number']}: {percent(row['accuracy'])} %\n"
+        + row["command"].replace(" --set ", " \\\n  --set ")
+        for row in report["front"]
+    )
 
 
 def _front_row(row: Mapping[str, Any], timed: bool) -> list[Cell]:

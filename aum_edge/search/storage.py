@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.storages.journal import BaseJournalBackend, JournalFileBackend, JournalFileOpenLock
 from sqlalchemy import create_engine, inspect
 from sqlalchemy.engine import make_url
@@ -29,7 +30,7 @@ BUSY_SECONDS = 60
 TROUBLE = (
     OSError,
     SQLAlchemyError,
-    optuna.exceptions.StorageInternalError,
+    StorageInternalError,
     ImportError,
     ValueError,
     KeyError,
@@ -136,10 +137,12 @@ def storage_errors(name: str) -> Iterator[None]:
     """Turn whatever a storage raises into one line."""
     try:
         yield
-    except (AumEdgeError, optuna.exceptions.UpdateFinishedTrialError):
+    except (AumEdgeError, UpdateFinishedTrialError):
         raise
     except TROUBLE as error:
-        reason = " ".join(str(error.__cause__ or error).split())[:160] or type(error).__name__
+        # Optuna wraps what the database says; its own words are about its code.
+        inner = error.__cause__ if isinstance(error, StorageInternalError) else error
+        reason = " ".join(str(inner or error).split())[:160] or type(error).__name__
         raise SearchError(
             f"The storage {name} cannot be used: {reason.rstrip('.')}. What is finished is kept in "
             "the run folder; see that the storage is there and is Optuna's, or give another "

@@ -160,7 +160,9 @@ class SharedStudy:
             except (optuna.exceptions.UpdateFinishedTrialError, ValueError):
                 return False
             tries = int(trial.user_attrs.get("tries", 1))
-            if tries <= RETRIES and trial.params:
+            if tries > RETRIES:
+                log.warning("trial %d: its process died %d times, given up", number, tries)
+            elif trial.params:
                 kept = {"tries": tries + 1, "retries": number}
                 if same_folder:
                     kept["work"] = int(trial.user_attrs.get("work", number))
