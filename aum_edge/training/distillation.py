@@ -171,7 +171,7 @@ def _check_store(settings: DistillConfig, data: AudioData, pairs: _Pairs | None)
     size = row * len(data.arrays["train"]) * max(1, settings.views) / 1e9
     if size > settings.store_gb:
         raise RecipeError(
-            f"Stored answers would take {size:.1f} GB, `distill.store_gb` allows "
+            f"Stored answers would take {size:.2g} GB, `distill.store_gb` allows "
             f"{settings.store_gb}: raise it, give fewer `views` or `feature_pairs`, or "
             "`teaching: online`."
         )

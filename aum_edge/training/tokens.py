@@ -43,9 +43,8 @@ class TokenTap:
         groups = block_groups(network)
         if max(blocks, default=0) > len(groups):
             raise RecipeError(
-                f"`distill.feature_pairs` names block {max(blocks)} of a "
-                f"{type(network).__name__} that has {len(groups)}: leave the pairs out to match "
-                "blocks by depth."
+                f"`distill.feature_pairs` names block {max(blocks)} of {type(network).__name__}, "
+                f"which has {len(groups)}: leave the pairs out to match blocks by depth."
             )
         self._groups = [groups[number - 1] for number in blocks]
 
