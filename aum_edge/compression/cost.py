@@ -1,26 +1,39 @@
-"""What a model of given block sizes costs, exactly, without building each one."""
+"""What a model of given sizes costs, exactly, without building each one."""
 
 from __future__ import annotations
 
 import copy
 import itertools
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from aum_edge.complexity.counter import count
-from aum_edge.compression.config import Dimension
-from aum_edge.compression.groups import Group
-from aum_edge.compression.slicing import Backbone, mamba_of, mixer_groups, resized
-from aum_edge.models.build import build
+from aum_edge.complexity.counter import OperatorCounts, count
+from aum_edge.compression.groups import Group, Key
+from aum_edge.compression.prune_config import Dimension
+from aum_edge.compression.resized import Sizes, fresh, resized
+from aum_edge.compression.width_groups import (
+    block_name,
+    blocks_of,
+    mamba_of,
+    network_groups,
+    shared_dimensions,
+)
+from aum_edge.models.audio_mamba import AudioMamba
 from aum_edge.models.classifier import AudioClassifier
-from aum_edge.models.config import AudioMambaConfig
+from aum_edge.models.config import MambaStudentConfig
 from aum_edge.models.fold import fold_batch_norm
 
 FLOAT_BYTES = 4
-Sizes = dict[Dimension, int]
-"""Units of each dimension of one block."""
+SMALL = 4_000_000
+"""Parameters below which a model is counted by running it."""
+BLOCK: tuple[Dimension, ...] = ("d_model", "inner", "head_dim", "state", "dt_rank", "direction")
+"""What the cost of a block depends on."""
+REST: tuple[Key, ...] = ((0, "d_model"), (0, "stem"), (1, "stem"))
+"""What the cost of all but the blocks depends on."""
 
 
 @dataclass(frozen=True)
@@ -60,66 +73,128 @@ def int8_bytes(network: nn.Module) -> int:
 
 def model_cost(model: AudioClassifier) -> Cost:
     """The exact cost of a float model, its batch norms folded."""
-    folded = fold_batch_norm(copy.deepcopy(model))
-    return Cost(_macs(folded, folded.example_input()), int8_bytes(folded.backbone))
+    folded = fold_batch_norm(copy.deepcopy(model)).cpu()
+    return Cost(_count(folded).macs, int8_bytes(folded.backbone))
 
 
-def _macs(network: nn.Module, example: Tensor) -> float:
-    """Counted on the meta device: shapes decide, nothing is computed."""
-    return count(copy.deepcopy(network).to("meta").eval(), example.to("meta")).macs
+def _count(model: AudioClassifier) -> OperatorCounts:
+    """Shapes decide: large models are counted on the meta device, where nothing is computed.
+
+    Small ones run faster for real.
+    """
+    example = model.example_input().to(next(model.parameters()).dtype)
+    if sum(p.numel() for p in model.parameters()) < SMALL:
+        return count(model, example)
+    return count(copy.deepcopy(model).to("meta"), example.to("meta"))
 
 
-class BlockCosts:
-    """The cost of one block as a function of its sizes.
+class Multilinear:
+    """A cost that is of first degree in each of its variables, known from its corners.
 
-    MACs and bytes are multilinear in (inner, state, dt_rank), so the cost at the corners of the
-    box of all sizes gives it everywhere inside, exactly, by interpolation. A corner is counted as
-    the difference between networks of two depths. Cost: 2 counts a corner, 16 in all.
+    Interpolation between the corners of the box of all sizes is then exact. Cost: one probe for
+    every corner, 2 to the number of variables that vary.
+    """
+
+    def __init__(
+        self, ranges: list[tuple[int, int]], probe: Callable[[tuple[int, ...]], Cost]
+    ) -> None:
+        self._ranges = ranges
+        self._known: dict[tuple[int, ...], Cost] = {}
+        shape = tuple(2 if low < high else 1 for low, high in ranges)
+        self._corners = np.zeros((*shape, 2))
+        for corner in itertools.product(*(range(size) for size in shape)):
+            cost = probe(tuple(pair[at] for pair, at in zip(ranges, corner, strict=True)))
+            self._corners[corner] = cost.macs, cost.bytes
+
+    def __call__(self, values: tuple[int, ...]) -> Cost:
+        """The cost at these values, a whole number of each."""
+        if values not in self._known:
+            table = self._corners
+            for value, (low, high) in zip(values, self._ranges, strict=True):
+                if low == high:
+                    table = table[0]
+                else:
+                    share = (value - low) / (high - low)
+                    table = table[0] * (1 - share) + table[1] * share
+            self._known[values] = Cost(round(float(table[0])), round(float(table[1])))
+        return self._known[values]
+
+
+class NetworkCosts:
+    """The cost of any smaller form of a network as a function of its sizes, exactly.
+
+    Cost: one count of a network of one block for every corner, 40 at most.
     """
 
     def __init__(self, model: AudioClassifier) -> None:
-        backbone = mamba_of(model.backbone)
-        groups = mixer_groups(backbone)
-        self._first = groups[0]
-        self._low: Sizes = {}
-        self._high: Sizes = {}
-        for dimension in self._first:
-            units = [block[dimension].units for block in groups]
-            self._low[dimension] = min(self._first[dimension].minimum, *units)
-            self._high[dimension] = max(*units, self._low[dimension] + 1)
-        corners = itertools.product(*((self._low[d], self._high[d]) for d in self._first))
-        example = model.example_input()
-        self._corners = {corner: self._probe(backbone, corner, example) for corner in corners}
+        self._model = model
+        self._backbone = mamba_of(model.backbone)
+        self._groups = network_groups(self._backbone)
+        self._shared = shared_dimensions(self._backbone)
+        self._block = Multilinear([self._range(d) for d in BLOCK], self._probe_block)
+        ranges = [_span([self._groups[key]]) if key in self._groups else (0, 0) for key in REST]
+        self._rest = Multilinear(ranges, self._probe_rest)
 
-    def __call__(self, sizes: Sizes) -> Cost:
-        """Cost of one block with ``sizes`` units."""
-        total = Cost(0, 0)
-        for corner, cost in self._corners.items():
-            weight = 1.0
-            for dimension, value in zip(self._first, corner, strict=True):
-                low, high = self._low[dimension], self._high[dimension]
-                share = (sizes[dimension] - low) / (high - low)
-                weight *= share if value == high else 1 - share
-            total += cost * weight
+    def __call__(self, sizes: Sizes, blocks: Iterable[int]) -> Cost:
+        """Cost of a network with these sizes that has kept these blocks."""
+        total = self._rest(tuple(sizes.get(key, 0) for key in REST))
+        for index in blocks:
+            total += self._block(self._values(sizes, index))
         return total
 
-    def _probe(self, backbone: Backbone, corner: tuple[int, ...], example: Tensor) -> Cost:
-        channels: Sizes = {
-            dimension: units * group.width
-            for (dimension, group), units in zip(self._first.items(), corner, strict=True)
-        }
-        config = backbone.config
-        step = 2 if isinstance(config, AudioMambaConfig) and config.layer_pairs else 1
-        costs = []
-        for depth in (step, 2 * step):
-            network = build(resized(config, [channels] * depth))
-            costs.append(Cost(_macs(network, example), int8_bytes(network)))
-        return (costs[1] - costs[0]) * (1 / step)
+    def _values(self, sizes: Sizes, index: int) -> tuple[int, ...]:
+        """Sizes of one block by the variables; without a group there is one direction."""
+        values = []
+        for dimension in BLOCK:
+            place = 0 if dimension in self._shared else index
+            values.append(sizes.get((place, dimension), 1 if dimension == "direction" else 0))
+        return tuple(values)
+
+    def _range(self, dimension: Dimension) -> tuple[int, int]:
+        found = [group for key, group in self._groups.items() if key[1] == dimension]
+        if not found:
+            return (1, 1) if dimension == "direction" else (0, 0)
+        return _span(found)
+
+    def _probe_block(self, values: tuple[int, ...]) -> Cost:
+        rest = {key: _span([self._groups[key]])[0] for key in REST if key in self._groups}
+        return self._probe(values, rest)[0]
+
+    def _probe_rest(self, values: tuple[int, ...]) -> Cost:
+        sizes = {key: value for key, value in zip(REST, values, strict=True) if value}
+        block = tuple(values[0] if d == "d_model" else self._range(d)[0] for d in BLOCK)
+        return self._probe(block, sizes)[1]
+
+    def _probe(self, block: tuple[int, ...], rest: Sizes) -> tuple[Cost, Cost]:
+        """Count a network of equal blocks: what one of them costs, and all but the blocks."""
+        values = dict(zip(BLOCK, block, strict=True))
+        ways = "both" if values.pop("direction") == 2 else "forward"
+        units: Sizes = dict(rest)
+        for dimension, value in values.items():
+            if value:
+                units[0, dimension] = value
+        pairs = isinstance(self._backbone, AudioMamba) and self._backbone.config.layer_pairs
+        depth = 2 if pairs else 1
+        config = resized(self._backbone, units, [0] * depth, [ways] * depth)
+        if isinstance(config, MambaStudentConfig):
+            config = replace(config, folded=True)
+        model = self._model.with_backbone(mamba_of(fresh(config)), {})
+        total, name = _count(model), f"backbone.{block_name(self._backbone)}."
+        inside = sum(macs.total() for layer, macs in total.layers.items() if layer.startswith(name))
+        inner_bytes = sum(int8_bytes(b) for b in blocks_of(mamba_of(model.backbone)))
+        own = Cost(inside, inner_bytes)
+        return own * (1 / depth), Cost(total.macs, int8_bytes(model.backbone)) - own
 
 
-def sizes_of(groups: list[dict[Dimension, Group]]) -> list[Sizes]:
-    """Units of every block."""
-    return [{dimension: group.units for dimension, group in block.items()} for block in groups]
+def _span(groups: list[Group]) -> tuple[int, int]:
+    """Fewest and most units of a dimension."""
+    most = max(group.units for group in groups)
+    return min(min(group.minimum, group.units) for group in groups), most
+
+
+def sizes_of(groups: dict[Key, Group]) -> Sizes:
+    """Units of every group."""
+    return {key: group.units for key, group in groups.items()}
 
 
 def unlimited(value: float | None) -> float:

@@ -1,83 +1,95 @@
-"""How much each unit of a group matters to the loss, or weighs."""
+"""How much each unit of a group matters: to the loss, to what flows on, or by its weights.
+
+All three measure a unit's whole effect, not the size of one tensor: a state's decay (A_log), a
+channel's skip (D) and the norm after it are part of what its gate turns down.
+"""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from aum_edge.compression.groups import Group
+from aum_edge.compression.activation import activation_scores
+from aum_edge.compression.gates import gated
+from aum_edge.compression.groups import Group, Key
+from aum_edge.compression.magnitude import magnitude_scores
+from aum_edge.compression.prune_config import Importance
+from aum_edge.compression.width_groups import mamba_of
 from aum_edge.errors import CompressionError
+from aum_edge.models.classifier import AudioClassifier
 
 Batch = tuple[Tensor, Tensor]
+"""Features (B, 1, n_mels, n_frames) and labels (B,), or (B, C) where clips have several."""
+Scores = dict[Key, Tensor]
 
 
-def parameter_scores(
-    model: nn.Module, kind: Literal["magnitude", "taylor"], batches: Sequence[Batch]
-) -> dict[str, Tensor]:
-    """A score for every single weight, by parameter name.
+def unit_scores(
+    model: AudioClassifier,
+    groups: Mapping[Key, Group],
+    kind: Importance,
+    batches: Sequence[Batch],
+) -> Scores:
+    """Scores (units,) of every group given; units that cannot go score infinity.
 
-    magnitude: the squared weight of projections and convolutions. Decay rates, biases and norms
-    score 0: their size says nothing about their use.
-    taylor: |weight * gradient|, the first-order change of the loss if the weight were zero,
-    averaged over the batches (Molchanov et al., arXiv 1906.10771). Of every parameter, the decay
-    rates included.
+    taylor: half the mean over clips of (dloss/dgate)², what the loss rises by if the gate closes,
+    to second order with the Fisher information for a curvature (Theis et al., arXiv 1801.05787;
+    gates: Molchanov et al., arXiv 1906.10771). activation: see activation.py. magnitude: see
+    magnitude.py; needs no batches.
 
     Raises:
-        CompressionError: taylor without batches, or with a loss that is not finite.
+        CompressionError: taylor or activation without batches, or a loss that is not finite.
     """
-    if kind == "taylor":
-        return _taylor(model, batches)
-    weights = {
-        f"{name}.weight"
-        for name, module in model.named_modules()
-        if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d)
-    }
-    return {
-        name: p.detach().square() if name in weights else torch.zeros_like(p)
-        for name, p in model.named_parameters()
-    }
+    work = copy.deepcopy(model).eval()
+    if kind == "magnitude":
+        scores = magnitude_scores(mamba_of(work.backbone), groups)
+    else:
+        if not batches:
+            raise CompressionError(
+                f"{kind.capitalize()} importance needs at least one batch of (features, labels), "
+                "got none; give clips or choose importance: magnitude."
+            )
+        measure = _taylor if kind == "taylor" else activation_scores
+        scores = measure(work, groups, batches)
+    for key, group in groups.items():
+        scores[key] = scores[key].double().cpu()
+        scores[key][sorted(group.fixed)] = torch.inf
+    return scores
 
 
-def _taylor(model: nn.Module, batches: Iterable[Batch]) -> dict[str, Tensor]:
-    work = copy.deepcopy(model).eval().requires_grad_(True)
-    names, parameters = zip(*work.named_parameters(), strict=True)
-    totals = [torch.zeros_like(p) for p in parameters]
-    count = 0
-    for inputs, targets in batches:
-        device = parameters[0].device
-        loss = F.cross_entropy(work(inputs.to(device)), targets.to(device))
+def clip_losses(logits: Tensor, targets: Tensor) -> Tensor:
+    """Loss of every clip (B,): cross entropy, or binary where clips have several labels."""
+    if targets.ndim == 2:
+        rows = F.binary_cross_entropy_with_logits(logits, targets.to(logits), reduction="none")
+        return rows.mean(dim=1)
+    return F.cross_entropy(logits, targets, reduction="none")
+
+
+def _taylor(
+    model: AudioClassifier, groups: Mapping[Key, Group], batches: Sequence[Batch]
+) -> Scores:
+    """One forward and backward pass a batch."""
+    backbone = mamba_of(model.backbone)
+    example = next(backbone.parameters())
+    totals = {key: example.new_zeros(group.units) for key, group in groups.items()}
+    clips = 0
+    for index, (inputs, targets) in enumerate(batches):
+        gates = {
+            key: example.new_ones(len(inputs), group.units).requires_grad_()
+            for key, group in groups.items()
+        }
+        with torch.enable_grad(), gated(backbone, groups, gates):
+            logits = model(inputs.to(example))
+            loss = clip_losses(logits, targets.to(example.device)).sum()
         if not torch.isfinite(loss):
             raise CompressionError(
-                f"The loss on importance batch {count} is {loss.item()}; check the clips given."
+                f"The loss on importance batch {index} is {loss.item()}; check the clips given."
             )
-        grads = torch.autograd.grad(loss, parameters, allow_unused=True)
-        for total, p, grad in zip(totals, parameters, grads, strict=True):
-            if grad is not None:
-                total += (p.detach() * grad).abs()
-        count += 1
-    if not count:
-        raise CompressionError(
-            "Taylor importance needs at least one batch of (features, labels), got none; "
-            "give clips or choose importance: magnitude."
-        )
-    return {name: total / count for name, total in zip(names, totals, strict=True)}
-
-
-def unit_scores(mixer: nn.Module, group: Group, scores: dict[str, Tensor], prefix: str) -> Tensor:
-    """The scores of a group's units (units,): the sum over every slice tied to a unit.
-
-    ``prefix`` is the mixer's module path with a final dot, as in the names of ``scores``.
-    """
-    total = torch.zeros(group.units, dtype=torch.float64)
-    for member in group.members:
-        for name, axis in member.tensors(mixer):
-            table = scores[prefix + name].double().cpu()
-            rows = table.movedim(axis, 0).reshape(table.shape[axis], -1).sum(dim=1)
-            for start, width in member.spans:
-                total += rows[start : start + group.units * width].reshape(-1, width).sum(1)
-    return total
+        slopes = torch.autograd.grad(loss, list(gates.values()))
+        for key, slope in zip(gates, slopes, strict=True):
+            totals[key] += 0.5 * slope.detach().square().sum(dim=0)
+        clips += len(inputs)
+    return {key: total / clips for key, total in totals.items()}

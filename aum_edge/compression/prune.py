@@ -8,24 +8,26 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import torch
-from torch import Tensor
-
-from aum_edge.compression.config import Dimension, PruneConfig
-from aum_edge.compression.cost import BlockCosts, Cost, Sizes, model_cost, sizes_of, unlimited
-from aum_edge.compression.groups import Group
-from aum_edge.compression.importance import Batch, parameter_scores, unit_scores
-from aum_edge.compression.search import Goal, Search
-from aum_edge.compression.slicing import blocks_of, mamba_of, mixer_groups, shrink
+from aum_edge.compression.cost import Cost, NetworkCosts, model_cost, sizes_of, unlimited
+from aum_edge.compression.groups import Key
+from aum_edge.compression.importance import Batch, unit_scores
+from aum_edge.compression.prune_config import PruneConfig
+from aum_edge.compression.search import Goal, Price, Search, Space
+from aum_edge.compression.trial import calibrated, cut, cuttable
+from aum_edge.compression.width_groups import (
+    blocks_of,
+    mamba_of,
+    network_groups,
+    shared_dimensions,
+)
 from aum_edge.errors import CompressionError
-from aum_edge.models.audio_mamba import AudioMamba
 from aum_edge.models.classifier import AudioClassifier
 
 log = logging.getLogger(__name__)
 Progress = Callable[[int, int, str], None]
-MIN_BLOCKS = 1
 
 
 def prune(
@@ -34,158 +36,193 @@ def prune(
     batches: Iterable[Batch],
     progress: Progress | None = None,
 ) -> AudioClassifier:
-    """A smaller copy of the model within both limits, with the weights that matter most.
+    """A smaller copy of the model within both limits, with the units that matter most.
 
-    Each round measures importances anew; its limits lie evenly in ratio up to the target.
+    Each step measures importances anew; its limits lie evenly in ratio up to the target. There is
+    no recovery between them: the prune stage has it.
 
     Args:
         model: a float classifier; left alone, and copied if within the limits already.
         config: limits, dimensions and importance.
-        batches: (features (B, 1, n_mels, n_frames), labels (B,)) of training clips, for taylor.
-        progress: told (rounds done, rounds, what was reached).
+        batches: (features (B, 1, n_mels, n_frames), labels (B,)) of training clips; none will do
+            for magnitude.
+        progress: told (steps done, steps, what was reached).
 
-    Cost: one forward and backward pass of every batch a round (taylor).
+    Cost: one forward and backward pass of every batch a step, and a forward one for each kind of
+    group.
 
     Raises:
         CompressionError: limits out of reach, no Mamba blocks, quantized, or no batches.
     """
-    if model.quantization:
-        raise CompressionError("Prune before quantizing: this model has int8 weights already.")
-    start = model_cost(model)
-    target = Cost(unlimited(config.max_macs), unlimited(config.max_bytes))
+    start = model_cost(model) if not model.quantization else Cost(0, 0)
+    target = target_of(config, start)
+    price = check_prunable(model, config, target)
     if start.within(target):
-        log.info("Nothing to prune: %s is within the target.", _text(start))
+        log.info("Nothing to prune: %s is within the target.", text(start))
         return copy.deepcopy(model)
-    price = BlockCosts(model)
-    _check_reachable(model, config, price, start, target)
-    work, reached, clips = model, start, list(batches)
-    for step in range(1, config.steps + 1):
-        goal = Goal(now=_between(start, target, step / config.steps), finally_=target)
-        work, reached = _round(work, config, clips, price, goal)
-        if progress is not None:
-            progress(step, config.steps, _text(reached))
-    if not reached.within(target):
-        raise CompressionError(f"Pruning stopped at {_text(reached)}, above {_text(target)}.")
-    log.info("Pruned from %s to %s.", _text(start), _text(reached))
-    return model.with_backbone(work.backbone, _lineage(model, work, config, start, reached))
+    way = Way(start=start, target=target, first=0.0, last=1.0, price=price)
+    small = prune_along(model, config, list(batches), way, progress)
+    log.info("Pruned from %s to %s.", text(start), text(model_cost(small)))
+    step = lineage(model, small, config, target)
+    return model.with_backbone(small.backbone, step)
 
 
-def _round(
-    work: AudioClassifier,
-    config: PruneConfig,
-    clips: Sequence[Batch],
-    price: BlockCosts,
-    goal: Goal,
-) -> tuple[AudioClassifier, Cost]:
-    total = model_cost(work)
-    if total.within(goal.now):
-        return work, total
-    backbone = mamba_of(work.backbone)
-    groups = mixer_groups(backbone)
-    scores = _scores(work, groups, config, clips)
-    search = Search(sizes_of(groups), scores, _minimum(groups), price, total)
-    search.run(goal)
-    small = work.with_backbone(shrink(backbone, search.removal), {})
-    return small, model_cost(small)
+@dataclass(frozen=True, kw_only=True)
+class Way:
+    """Part of the way from the unpruned cost to the target, by shares in ratio.
 
+    ``first`` 0 and ``last`` 1 is all of it; 0 and 0.5 ends at the geometric mean. ``price`` is
+    that of the unpruned model, and holds for every smaller form of it.
+    """
 
-def _scores(
-    model: AudioClassifier,
-    groups: list[dict[Dimension, Group]],
-    config: PruneConfig,
-    clips: Sequence[Batch],
-) -> dict[tuple[int, Dimension], Tensor]:
-    backbone = mamba_of(model.backbone)
-    weights = parameter_scores(model, config.importance, clips)
-    paths = {id(module): name for name, module in model.named_modules()}
-    scores: dict[tuple[int, Dimension], Tensor] = {}
-    for index, block in enumerate(blocks_of(backbone)):
-        mixer = block.get_submodule("mixer")
-        prefix = f"{paths[id(mixer)]}."
-        for dimension, group in groups[index].items():
-            if dimension in config.dimensions:
-                scores[index, dimension] = unit_scores(mixer, group, weights, prefix)
-        if _may_lose_blocks(model, config):
-            own = [v.double().sum().cpu() for n, v in weights.items() if n.startswith(prefix)]
-            scores[index, "block"] = torch.stack(own).sum().reshape(1)
-    return scores
+    start: Cost
+    target: Cost
+    first: float
+    last: float
+    price: Price
 
+    def limits(self, share: float) -> Cost:
+        """The limits at a share of this part: in equal ratios, and no looser than the target."""
+        share = self.first + (self.last - self.first) * share
 
-def _may_lose_blocks(model: AudioClassifier, config: PruneConfig) -> bool:
-    """Not where layers come in pairs: there every pair doubles the residual of the ones before."""
-    backbone = model.backbone
-    pairs = isinstance(backbone, AudioMamba) and backbone.config.layer_pairs
-    return "block" in config.dimensions and not pairs
+        def part(first: float, last: float) -> float:
+            return last if last >= first or share >= 1 else first * (last / first) ** share
 
-
-def _minimum(groups: list[dict[Dimension, Group]]) -> Sizes:
-    minimum: Sizes = {"block": MIN_BLOCKS}
-    for block in groups:
-        minimum |= {dimension: group.minimum for dimension, group in block.items()}
-    return minimum
-
-
-def _check_reachable(
-    model: AudioClassifier, config: PruneConfig, price: BlockCosts, start: Cost, target: Cost
-) -> None:
-    groups = mixer_groups(mamba_of(model.backbone))
-    smallest, least = start, []
-    for block, sizes in zip(groups, sizes_of(groups), strict=True):
-        small = {
-            dimension: min(group.minimum, group.units)
-            if dimension in config.dimensions
-            else group.units
-            for dimension, group in block.items()
-        }
-        smallest = smallest - price(sizes)
-        least.append(price(small))
-    if _may_lose_blocks(model, config):
-        least = [Cost(min(c.macs for c in least), min(c.bytes for c in least))]
-    smallest = sum(least, smallest)
-    if not smallest.within(target):
-        raise CompressionError(
-            f"Pruning cannot reach {_text(target)}: with {', '.join(config.dimensions)} the "
-            f"smallest reachable is {_text(smallest)}. Raise the limits or take a smaller model."
+        return Cost(
+            part(self.start.macs, self.target.macs), part(self.start.bytes, self.target.bytes)
         )
 
 
-def _between(start: Cost, target: Cost, share: float) -> Cost:
-    """The limits of a round: from the start to the target in equal ratios, and no looser."""
+def prune_along(
+    model: AudioClassifier,
+    config: PruneConfig,
+    clips: Sequence[Batch],
+    way: Way,
+    progress: Progress | None = None,
+) -> AudioClassifier:
+    """The model cut in several steps down to the end of the way; its lineage stays.
 
-    def part(first: float, last: float) -> float:
-        return last if last >= first else first * (last / first) ** share
+    Raises:
+        CompressionError: the limits there are out of reach.
+    """
+    steps = max(1, round(config.steps * (way.last - way.first)))
+    for step in range(1, steps + 1):
+        goal = Goal(now=way.limits(step / steps), finally_=way.target)
+        model = _step(model, config, clips, goal, way.price)
+        if progress is not None:
+            progress(step, steps, text(model_cost(model)))
+    reached = model_cost(model)
+    if not reached.within(way.limits(1)):
+        raise CompressionError(f"Pruning stopped at {text(reached)}, above {text(way.limits(1))}.")
+    return model
 
-    if share == 1:
-        return target
-    return Cost(part(start.macs, target.macs), part(start.bytes, target.bytes))
+
+def target_of(config: PruneConfig, start: Cost) -> Cost:
+    """Both limits in MACs and bytes, for a model that costs ``start``."""
+
+    def limit(value: float | None, share: float | None, whole: float) -> float:
+        return min(unlimited(value), unlimited(share if share is None else share * whole))
+
+    return Cost(
+        limit(config.max_macs, config.macs_share, start.macs),
+        limit(config.max_bytes, config.bytes_share, start.bytes),
+    )
 
 
-def _lineage(
-    before: AudioClassifier, after: AudioClassifier, config: PruneConfig, start: Cost, end: Cost
+def check_prunable(model: AudioClassifier, config: PruneConfig, target: Cost) -> NetworkCosts:
+    """Refuse a model that cannot be cut at all, or not to the target; what any cut would cost.
+
+    Raises:
+        CompressionError: with the smallest reachable MACs and bytes.
+    """
+    if model.quantization:
+        raise CompressionError("Prune before quantizing: this model has int8 weights already.")
+    mamba_of(model.backbone)
+    price = NetworkCosts(model)
+    smallest = smallest_of(model, config, price)
+    if not smallest.within(target):
+        raise CompressionError(
+            f"Pruning cannot reach {text(target)}: with {', '.join(config.dimensions)} the "
+            f"smallest reachable is {text(smallest)}. Raise the limits or take a smaller model."
+        )
+    return price
+
+
+def smallest_of(model: AudioClassifier, config: PruneConfig, price: Price) -> Cost:
+    """The least MACs and bytes that cutting the allowed dimensions can reach, both at once."""
+    groups = cuttable(model, config.dimensions)
+    sizes = sizes_of(network_groups(mamba_of(model.backbone)))
+    sizes |= {key: group.minimum for key, group in groups.items() if key[1] != "block"}
+    count = len(blocks_of(mamba_of(model.backbone)))
+    if (0, "block") not in groups:
+        return price(sizes, range(count))
+    alone = [price(sizes, [index]) for index in range(count)]
+    return Cost(min(c.macs for c in alone), min(c.bytes for c in alone))
+
+
+def _step(
+    model: AudioClassifier,
+    config: PruneConfig,
+    clips: Sequence[Batch],
+    goal: Goal,
+    price: Price,
+) -> AudioClassifier:
+    """Measure, search and cut once."""
+    if model_cost(model).within(goal.now):
+        return model
+    backbone = mamba_of(model.backbone)
+    groups = cuttable(model, config.dimensions)
+    scores = unit_scores(model, groups, config.importance, clips)
+    everything = network_groups(backbone)
+    minimum: dict[Key, int] = {key: group.minimum for key, group in everything.items()}
+    space = Space(
+        sizes=sizes_of(everything),
+        scores=calibrated(model, groups, scores, clips),
+        minimum=minimum,
+        blocks=len(blocks_of(backbone)),
+        shared=shared_dimensions(backbone),
+    )
+    search = Search(space, price)
+    search.run(goal)
+    return cut(model, search.removal)
+
+
+def lineage(
+    before: AudioClassifier, after: AudioClassifier, config: PruneConfig, target: Cost
 ) -> dict[str, Any]:
+    """What the pruned model's lineage says of the step, as plain JSON values."""
+    found = {"max_macs": target.macs, "max_bytes": target.bytes}
+    limits = {name: None if value == unlimited(None) else value for name, value in found.items()}
     return {
         "step": "prune",
         "importance": config.importance,
-        "max_macs": config.max_macs,
-        "max_bytes": config.max_bytes,
-        "before": _summary(before, start),
-        "after": _summary(after, end),
+        **limits,
+        "before": summary(before),
+        "after": summary(after),
     }
 
 
-def _summary(model: AudioClassifier, cost: Cost) -> dict[str, Any]:
-    """Cost, and the sizes of every block (inner counts channels)."""
-    blocks: dict[str, list[int]] = {}
-    for groups in mixer_groups(mamba_of(model.backbone)):
-        for dimension, group in groups.items():
-            blocks.setdefault(dimension, []).append(group.units * group.width)
-    return {"macs": round(cost.macs), "int8_bytes": round(cost.bytes), **blocks}
+def summary(model: AudioClassifier) -> dict[str, Any]:
+    """Cost, and the sizes of every group (inner counts channels)."""
+    cost = model_cost(model)
+    backbone = mamba_of(model.backbone)
+    sizes: dict[str, list[int]] = {}
+    for (_, dimension), group in network_groups(backbone).items():
+        sizes.setdefault(dimension, []).append(group.units * group.width)
+    blocks = len(blocks_of(backbone))
+    return {
+        "macs": round(cost.macs),
+        "int8_bytes": round(cost.bytes),
+        "block": blocks,
+        **sizes,
+    }
 
 
-def _text(cost: Cost) -> str:
+def text(cost: Cost) -> str:
+    """A cost in words; what is unlimited is left out."""
     parts = []
-    if cost.macs != float("inf"):
+    if cost.macs != unlimited(None):
         parts.append(f"{cost.macs:,.0f} MACs")
-    if cost.bytes != float("inf"):
+    if cost.bytes != unlimited(None):
         parts.append(f"{cost.bytes:,.0f} bytes")
     return " and ".join(parts)

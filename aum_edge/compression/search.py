@@ -1,17 +1,19 @@
-"""Which units to remove: the least importance for each saved cost, until a goal is met."""
+"""Which units to remove: the least loss for each saved cost, until a goal is met."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
 
-from aum_edge.compression.config import Dimension
-from aum_edge.compression.cost import Cost, Sizes
+from aum_edge.compression.cost import Cost
+from aum_edge.compression.groups import Key
+from aum_edge.compression.resized import Sizes
 from aum_edge.compression.slicing import Removal
 
-Price = Callable[[Sizes], Cost]
+Price = Callable[[Sizes, Iterable[int]], Cost]
+"""Cost of a network of these sizes that keeps these blocks."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,58 +24,57 @@ class Goal:
     finally_: Cost
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """The cheapest loss in one dimension of one block."""
+@dataclass(frozen=True, kw_only=True)
+class Space:
+    """What can be removed, and what each removal costs in loss.
 
-    block: int
-    dimension: Dimension
-    importance: float
-    saved: Cost
+    Args:
+        sizes: Units of every group.
+        scores: Loss from removing each unit by group; (1,) for a block as a whole. Groups without
+            scores stay whole. An infinite score is a unit that cannot go.
+        minimum: The fewest units of each group.
+        blocks: How many blocks there are.
+        least_blocks: How many must stay.
+        shared: Dimensions of one size for all blocks.
+    """
+
+    sizes: Sizes
+    scores: Mapping[Key, Tensor]
+    minimum: Mapping[Key, int]
+    blocks: int
+    least_blocks: int = 1
+    shared: frozenset[str] = frozenset({"d_model", "stem", "head_dim"})
 
 
 class Search:
     """One round of greedy removal; :attr:`removal` is its outcome.
 
-    Importances of channels, states and blocks are not comparable: a block sums thousands of
-    weights, a rank a few dozen. So each candidate's importance per saved cost is divided by the
-    mean of its dimension at the start of the round, and the least of these ratios goes first.
-
-    Args:
-        sizes: units of every block.
-        scores: importance of each unit by (block, dimension); (1,) for a block as a whole.
-        minimum: the fewest units of each dimension; of ``block``, the fewest blocks.
-        price: cost of a block of given sizes.
-        total: cost of the whole model now.
+    Each step removes the unit with the least loss per worth, its worth being the share of what is
+    still too much that it saves, MACs and bytes together.
     """
 
-    def __init__(
-        self,
-        sizes: list[Sizes],
-        scores: dict[tuple[int, Dimension], Tensor],
-        minimum: Sizes,
-        price: Price,
-        total: Cost,
-    ) -> None:
-        self._sizes = [dict(block) for block in sizes]
-        self._order = {key: values.argsort().tolist() for key, values in scores.items()}
-        self._scores = {key: values.tolist() for key, values in scores.items()}
-        self._minimum, self._price, self.total = minimum, price, total
-        self._alive = set(range(len(sizes)))
-        self._taken = dict.fromkeys(scores, 0)
+    def __init__(self, space: Space, price: Price) -> None:
+        self._space, self._price = space, price
+        self._sizes = dict(space.sizes)
+        self._order = {key: values.argsort().tolist() for key, values in space.scores.items()}
+        self._scores = {key: values.tolist() for key, values in space.scores.items()}
+        self._alive = set(range(space.blocks))
+        self._taken = dict.fromkeys(space.scores, 0)
+        self._savings: dict[Key, Cost] = {}
+        self.total = price(self._sizes, self._alive)
 
     def run(self, goal: Goal) -> bool:
         """Remove until within ``goal.now``; ``False`` when nothing useful is left to remove."""
-        level = self._levels(goal)
         while not self.total.within(goal.now):
-            best: Candidate | None = None
+            best: Key | None = None
             lowest = float("inf")
-            for candidate in self._candidates():
-                worth = self._worth(candidate.saved, goal)
-                if worth > 0:
-                    ratio = candidate.importance / worth / level.get(candidate.dimension, 1.0)
-                    if ratio < lowest:
-                        best, lowest = candidate, ratio
+            for key in self._order:
+                if not self._free(key):
+                    continue
+                worth = self._worth(self._saving(key), goal)
+                ratio = self._loss(key) / worth if worth > 0 else float("inf")
+                if ratio < lowest:
+                    best, lowest = key, ratio
             if best is None:
                 return False
             self._take(best)
@@ -85,9 +86,25 @@ class Search:
         units = {
             key: frozenset(self._order[key][:count])
             for key, count in self._taken.items()
-            if count and key[1] != "block" and key[0] in self._alive
+            if count and key[1] != "block" and self._standing(key)
         }
-        return Removal(frozenset(range(len(self._sizes))) - self._alive, units)
+        return Removal(frozenset(range(self._space.blocks)) - self._alive, units)
+
+    def _standing(self, key: Key) -> bool:
+        return key[1] in self._space.shared or key[0] in self._alive
+
+    def _free(self, key: Key) -> bool:
+        """Whether another unit of the group may go."""
+        if not self._standing(key):
+            return False
+        if key[1] == "block":
+            return len(self._alive) > self._space.least_blocks
+        return self._sizes[key] > self._space.minimum[key]
+
+    def _loss(self, key: Key) -> float:
+        """Of the next unit of a group."""
+        unit = 0 if key[1] == "block" else self._order[key][self._taken[key]]
+        return float(self._scores[key][unit])
 
     def _worth(self, saved: Cost, goal: Goal) -> float:
         """Share of the excess that a saving takes away, summed over the limits not yet kept."""
@@ -100,44 +117,25 @@ class Search:
                 worth += min(getattr(saved, name), total - last) / (total - last)
         return worth
 
-    def _candidates(self) -> list[Candidate]:
-        found = []
-        for (block, dimension), order in self._order.items():
-            if block not in self._alive:
-                continue
-            if dimension == "block":
-                if len(self._alive) > self._minimum["block"]:
-                    saved = self._price(self._sizes[block])
-                    found.append(
-                        Candidate(block, dimension, self._scores[block, "block"][0], saved)
-                    )
-            elif self._sizes[block][dimension] > self._minimum[dimension]:
-                unit = order[self._taken[block, dimension]]
-                importance = self._scores[block, dimension][unit]
-                saved = self._saving(block, dimension)
-                found.append(Candidate(block, dimension, importance, saved))
-        return found
+    def _saving(self, key: Key) -> Cost:
+        """What the next unit of a group saves; remembered until something it depends on goes."""
+        if key not in self._savings:
+            if key[1] == "block":
+                left = self._price(self._sizes, self._alive - {key[0]})
+            else:
+                left = self._price({**self._sizes, key: self._sizes[key] - 1}, self._alive)
+            self._savings[key] = self.total - left
+        return self._savings[key]
 
-    def _saving(self, block: int, dimension: Dimension) -> Cost:
-        sizes = self._sizes[block]
-        return self._price(sizes) - self._price({**sizes, dimension: sizes[dimension] - 1})
-
-    def _levels(self, goal: Goal) -> dict[Dimension, float]:
-        """Mean importance per worth of all units of a dimension."""
-        ratios: dict[Dimension, list[float]] = {}
-        for (block, dimension), values in self._scores.items():
-            whole = dimension == "block"
-            saved = self._price(self._sizes[block]) if whole else self._saving(block, dimension)
-            worth = self._worth(saved, goal)
-            if worth > 0:
-                ratios.setdefault(dimension, []).extend(value / worth for value in values)
-        return {d: sum(rows) / len(rows) or 1.0 for d, rows in ratios.items()}
-
-    def _take(self, candidate: Candidate) -> None:
-        key = (candidate.block, candidate.dimension)
+    def _take(self, key: Key) -> None:
         self._taken[key] += 1
-        self.total -= candidate.saved
-        if candidate.dimension == "block":
-            self._alive.discard(candidate.block)
+        self.total -= self._saving(key)
+        if key[1] == "block":
+            self._alive.discard(key[0])
         else:
-            self._sizes[candidate.block][candidate.dimension] -= 1
+            self._sizes[key] -= 1
+        if key[1] in self._space.shared:
+            self._savings.clear()
+        stale = [k for k in self._savings if k[0] == key[0] or k[1] in self._space.shared]
+        for other in stale:
+            del self._savings[other]

@@ -4,125 +4,120 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 import torch
 from torch import nn
 from torch_pruning.pruner.function import (
     ParameterPruner,
+    prune_batchnorm_out_channels,
+    prune_conv_in_channels,
+    prune_conv_out_channels,
     prune_depthwise_conv_out_channels,
     prune_linear_in_channels,
     prune_linear_out_channels,
 )
 
-from aum_edge.compression.config import Dimension
-from aum_edge.compression.groups import Group, groups_of
+from aum_edge.compression.groups import Group, Key
+from aum_edge.compression.mixer_groups import ways_of
+from aum_edge.compression.resized import Sizes, fresh, resized
+from aum_edge.compression.width_groups import (
+    Backbone,
+    block_name,
+    blocks_of,
+    mamba_of,
+    network_groups,
+    shared_dimensions,
+)
 from aum_edge.errors import CompressionError
 from aum_edge.models.audio_mamba import AudioMamba
-from aum_edge.models.build import build
-from aum_edge.models.config import AudioMambaConfig, MambaStudentConfig
-from aum_edge.models.mamba_student import MambaStudent
-
-Backbone = AudioMamba | MambaStudent
-Config = AudioMambaConfig | MambaStudentConfig
-MODULE_CUTS = {
-    "out": prune_linear_out_channels,
-    "in": prune_linear_in_channels,
-    "depthwise": prune_depthwise_conv_out_channels,
-}
 
 
 @dataclass(frozen=True)
 class Removal:
-    """What goes: whole blocks, and units of the blocks that stay, by (block, dimension)."""
+    """What goes: whole blocks, and units of the groups that stay."""
 
     blocks: frozenset[int] = frozenset()
-    units: Mapping[tuple[int, Dimension], frozenset[int]] = field(default_factory=dict)
-
-
-def mamba_of(network: nn.Module) -> Backbone:
-    """The network itself, known to have prunable Mamba blocks.
-
-    Raises:
-        CompressionError: it is another kind of network.
-    """
-    if not isinstance(network, AudioMamba | MambaStudent):
-        raise CompressionError(
-            f"Pruning cuts Mamba blocks and finds none in a {type(network).__name__}; "
-            "give an audio_mamba or mamba_student model."
-        )
-    return network
-
-
-def blocks_of(backbone: Backbone) -> nn.ModuleList:
-    """The residual blocks, each with a ``mixer``."""
-    return backbone.layers if isinstance(backbone, AudioMamba) else backbone.blocks
-
-
-def mixer_groups(backbone: Backbone) -> list[dict[Dimension, Group]]:
-    """The groups of every block's mixer."""
-    return [groups_of(block.get_submodule("mixer")) for block in blocks_of(backbone)]
+    units: Mapping[Key, frozenset[int]] = field(default_factory=dict)
 
 
 def shrink(backbone: Backbone, removal: Removal) -> Backbone:
     """A new network without what the removal names; the argument is left alone.
 
-    Its output equals the old network's with the removed channels at zero: where a norm averages
-    over fewer channels than before, its weight makes up for it (and its eps, see StudentBlock).
+    Its output equals the old network's with the removed channels at zero: where an RMS norm
+    averages over fewer channels than before, its weight makes up for it, and its eps by the
+    config. Of a LayerNorm this holds while the kept channels of every token sum to zero, since
+    zeros do not change its mean then; otherwise it is close, and recovery has to do the rest.
 
     Raises:
-        CompressionError: the removal would leave a block below its smallest size.
+        CompressionError: the removal would leave less than the smallest size.
     """
-    work = copy.deepcopy(backbone)
-    groups = mixer_groups(work)
-    kept = [i for i in range(len(groups)) if i not in removal.blocks]
+    groups = network_groups(backbone)
+    blocks = blocks_of(backbone)
+    kept = [index for index in range(len(blocks)) if index not in removal.blocks]
     if not kept:
         raise CompressionError("Pruning must leave at least one block.")
-    sizes = [_sizes(groups[i], i, removal) for i in kept]
-    for index, block in enumerate(blocks_of(work)):
-        taken = {
-            groups[index][dimension]: units
-            for (place, dimension), units in removal.units.items()
-            if place == index and units
-        }
-        _cut(block.get_submodule("mixer"), taken)
-    blocks = nn.ModuleList(blocks_of(work)[i] for i in kept)
-    setattr(work, "layers" if isinstance(work, AudioMamba) else "blocks", blocks)
-    small = mamba_of(build(resized(backbone.config, sizes)))
+    sizes = left_by(groups, removal)
+    ways = [_ways(backbone, index, removal) for index in kept]
+    small = mamba_of(fresh(resized(backbone, sizes, kept, ways)))
+    work = copy.deepcopy(backbone)
+    taken = {groups[key]: units for key, units in removal.units.items() if units}
+    _cut(work, taken)
+    if isinstance(work, AudioMamba) and (0, "direction") in removal.units:
+        _fold_direction(work)
+    setattr(work, block_name(work), nn.ModuleList(blocks_of(work)[i] for i in kept))
     example = next(backbone.parameters())
     small.to(device=example.device, dtype=example.dtype).train(backbone.training)
-    small.load_state_dict(work.state_dict())
+    values = work.state_dict()
+    small.load_state_dict({name: values[name] for name in small.state_dict()})
     return small
 
 
-def resized(config: Config, sizes: list[dict[Dimension, int]]) -> Config:
-    """The config of a network with one block of each given size (channels, states, rank)."""
-    ranks = tuple(size["dt_rank"] for size in sizes if "dt_rank" in size)
-    return replace(
-        config,
-        depth=len(sizes),
-        inner=tuple(size["inner"] for size in sizes),
-        states=tuple(size["state"] for size in sizes),
-        dt_ranks=ranks or None,
-    )
+def left_by(groups: Mapping[Key, Group], removal: Removal) -> Sizes:
+    """Units of every group after the removal.
 
-
-def _sizes(groups: dict[Dimension, Group], index: int, removal: Removal) -> dict[Dimension, int]:
-    sizes: dict[Dimension, int] = {}
-    for dimension, group in groups.items():
-        left = group.units - len(removal.units.get((index, dimension), ()))
+    Raises:
+        CompressionError: fewer than the smallest allowed, or a unit that has to stay.
+    """
+    sizes: Sizes = {}
+    for key, group in groups.items():
+        gone = removal.units.get(key, frozenset())
+        left = group.units - len(gone)
+        place = f"{key[1]} {key[0]}"
         if left < min(group.minimum, group.units):
             raise CompressionError(
-                f"Block {index} would keep {left} of {group.units} units of {dimension}; "
+                f"Group {place} would keep {left} of {group.units} units; "
                 f"the smallest allowed is {group.minimum}."
             )
-        sizes[dimension] = left * group.width
+        if gone & group.fixed or not gone <= set(range(group.units)):
+            raise CompressionError(f"Units {sorted(gone)} of group {place} cannot be removed.")
+        sizes[key] = left
     return sizes
 
 
-def _cut(mixer: nn.Module, taken: Mapping[Group, frozenset[int]]) -> None:
-    """Remove units of several groups at once; the mixer's own sizes go stale.
+def _ways(backbone: Backbone, index: int, removal: Removal) -> str:
+    """Which way a block scans after the removal."""
+    ways = ways_of(blocks_of(backbone)[index].get_submodule("mixer"))
+    place = 0 if "direction" in shared_dimensions(backbone) else index
+    gone = removal.units.get((place, "direction"), frozenset())
+    left = [way for unit, way in enumerate(ways) if unit not in gone]
+    return "both" if len(left) == 2 else left[0]
+
+
+@torch.no_grad()
+def _fold_direction(backbone: AudioMamba) -> None:
+    """What stays of a block's arithmetic in a forward model, which adds its skip once, whole."""
+    for block in backbone.layers:
+        mixer = block.get_submodule("mixer")
+        if backbone.config.direction == "fo-bi":
+            mixer.get_parameter("D").mul_(2)
+        elif backbone.config.halve_directions:
+            mixer.get_parameter("out_proj.weight").mul_(0.5)
+
+
+def _cut(network: nn.Module, taken: Mapping[Group, frozenset[int]]) -> None:
+    """Remove units of several groups at once; the network's own sizes go stale.
 
     At once, because the first cut of a tensor would move the indices of the next.
     """
@@ -131,19 +126,32 @@ def _cut(mixer: nn.Module, taken: Mapping[Group, frozenset[int]]) -> None:
         for member in group.members:
             key = (member.name, member.kind, member.dim)
             cuts.setdefault(key, set()).update(member.indices(units))
-            if member.name == "norm.weight":
-                weight = mixer.get_parameter(member.name)
-                with torch.no_grad():
-                    weight.mul_(math.sqrt(group.units / (group.units - len(units))))
+        grown = math.sqrt(group.units / (group.units - len(units)))
+        for name in group.norms:
+            with torch.no_grad():
+                network.get_parameter(name).mul_(grown)
     for (name, kind, axis), indices in cuts.items():
-        _cut_tensor(mixer, name, kind, axis, sorted(indices))
+        if kind == "parameter":
+            _cut_parameter(network, name, axis, sorted(indices))
+        else:
+            _cut_module(network.get_submodule(name), kind, sorted(indices))
 
 
-def _cut_tensor(mixer: nn.Module, name: str, kind: str, axis: int, indices: list[int]) -> None:
-    if kind != "parameter":
-        MODULE_CUTS[kind](mixer.get_submodule(name), indices)
-        return
+def _cut_module(module: nn.Module, kind: str, indices: list[int]) -> None:
+    if isinstance(module, nn.Linear):
+        cut = prune_linear_in_channels if kind == "in" else prune_linear_out_channels
+    elif isinstance(module, nn.BatchNorm2d):
+        cut = prune_batchnorm_out_channels
+    elif isinstance(module, nn.Conv1d | nn.Conv2d) and module.groups > 1:
+        cut = prune_depthwise_conv_out_channels
+    else:
+        cut = prune_conv_in_channels if kind == "in" else prune_conv_out_channels
+    cut(module, indices)
+
+
+def _cut_parameter(network: nn.Module, name: str, axis: int, indices: Iterable[int]) -> None:
+    """Weights of norms too: Torch-Pruning's own function for LayerNorm may reorder channels."""
     owner, _, own_name = name.rpartition(".")
-    holder = mixer.get_submodule(owner)
+    holder = network.get_submodule(owner)
     old = holder.get_parameter(own_name)
-    setattr(holder, own_name, ParameterPruner(pruning_dim=axis)(old, indices))
+    setattr(holder, own_name, ParameterPruner(pruning_dim=axis)(old, list(indices)))

@@ -1,118 +1,227 @@
-"""Scores of units: what is summed, over which slices, and that a useless unit scores least."""
+"""Scores of units: what they measure, and that decays, skips and useless units are seen."""
 
 from __future__ import annotations
 
-from types import SimpleNamespace
+import copy
+from dataclasses import replace
 
 import pytest
 import torch
-import torch.nn.functional as F
-import torch_pruning as tp
-from torch import Tensor, nn
-from torch_pruning.pruner.function import prune_linear_in_channels, prune_linear_out_channels
+from torch import Tensor
 
-from aum_edge.compression.groups import groups_of
-from aum_edge.compression.importance import parameter_scores, unit_scores
+from aum_edge.audio.config import Normalization
+from aum_edge.compression.gates import gated
+from aum_edge.compression.groups import Key
+from aum_edge.compression.importance import clip_losses, unit_scores
+from aum_edge.compression.prune_config import ALL
+from aum_edge.compression.slicing import Removal, shrink
+from aum_edge.compression.trial import calibrated, cuttable, least, loss_and_accuracy, sensitivity
+from aum_edge.compression.width_groups import blocks_of, network_groups
 from aum_edge.errors import CompressionError
-from aum_edge.models.build import build
+from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.config import AudioMambaConfig, MambaStudentConfig
+from tests.compression.prune_models import CONFIGS, clips, gap, network, silenced
+from tests.small_run import FRONTEND, LABELS
+
+SIZES = {"n_mels": FRONTEND.n_mels, "n_frames": FRONTEND.n_frames}
+KINDS = ("taylor", "activation", "magnitude")
 
 
-def student(mixer: str = "s6") -> nn.Module:
-    torch.manual_seed(0)
-    return build(
-        MambaStudentConfig(
-            n_classes=3, n_mels=16, n_frames=24, mixer=mixer, d_model=12, depth=2, d_state=5,
-            head_dim=4, d_conv=3, dt_ranks=(3, 3),
-        )
-    ).eval()  # fmt: skip
+def classifier(config: MambaStudentConfig | AudioMambaConfig) -> AudioClassifier:
+    return AudioClassifier(
+        network(replace(config, **SIZES)),
+        frontend=FRONTEND,
+        normalization=Normalization(mean=0.0, std=1.0),
+        labels=LABELS,
+    ).eval()
 
 
-def batches(count: int = 1) -> list[tuple[Tensor, Tensor]]:
+MODELS = {name: classifier(config) for name, config in CONFIGS.items()}
+
+
+def batches(count: int = 1, clips: int = 6) -> list[tuple[Tensor, Tensor]]:
     torch.manual_seed(1)
-    return [(torch.randn(6, 1, 16, 24), torch.arange(6) % 3) for _ in range(count)]
-
-
-@pytest.mark.parametrize("kind", ["taylor", "magnitude"])
-def test_projections_score_as_in_torch_pruning(kind: str) -> None:
-    net = student()
-    mixer = net.blocks[0].mixer
-    [(x, y)] = batches()
-    F.cross_entropy(net(x), y).backward()
-    kinds = {
-        "taylor": tp.importance.GroupTaylorImportance,
-        "magnitude": tp.importance.GroupMagnitudeImportance,
-    }
-    oracle = kinds[kind](group_reduction="sum", normalizer=None, bias=kind == "taylor")
-    group = groups_of(mixer)["inner"]
-    units = list(range(group.units))
-
-    class Entry(tuple):
-        root_idxs = units
-
-    def entry(layer: nn.Module, cut: object) -> Entry:
-        target = SimpleNamespace(module=layer)
-        return Entry(
-            (SimpleNamespace(layer=layer, target=target, handler=cut, pruning_fn=cut), units)
-        )
-
-    entries = [
-        entry(mixer.dt_proj, prune_linear_out_channels),
-        entry(mixer.out_proj, prune_linear_in_channels),
+    shape = (clips, 1, FRONTEND.n_mels, FRONTEND.n_frames)
+    return [
+        (torch.randn(shape, dtype=torch.float64), torch.arange(clips) % 3) for _ in range(count)
     ]
-    members = [member for member in group.members if member.name in ("dt_proj", "out_proj")]
-    scores = parameter_scores(net, kind, batches())
-    part = SimpleNamespace(units=group.units, members=members)
-    got = unit_scores(mixer, part, scores, "blocks.0.mixer.")
-    torch.testing.assert_close(got, oracle(entries).double(), rtol=1e-4, atol=1e-9)
 
 
-def test_decay_rates_and_skips_are_counted_by_taylor() -> None:
-    net = student()
-    scores = parameter_scores(net, "taylor", batches())
-    for name in ("A_log", "D", "norm.weight", "conv1d.bias"):
-        assert scores[f"blocks.0.mixer.{name}"].sum() > 0, name
+def scores(model: AudioClassifier, kind: str, count: int = 1) -> dict[Key, Tensor]:
+    return unit_scores(model, cuttable(model, ALL), kind, batches(count))
 
 
-@pytest.mark.parametrize(("mixer", "rows"), [("s6", 1), ("ssd", 4)])
-def test_a_channel_that_does_nothing_scores_least(mixer: str, rows: int) -> None:
-    net = student(mixer)
-    block = net.blocks[1].mixer
+@pytest.mark.parametrize("name", CONFIGS)
+def test_closed_gates_are_the_masked_network(name: str) -> None:
+    """Where nothing is averaged over the units; a norm inside counts closed channels as zeros."""
+    net = network(CONFIGS[name])
+    x = clips(net)
+    for key, group in network_groups(net).items():
+        if key[0] and key[1] != "stem":
+            continue
+        gates = torch.ones(group.units, dtype=torch.float64)
+        gates[1] = 0
+        removal = Removal(units={key: frozenset({1})})
+        with gated(net, {key: group}, {key: gates}), torch.no_grad():
+            got = net(x)
+        with torch.no_grad():
+            wanted = silenced(net, removal)(x)
+        assert (got - wanted).abs().max() < 1e-9, key
+        with gated(net, {key: group}, {key: gates.fill_(1)}), torch.no_grad():
+            assert (net(x) - got).abs().max() > 1e-6, key
+
+
+@pytest.mark.parametrize("name", ["ssd-separate", "s6", "bi-bi"])
+def test_taylor_is_half_the_squared_slope_of_every_clip(name: str) -> None:
+    model = MODELS[name]
+    got = scores(model, "taylor")
+    [(x, y)] = batches()
+    groups = cuttable(model, ALL)
+    step = 1e-5
+    for key, group in groups.items():
+        gates = torch.ones(group.units, dtype=torch.float64)
+        losses = []
+        for sign in (-1, 1):
+            gates[-1] = 1 + sign * step
+            with gated(model.backbone, {key: group}, {key: gates}), torch.no_grad():
+                losses.append(clip_losses(model(x), y))
+        slope = (losses[1] - losses[0]) / (2 * step)
+        assert float(got[key][-1]) == pytest.approx(
+            float(0.5 * slope.square().mean()), rel=1e-3, abs=1e-12
+        ), key
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", ["ssd", "ssd-separate", "s6-separate", "none", "fo-bi"])
+def test_a_unit_that_does_nothing_scores_least(name: str, kind: str) -> None:
+    model = copy.deepcopy(MODELS[name])
+    key = (1, "inner")
+    group = network_groups(model.backbone)[key]
+    mixer = blocks_of(model.backbone)[1].mixer
+    rows = slice(2 * group.width, 3 * group.width)
     with torch.no_grad():
-        block.out_proj.weight[:, 2 * rows : 3 * rows] = 0
-    scores = parameter_scores(net, "taylor", batches(2))
-    units = unit_scores(block, groups_of(block)["inner"], scores, "blocks.1.mixer.")
-    assert units.argmin() == 2
+        for path in ("", "_b") if hasattr(mixer, "conv1d_b") else ("",):
+            getattr(mixer, f"conv1d{path}").weight[rows] = 0
+            getattr(mixer, f"conv1d{path}").bias[rows] = 0
+    found = scores(model, kind)[key]
+    assert found.argmin() == 2
+    assert found[2] < 1e-20
 
 
-def test_twins_of_both_directions_count() -> None:
-    torch.manual_seed(0)
-    net = build(
-        AudioMambaConfig(
-            n_classes=3, n_mels=16, n_frames=24, patch_size=(8, 8), d_model=12, depth=1,
-            d_state=4, direction="bi-bi",
-        )
-    ).eval()  # fmt: skip
-    mixer = net.layers[0].mixer
-    scores = parameter_scores(net, "taylor", batches())
-    both = unit_scores(mixer, groups_of(mixer)["state"], scores, "layers.0.mixer.")
-    without = {key: v * 0 if "_b" in key else v for key, v in scores.items()}
-    one = unit_scores(mixer, groups_of(mixer)["state"], without, "layers.0.mixer.")
-    assert (both > one).all()
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", ["s6", "s6-separate", "bi-bi"])
+def test_a_state_that_forgets_at_once_is_worth_less_than_one_that_holds(
+    name: str, kind: str
+) -> None:
+    """Same B, same C: only A_log differs."""
+    model = copy.deepcopy(MODELS[name])
+    mixer = blocks_of(model.backbone)[0].mixer
+    rank, states = mixer.dt_rank, mixer.d_state
+    with torch.no_grad():
+        for path in ("", "_b") if hasattr(mixer, "x_proj_b") else ("",):
+            rows = getattr(mixer, f"x_proj{path}").weight
+            rows[rank + 1], rows[rank + states + 1] = rows[rank + 3], rows[rank + states + 3]
+            decay = getattr(mixer, f"A{path}_log")
+            decay[:, 1], decay[:, 3] = 4.0, -3.0
+    found = scores(model, kind, 2)[0, "state"]
+    assert found[1] < 0.7 * found[3]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", ["ssd", "s6"])
+def test_a_channel_without_its_skip_is_worth_less(name: str, kind: str) -> None:
+    model = copy.deepcopy(MODELS[name])
+    before = scores(model, kind, 2)[0, "inner"]
+    with torch.no_grad():
+        model.backbone.blocks[0].mixer.D[1] *= 100
+    after = scores(model, kind, 2)[0, "inner"]
+    assert after[1] / after.sum() > before[1] / before.sum()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", ["ssd", "ssd-separate", "s6-separate"])
+def test_the_direction_that_says_little_goes_first(name: str, kind: str) -> None:
+    model = copy.deepcopy(MODELS[name])
+    mixer = model.backbone.blocks[0].mixer
+    with torch.no_grad():
+        if name.startswith("ssd"):
+            mixer.dt_bias[0] = -30.0
+        else:
+            mixer.dt_proj.bias.fill_(-30.0)
+            mixer.D.zero_()
+    assert scores(model, kind)[0, "direction"].argmin() == 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_cannot_go_scores_infinity(kind: str) -> None:
+    found = scores(MODELS["fo-bi"], kind)[0, "direction"]
+    assert found[0] == torch.inf
+    assert torch.isfinite(found[1])
+
+
+def test_calibrated_scores_say_what_the_trial_cut_cost() -> None:
+    model, clips = MODELS["s6-separate"], batches(2)
+    groups = cuttable(model, ALL)
+    raw = unit_scores(model, groups, "taylor", clips)
+    nats = calibrated(model, groups, raw, clips)
+    base = loss_and_accuracy(model, clips)[0]
+    for dimension in ("inner", "d_model", "stem"):
+        removal = least(groups, raw, dimension, 0.25)
+        small = model.with_backbone(shrink(model.backbone, removal), {})
+        rise = loss_and_accuracy(small, clips)[0] - base
+        told = sum(float(nats[key][unit]) for key, units in removal.units.items() for unit in units)
+        assert told == pytest.approx(max(rise, 1e-4), rel=1e-6)
+    louder = {key: values * (1000 if key[1] == "inner" else 1) for key, values in raw.items()}
+    again = calibrated(model, groups, louder, clips)
+    assert all(torch.allclose(again[key], nats[key]) for key in nats)
+
+
+def test_sensitivity_has_a_row_for_every_kind_and_share() -> None:
+    model = MODELS["ssd-separate"]
+    seen: list[str] = []
+    rows = sensitivity(
+        model, batches(), shares=(0.2, 0.9), progress=lambda done, total, what: seen.append(what)
+    )
+    kinds = {"none", "inner", "state", "direction", "block", "d_model", "stem", "head_dim"}
+    assert {row["dimension"] for row in rows} == kinds
+    assert len(rows) == 1 + 2 * (len(kinds) - 1) == 1 + 2 * len(seen)
+    assert rows[0]["loss"] == loss_and_accuracy(model, batches())[0]
+    for kind in kinds - {"none"}:
+        few, many = (row for row in rows if row["dimension"] == kind)
+        assert rows[0]["macs"] > few["macs"] >= many["macs"]
+        assert 0 < few["removed"] <= many["removed"] < many["units"]
 
 
 def test_the_model_keeps_its_state() -> None:
-    net = student().train()
-    net.head.weight.requires_grad_(False)
-    parameter_scores(net, "taylor", batches())
-    assert net.training
-    assert not net.head.weight.requires_grad
-    assert all(parameter.grad is None for parameter in net.parameters())
+    model = copy.deepcopy(MODELS["s6"]).train()
+    before = copy.deepcopy(model.state_dict())
+    model.backbone.head.weight.requires_grad_(False)
+    for kind in KINDS:
+        scores(model, kind)
+    sensitivity(model, batches(), shares=(0.1,), dimensions=("state",))
+    assert model.training
+    assert not model.backbone.head.weight.requires_grad
+    assert all(parameter.grad is None for parameter in model.parameters())
+    assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
+    assert gap(model.eval(), MODELS["s6"], batches()[0][0]) == 0
 
 
-def test_taylor_needs_usable_batches() -> None:
-    with pytest.raises(CompressionError, match="at least one batch"):
-        parameter_scores(student(), "taylor", [])
+def test_clips_have_to_be_usable() -> None:
+    model = MODELS["s6"]
+    for kind in ("taylor", "activation"):
+        with pytest.raises(CompressionError, match="at least one batch"):
+            unit_scores(model, cuttable(model, ALL), kind, [])
     x, y = batches()[0]
     with pytest.raises(CompressionError, match="nan"):
-        parameter_scores(student(), "taylor", [(x * torch.nan, y)])
+        unit_scores(model, cuttable(model, ALL), "taylor", [(x * torch.nan, y)])
+
+
+def test_clips_with_several_labels_have_a_loss_of_their_own() -> None:
+    logits = torch.tensor([[2.0, -1.0, 0.0]])
+    targets = torch.tensor([[1.0, 0.0, 1.0]])
+    expected = -(
+        torch.sigmoid(logits[0, 0]).log()
+        + torch.sigmoid(-logits[0, 1]).log()
+        + torch.sigmoid(logits[0, 2]).log()
+    )
+    assert float(clip_losses(logits, targets)) == pytest.approx(float(expected / 3), rel=1e-6)

@@ -1,4 +1,4 @@
-"""Cutting channels really out gives what zeroing them in the whole network gives."""
+"""Cutting units really out gives what silencing them in the whole network gives."""
 
 from __future__ import annotations
 
@@ -10,127 +10,92 @@ import torch
 from torch import Tensor, nn
 
 from aum_edge.compression import slicing
-from aum_edge.compression.groups import Group, Member, groups_of
-from aum_edge.compression.slicing import Removal, blocks_of, shrink
+from aum_edge.compression.groups import Group, Key, Member
+from aum_edge.compression.mixer_groups import groups_of
+from aum_edge.compression.slicing import Removal, shrink
+from aum_edge.compression.width_groups import blocks_of, mamba_of, network_groups
 from aum_edge.errors import CompressionError
 from aum_edge.models.audio_mamba import AudioMamba
 from aum_edge.models.build import build
-from aum_edge.models.config import (
-    AudioMambaConfig,
-    CPMobileConfig,
-    MambaStudentConfig,
-)
-from aum_edge.ssm.mixer import MambaMixer
-from aum_edge.ssm.student_mixer import SSDMixer
+from aum_edge.models.config import CPMobileConfig
+from tests.compression.prune_models import CONFIGS, LAYER_NORMS, clips, gap, network, silenced
 
-STUDENT = MambaStudentConfig(
-    n_classes=3, n_mels=16, n_frames=24, d_model=12, depth=2, d_state=5, head_dim=4, d_conv=3
-)
-TEACHER = AudioMambaConfig(
-    n_classes=3, n_mels=16, n_frames=32, patch_size=(8, 8), d_model=12, depth=2, d_state=5,
-    dt_ranks=(3, 3),
-)  # fmt: skip
-CONFIGS = {
-    "ssd": STUDENT,
-    "ssd-causal": replace(STUDENT, bidirectional=False),
-    "s6": replace(STUDENT, mixer="s6", dt_ranks=(3, 3)),
-    "s6-causal": replace(STUDENT, mixer="s6", bidirectional=False, dt_ranks=(3, 3)),
-    "fo-fo": replace(TEACHER, direction="fo-fo"),
-    "fo-bi": replace(TEACHER, direction="fo-bi"),
-    "bi-bi": replace(TEACHER, direction="bi-bi", layer_scale=0.5),
-    "bi-bi-sum": replace(TEACHER, direction="bi-bi", halve_directions=False, norm="layer"),
-}
-CASES = [
-    (name, dimension)
-    for name in CONFIGS
-    for dimension in ("inner", "state", "dt_rank")
-    if dimension != "dt_rank" or not name.startswith("ssd")
-]
+SHARED = ("d_model", "stem", "head_dim")
+NETS = {name: network(config) for name, config in CONFIGS.items()}
 
 
-def network(name: str) -> slicing.Backbone:
-    """Random everywhere, in double precision: no tie may hide behind an initial value."""
-    torch.manual_seed(sum(map(ord, name)))
-    net = build(CONFIGS[name]).double().eval()
-    with torch.no_grad():
-        for parameter in net.parameters():
-            parameter += 0.3 * torch.randn_like(parameter)
-    return slicing.mamba_of(net)
+def keys(name: str) -> list[Key]:
+    """Every group once, those of the blocks in the first block that has them."""
+    found: dict[tuple[str, int], Key] = {}
+    for index, dimension in network_groups(NETS[name]):
+        found.setdefault((dimension, index if dimension == "stem" else 0), (index, dimension))
+    return list(found.values())
 
 
-def clips(net: nn.Module, scale: float = 1.0) -> Tensor:
-    torch.manual_seed(5)
-    return scale * torch.randn(2, 1, net.config.n_mels, net.config.n_frames, dtype=torch.float64)
+CASES = [(name, key) for name in CONFIGS for key in keys(name)]
 
 
-@torch.no_grad()
-def silence(mixer: nn.Module, dimension: str, unit: int) -> None:
-    """Zero one unit by hand, through as few weights as do it: knows nothing of the groups."""
-    paths = [""] + (["_b"] if isinstance(mixer, MambaMixer) and hasattr(mixer, "conv1d_b") else [])
-    for path in paths:
-        convolution = getattr(mixer, f"conv1d{path}")
-        if dimension == "dt_rank":
-            getattr(mixer, f"dt_proj{path}").weight[:, unit] = 0
-        elif dimension == "inner":
-            size = getattr(mixer, "head_dim", 1)
-            rows = slice(unit * size, (unit + 1) * size)
-            convolution.weight[rows] = 0
-            convolution.bias[rows] = 0
-        elif isinstance(mixer, SSDMixer):
-            row = mixer.d_inner + mixer.d_state + unit
-            convolution.weight[row] = 0
-            convolution.bias[row] = 0
-        else:
-            row = mixer.dt_rank + mixer.d_state + unit
-            getattr(mixer, f"x_proj{path}").weight[row] = 0
+def named(case: object) -> str:
+    return "-".join(str(part) for part in case) if isinstance(case, tuple) else str(case)
 
 
-def silenced(net: slicing.Backbone, removal: Removal) -> slicing.Backbone:
-    masked = copy.deepcopy(net)
-    for (block, dimension), units in removal.units.items():
-        for unit in units:
-            silence(blocks_of(masked)[block].mixer, dimension, unit)
-    for block in removal.blocks:
-        blocks_of(masked)[block].mixer.out_proj.weight.data.zero_()
-    return masked
+def last_units(group: Group, count: int) -> frozenset[int]:
+    """Units from the end, as many as may go, up to ``count``."""
+    return frozenset(range(group.units)[-min(count, group.units - group.minimum) :])
 
 
-def gap(one: nn.Module, other: nn.Module, x: Tensor) -> float:
-    with torch.no_grad():
-        return float((one(x) - other(x)).abs().max())
-
-
-@pytest.mark.parametrize(("name", "dimension"), CASES)
-def test_cutting_equals_zeroing(name: str, dimension: str) -> None:
-    net = network(name)
-    removal = Removal(units={(0, dimension): frozenset({1}), (1, dimension): frozenset({0, 2})})
+@pytest.mark.parametrize(("name", "key"), CASES, ids=named)
+def test_cutting_equals_silencing(name: str, key: Key) -> None:
+    net = NETS[name]
+    groups = network_groups(net)
+    units = {key: frozenset({1})}
+    if key[1] not in SHARED and (1, key[1]) in groups:
+        group = groups[1, key[1]]
+        units[1, key[1]] = last_units(group, 2) | ({0} if group.units > 3 else set())
+        if key[1] == "direction":
+            units[1, "direction"] = frozenset({0})
+    removal, x = Removal(units=units), clips(net)
     small = shrink(net, removal)
-    x = clips(net)
-    assert gap(small, silenced(net, removal), x) < 1e-10
+    assert gap(small, silenced(net, removal), x) < 1e-9
     assert gap(small, net, x) > 1e-5, "the removed units did nothing: the test proves nothing"
-    assert sum(p.numel() for p in small.parameters()) < sum(p.numel() for p in net.parameters())
+    shared_scans = key[1] == "direction" and CONFIGS[name].mixer == "s6" if "s6" in name else False
+    if not (shared_scans and not CONFIGS[name].sharing == "separate"):
+        weights = [sum(p.numel() for p in model.parameters()) for model in (small, net)]
+        assert weights[0] < weights[1]
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_cutting_everything_at_once_equals_zeroing(name: str) -> None:
-    net = network(name)
-    dimensions = groups_of(blocks_of(net)[0].mixer)
-    removal = Removal(
-        frozenset({0}), {(1, dimension): frozenset({0, 2}) for dimension in dimensions}
-    )
+def test_cutting_everything_at_once_equals_silencing(name: str) -> None:
+    net = NETS[name]
+    units = {
+        key: last_units(group, 2) - group.fixed
+        for key, group in network_groups(net).items()
+        if key[0] == 1
+        or key[1] in SHARED
+        or (isinstance(net, AudioMamba) and key[1] == "direction")
+    }
+    removal = Removal(frozenset({0}), units)
     small = shrink(net, removal)
     assert len(blocks_of(small)) == small.config.depth == 1
-    assert gap(small, silenced(net, removal), clips(net)) < 1e-10
+    assert gap(small, silenced(net, removal), clips(net)) < 1e-9
 
 
-@pytest.mark.parametrize("name", ["ssd", "s6"])
-def test_the_norm_over_fewer_channels_is_exact_for_nearly_silent_input_too(name: str) -> None:
-    net = network(name)
+@pytest.mark.parametrize("name", CONFIGS)
+def test_norms_over_fewer_channels_are_exact_for_nearly_silent_input_too(name: str) -> None:
+    """There eps is as large as what is normalised."""
+    net = copy.deepcopy(NETS[name])
     with torch.no_grad():
-        for block in blocks_of(net):
-            block.norm.weight *= 1e-2
-    removal = Removal(units={(0, "inner"): frozenset({0, 1, 3})})
-    assert gap(shrink(net, removal), silenced(net, removal), clips(net)) < 1e-10
+        for parameter_name, parameter in net.named_parameters():
+            if "fold" in parameter_name or "embed" in parameter_name or "token" in parameter_name:
+                parameter *= 1e-2
+            elif parameter_name.endswith(("out_proj.weight", "band", ".norm.weight")):
+                parameter *= 1e-2
+    groups = network_groups(net)
+    wanted = [key for key in ((0, "inner"), (0, "d_model"), (0, "head_dim")) if key in groups]
+    removal = Removal(units={key: last_units(groups[key], 2) for key in wanted})
+    reference = silenced(net, removal)
+    assert gap(shrink(net, removal), reference, clips(net)) < 1e-9
+    assert gap(reference, net, clips(net)) > 1e-6
 
 
 def shifted(member: Member, span: int) -> Member:
@@ -138,67 +103,159 @@ def shifted(member: Member, span: int) -> Member:
     return replace(member, spans=tuple(spans))
 
 
-@pytest.mark.parametrize(("name", "dimension"), CASES)
-def test_a_group_with_any_tie_off_by_one_is_caught(
-    name: str, dimension: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    net = network(name)
-    removal = Removal(units={(0, dimension): frozenset({1})})
-    reference, x = silenced(net, removal), clips(net)
-    right = groups_of(blocks_of(net)[0].mixer)
-    for place, member in enumerate(right[dimension].members):
+def wrong_groups(group: Group) -> list[tuple[str, Group]]:
+    """The group with each of its ties off by one, and with each of them forgotten."""
+    found = []
+    for place, member in enumerate(group.members):
         for span in range(len(member.spans)):
-            members = list(right[dimension].members)
+            if member.spans[span][1] * group.units == 0:
+                continue
+            members = list(group.members)
             members[place] = shifted(member, span)
-            wrong = {**right, dimension: replace(right[dimension], members=tuple(members))}
-            with monkeypatch.context() as patch:
-                patch.setattr(slicing, "groups_of", lambda mixer, wrong=wrong: wrong)
-                small = shrink(net, removal)
-            assert gap(small, reference, x) > 1e-6, f"{member.name} span {span} off by one"
+            found.append((f"{member.name} span {span} off by one", members))
+        if len(member.spans) > 1:
+            for span in range(len(member.spans)):
+                left = member.spans[:span] + member.spans[span + 1 :]
+                members = list(group.members)
+                members[place] = replace(member, spans=left)
+                found.append((f"{member.name} span {span} forgotten", members))
+        forgotten = [other for other in group.members if other is not member]
+        found.append((f"{member.name} forgotten", forgotten))
+        if member.kind == "parameter":
+            members = list(group.members)
+            members[place] = replace(member, dim=1 - member.dim if member.dim < 2 else 1)
+            found.append((f"{member.name} along the wrong axis", members))
+    if group.norms:
+        found.append(("no gain of the norm", None))
+    return [
+        (
+            what,
+            replace(group, norms=()) if members is None else replace(group, members=tuple(members)),
+        )
+        for what, members in found
+    ]
+
+
+@pytest.mark.parametrize(("name", "key"), CASES, ids=named)
+def test_a_group_with_any_tie_wrong_is_caught(
+    name: str, key: Key, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net = NETS[name]
+    removal = Removal(units={key: frozenset({1})})
+    reference, x = silenced(net, removal), clips(net)
+    right = network_groups(net)
+    for what, group in wrong_groups(right[key]):
+        with monkeypatch.context() as patch:
+            patch.setattr(slicing, "network_groups", lambda _, g=group: {**right, key: g})
+            assert not survives(net, removal, reference, x), what
+
+
+def survives(net: nn.Module, removal: Removal, reference: nn.Module, x: Tensor) -> bool:
+    """Whether the cut goes through, loads, and answers what it should."""
+    try:
+        return gap(shrink(net, removal), reference, x) < 1e-9
+    except (RuntimeError, IndexError, KeyError, AssertionError):
+        return False
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_groups_cover_every_tensor_of_the_mixer(name: str) -> None:
-    mixer = blocks_of(network(name))[0].mixer
-    named = {
+def test_groups_cover_every_tensor_of_the_network(name: str) -> None:
+    net = NETS[name]
+    tied = {
         tensor
-        for group in groups_of(mixer).values()
+        for group in network_groups(net).values()
         for member in group.members
-        for tensor, _ in member.tensors(mixer)
+        for tensor, _ in member.tensors(net)
     }
-    assert {key for key, _ in mixer.named_parameters()} - named <= {"gamma"}
+    assert {key for key, _ in net.named_parameters()} - tied <= {"head.bias"}
 
 
-def test_the_argument_is_left_alone() -> None:
-    net = network("s6")
+@pytest.mark.parametrize("name", LAYER_NORMS)
+def test_of_a_layer_norm_width_cuts_are_exact_while_the_kept_channels_sum_to_zero(
+    name: str,
+) -> None:
+    net = network(LAYER_NORMS[name])
+    removal = Removal(units={(0, "d_model"): frozenset({1, 4, 7})})
+    assert gap(shrink(net, removal), no_bias(silenced(net, removal)), clips(net)) > 1e-4
+    keep = [channel for channel in range(12) if channel not in (1, 4, 7)]
+    with torch.no_grad():
+        for key, parameter in net.named_parameters():
+            if key.endswith(("out_proj.weight", "fold.weight", "fold.bias", "proj.weight",
+                             "embed.proj.bias")) and "dt_proj" not in key and "in_proj" not in key \
+                    and "x_proj" not in key:  # fmt: skip
+                parameter[keep] -= parameter[keep].mean(dim=0, keepdim=True)
+            elif key.endswith(("cls_token", "pos_embed")):
+                parameter[..., keep] -= parameter[..., keep].mean(dim=-1, keepdim=True)
+            elif key.startswith("head.0"):
+                parameter.fill_(1.0 if key.endswith("weight") else 0.0)
+    # eps belongs to the width before; torch's layer norm has it from the config of the new one.
+    assert gap(shrink(net, removal), no_bias(silenced(net, removal)), clips(net)) < 1e-4
+
+
+@torch.no_grad()
+def no_bias(net: nn.Module) -> nn.Module:
+    """Layer norms that say nothing where nothing comes in."""
+    for module in net.modules():
+        if isinstance(module, nn.LayerNorm):
+            module.weight[[1, 4, 7]] = 0
+            module.bias[[1, 4, 7]] = 0
+    return net
+
+
+def test_the_argument_and_the_random_numbers_are_left_alone() -> None:
+    net = NETS["s6"]
     before = copy.deepcopy(net.state_dict())
+    torch.manual_seed(1)
+    expected = torch.rand(1)
+    torch.manual_seed(1)
     shrink(net, Removal(frozenset({1}), {(0, "inner"): frozenset({0})}))
+    assert torch.equal(torch.rand(1), expected)
     assert all(torch.equal(before[key], value) for key, value in net.state_dict().items())
 
 
 def test_config_tells_the_new_sizes() -> None:
-    small = shrink(network("bi-bi"), Removal(units={(0, "inner"): frozenset({1, 2})}))
-    assert isinstance(small, AudioMamba)
+    units = {(0, "inner"): frozenset({1, 2}), (0, "d_model"): frozenset({0, 1, 2, 3})}
+    small = shrink(NETS["bi-bi"], Removal(units={**units, (0, "direction"): frozenset({1})}))
     assert small.config.inner == (22, 24)
     assert small.config.states == (5, 5)
     assert small.config.dt_ranks == (3, 3)
+    assert small.config.d_model == 8
+    assert small.config.direction == "fo-fo"
+    assert small.config.norm_eps == pytest.approx(NETS["bi-bi"].config.norm_eps * 12 / 8)
+    units = {(0, "stem"): frozenset({0}), (0, "d_model"): frozenset({5})}
+    units |= {(0, "head_dim"): frozenset({0}), (1, "direction"): frozenset({0})}
+    small = shrink(NETS["ssd"], Removal(units=units))
+    assert small.config.stem_channels == (4, 6)
+    assert (small.config.d_model, small.config.width) == (11, 12)
+    assert (small.config.head_dim, small.config.inner) == (3, (18, 18))
+    assert small.config.directions == ("both", "backward")
+
+
+def test_cutting_twice_equals_cutting_once() -> None:
+    net = NETS["ssd-separate"]
+    once = shrink(net, Removal(units={(0, "d_model"): frozenset({2, 3, 9})}))
+    first = shrink(net, Removal(units={(0, "d_model"): frozenset({3})}))
+    twice = shrink(first, Removal(units={(0, "d_model"): frozenset({2, 8})}))
+    assert gap(once, twice, clips(net)) < 1e-12
 
 
 def test_too_much_is_refused() -> None:
-    net = network("s6")
+    net = NETS["s6"]
     with pytest.raises(CompressionError, match="smallest allowed is 2"):
         shrink(net, Removal(units={(0, "state"): frozenset(range(4))}))
     with pytest.raises(CompressionError, match="at least one block"):
         shrink(net, Removal(frozenset({0, 1})))
+    with pytest.raises(CompressionError, match="cannot be removed"):
+        shrink(NETS["fo-bi"], Removal(units={(0, "direction"): frozenset({0})}))
 
 
 def test_networks_without_mamba_blocks_are_refused() -> None:
     with pytest.raises(CompressionError, match="CPMobile"):
-        slicing.mamba_of(build(CPMobileConfig(n_classes=3, n_mels=32, n_frames=32)))
+        mamba_of(build(CPMobileConfig(n_classes=3, n_mels=32, n_frames=32)))
     with pytest.raises(CompressionError, match="Linear"):
         groups_of(nn.Linear(2, 2))
 
 
 def test_heads_are_counted_as_units() -> None:
-    group: Group = groups_of(blocks_of(network("ssd"))[0].mixer)["inner"]
+    group = network_groups(NETS["ssd"])[0, "inner"]
     assert (group.units, group.width, group.minimum) == (6, 4, 1)
