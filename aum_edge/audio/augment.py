@@ -13,7 +13,7 @@ from aum_edge.audio.config import FrontEndConfig
 from aum_edge.audio.convolve import convolve
 from aum_edge.audio.impulse import device_responses, folder_responses
 from aum_edge.audio.mask import mask, specaugment_mask
-from aum_edge.audio.warp import colour, freq_warp, time_stretch
+from aum_edge.audio.warp import colour, freq_warp, noise_floor, time_stretch
 from aum_edge.audio.waveform_mixup import mix_centred
 from aum_edge.errors import RecipeError
 
@@ -42,6 +42,8 @@ class AugmentConfig:
     """A clip is played exp(u) times faster, u up to this much either way; its pitch stays."""
     colour_db: float = 0.0
     """A random smooth curve over frequency of up to this much either way is added, dB."""
+    floor_db: float = 0.0
+    """Steady noise is added from this far below a clip's loudest on downwards, dB; 0 is none."""
     freq_mask: int = 0
     """Largest number of neighbouring mel bands that are blanked in a clip."""
     time_mask: int = 0
@@ -87,6 +89,7 @@ class AugmentConfig:
             "freq_warp",
             "time_stretch",
             "colour_db",
+            "floor_db",
             "freq_mask",
             "time_mask",
             "noise",
@@ -96,6 +99,11 @@ class AugmentConfig:
                 raise RecipeError(
                     f"`augment.{name}` must be at least 0, got {getattr(self, name)}."
                 )
+
+    @property
+    def moves_the_mean(self) -> bool:
+        """Whether a band's mean over the clip is another one afterwards."""
+        return any((self.time_stretch, self.freq_warp, self.colour_db, self.floor_db))
 
     @property
     def needs_waveforms(self) -> bool:
@@ -187,7 +195,9 @@ class Augment:
         return MixedWaveforms(mixed, targets, partner, lam)
 
     def features(self, x: Tensor, generator: Generator) -> Tensor:
-        """Stretch and roll in time, warp and colour over frequency, Freq-MixStyle, masks, noise.
+        """Another tempo, voice, channel and noise floor; roll, Freq-MixStyle, masks, noise.
+
+        What the front end takes off every clip, its mean, is taken off again.
 
         Shape:
             (B, 1, F, T) to the same.
@@ -199,6 +209,10 @@ class Augment:
             x = freq_warp(x, config.freq_warp, self.frontend, generator)
         if config.colour_db:
             x = colour(x, config.colour_db, self.frontend, generator)
+        if config.floor_db:
+            x = noise_floor(x, config.floor_db, self.frontend, generator)
+        if self.frontend.clip_mean and config.moves_the_mean:
+            x = x - x.mean(dim=3, keepdim=True)
         if self.roll_frames:
             x = roll(x, self.roll_frames, generator)
         p = self.config.mixstyle_p

@@ -9,6 +9,8 @@ from aum_edge.audio.config import FrontEndConfig
 
 KNOTS = 4
 """Points of a random colour's curve; lines lie between them."""
+SPAN = 50.0
+"""How much deeper than the nearest the deepest noise floor lies, dB."""
 
 
 def warped_bands(config: FrontEndConfig, factor: Tensor) -> Tensor:
@@ -64,6 +66,19 @@ def colour(x: Tensor, most: float, config: FrontEndConfig, generator: Generator)
         knots, size=x.shape[2], mode="linear", align_corners=True
     )
     return x + curve.to(x).unsqueeze(3)
+
+
+def noise_floor(x: Tensor, nearest: float, config: FrontEndConfig, generator: Generator) -> Tensor:
+    """Add steady noise to each clip (B, 1, F, T) of log-mel features, at a level of its own.
+
+    It lies ``nearest`` to ``nearest + SPAN`` dB below the clip's highest feature; powers are added
+    as those of independent sounds. Of features less their mean over the clip the noise has the
+    long-term spectrum of the clip itself.
+    """
+    unit = _NEPER * config.power / 2
+    depth = nearest + SPAN * torch.rand(len(x), 1, 1, 1, generator=generator).to(x)
+    level = x.amax(dim=(1, 2, 3), keepdim=True) - unit * depth
+    return torch.logaddexp(x, level.expand_as(x))
 
 
 _NEPER = 0.1 * 2.302585092994046

@@ -11,7 +11,15 @@ import torch
 from aum_edge.audio.augment import Augment, AugmentConfig
 from aum_edge.audio.config import FrontEndConfig
 from aum_edge.audio.frontend import FrontEnd
-from aum_edge.audio.warp import colour, freq_warp, interpolate, time_stretch, warped_bands
+from aum_edge.audio.warp import (
+    SPAN,
+    colour,
+    freq_warp,
+    interpolate,
+    noise_floor,
+    time_stretch,
+    warped_bands,
+)
 from aum_edge.errors import RecipeError
 
 CONFIG = FrontEndConfig(sample_rate=16_000, n_fft=1024, win_length=512, hop_length=160, n_mels=64)
@@ -62,10 +70,30 @@ def test_colour_is_a_curve_of_bounded_height(power: int) -> None:
     assert float(steps.abs().max()) < highest / 5
 
 
+def test_a_noise_floor_hides_what_lies_below_it_and_leaves_the_rest() -> None:
+    x = torch.full((100, 1, 64, 5), -30.0)
+    x[..., 2] = 5.0
+    y = noise_floor(x, 20.0, CONFIG, seeded())
+    below = (5.0 - y[..., 0]) * 10 / math.log(10)
+    assert float(below.min()) > 19.9
+    assert float(below.max()) < 20 + SPAN + 0.1
+    assert float(below.amax(dim=2).std()) > 5
+    torch.testing.assert_close(y[..., 2], x[..., 2], atol=0.011, rtol=0)
+
+
+def test_a_clip_without_its_mean_stays_without_it() -> None:
+    config = replace(CONFIG, clip_mean=True)
+    values = {"roll_seconds": 0.0, "mixstyle_p": 0.0, "floor_db": 20.0, "time_stretch": 0.3}
+    x = FrontEnd(config)(torch.randn(3, 16_000)).unsqueeze(1)
+    varied = Augment(AugmentConfig(**values), config).features(x, seeded())
+    assert not torch.allclose(varied, x, atol=0.1)
+    assert varied.mean(dim=3).abs().max() < 1e-4
+
+
 def test_the_augmentation_uses_each_of_them_and_its_seed_alone() -> None:
     x = torch.randn(4, 1, 64, 30)
     off = AugmentConfig(roll_seconds=0.0, mixstyle_p=0.0)
-    for name in ("freq_warp", "time_stretch", "colour_db"):
+    for name in ("freq_warp", "time_stretch", "colour_db", "floor_db"):
         augment = Augment(replace(off, **{name: 0.3}), CONFIG)
         first = augment.features(x, seeded(1))
         assert torch.equal(first, augment.features(x, seeded(1)))
