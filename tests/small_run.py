@@ -84,7 +84,7 @@ student:
   model: {{preset: student-ssd, overrides: {SIZES}}}
   train: {train}
 prune:
-  cut: {{max_bytes: 6000, steps: 2}}
+  cut: {{max_bytes: 6000, steps: 2, rounds: 2, round_epochs: 1, curve_clips: 8}}
   recover: {{epochs: 1, batch_size: 12}}
 control:
   model: {{preset: cp-mobile, overrides: {{base_channels: 8}}}}

@@ -45,6 +45,10 @@ class PruneConfig:
     round_epochs: int = 3
     """Epochs of recovery between two rounds; after the last one ``recover`` says how many."""
 
+    curve_clips: int = 64
+    """Training clips that the sensitivity curves in the stage's result are measured on, each kind
+    of group cut alone by 10 to 90 percent; 0 leaves the curves out."""
+
     def __post_init__(self) -> None:
         for name in ("max_macs", "max_bytes"):
             value = getattr(self, name)
@@ -72,3 +76,7 @@ class PruneConfig:
         for name in ("steps", "rounds", "round_epochs"):
             value = getattr(self, name)
             _check(value >= 1, f"Prune `{name}` must be at least 1, got {value}.")
+        _check(
+            self.curve_clips >= 0,
+            f"Prune `curve_clips` must be at least 0, got {self.curve_clips}.",
+        )

@@ -10,8 +10,8 @@ from aum_edge.recipe import ModelChoice, Recipe
 from aum_edge.stages.corpus import prepare
 from aum_edge.stages.deployment import bench, export
 from aum_edge.stages.learning import distill, train_control, train_teacher
+from aum_edge.stages.pruning import prune_student
 from aum_edge.stages.quantization import quantize_student
-from aum_edge.stages.shrinking import prune_student
 from aum_edge.training.start import start_key
 
 

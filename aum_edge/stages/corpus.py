@@ -29,10 +29,14 @@ def prepare(run: Run, folder: Path) -> dict[str, Any]:
 
 
 def training_batches(run: Run, count: int = 8, size: int = 32) -> Iterable[tuple[Tensor, Tensor]]:
-    """Training clips for importances, spread over the split by the recipe's seed."""
+    """Training clips for importances, spread over the split by the recipe's seed.
+
+    Labels are (B,), or (B, C) where clips may have several.
+    """
     arrays = run.data.arrays["train"]
     order = np.random.default_rng(run.recipe.seed).permutation(len(arrays.labels))
     for start in range(0, min(count * size, len(order)), size):
         rows = np.sort(order[start : start + size])
         features = torch.from_numpy(np.array(arrays.features[rows])).unsqueeze(1)
-        yield features, torch.from_numpy(np.asarray(arrays.labels)[rows])
+        answers = arrays.labels if arrays.targets is None else arrays.targets
+        yield features, torch.from_numpy(np.asarray(answers)[rows])
