@@ -8,7 +8,8 @@ from aum_edge.errors import RecipeError
 from aum_edge.recipe import load_recipe
 
 FOLDER = Path(__file__).parent.parent / "recipes"
-RECIPES = sorted(set(FOLDER.glob("*.yaml")) - set(FOLDER.glob("pretrain_*.yaml")))
+OTHERS = {*FOLDER.glob("pretrain_*.yaml"), *FOLDER.glob("search_*.yaml")}
+RECIPES = sorted(set(FOLDER.glob("*.yaml")) - OTHERS)
 """Those of runs; test_pretraining.py loads the others."""
 
 

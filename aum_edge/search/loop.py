@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,10 +13,11 @@ from typing import Any
 
 import optuna
 
-from aum_edge.errors import SearchError
+from aum_edge.errors import RecipeError, SearchError
 from aum_edge.search.candidate import cost_of, fresh, settings_of, student_config
-from aum_edge.search.config import MAXIMISED, OPTUNA_PRUNERS, SearchRecipe
+from aum_edge.search.config import OPTUNA_PRUNERS, SearchRecipe
 from aum_edge.search.hopeless import Runner, hopeless
+from aum_edge.search.optuna_form import costs_known
 from aum_edge.search.reach import require_reachable
 from aum_edge.search.records import FINISHED, Record, read_records, write_record
 from aum_edge.search.references import check_references, train_references
@@ -25,6 +27,7 @@ from aum_edge.search.study import SharedStudy, counted, records_of
 from aum_edge.search.trial import Plan, costs_of, make_plan, repeat_of, run_plan
 from aum_edge.search.turns import turn
 from aum_edge.search.workers import Beat
+from aum_edge.training.launch import require_launch
 
 log = logging.getLogger(__name__)
 Progress = Callable[[int, int, str], None]
@@ -100,7 +103,7 @@ class Search:
         plan = make_plan(self.room, trial.number, params)
         if isinstance(plan, Record):
             return plan
-        costs = [v for k, v in costs_of(plan).items() if k in self._cost_names()]
+        costs = costs_known(self.recipe, costs_of(plan))
         self.study.note(trial, "costs", costs)
         work = self.study.work_of(trial)
         return run_plan(
@@ -129,9 +132,6 @@ class Search:
             return hopeless(Runner(tuple(costs), curve), peers, recipe.pruning)
 
         return judge
-
-    def _cost_names(self) -> tuple[str, ...]:
-        return tuple(name for name in self.recipe.objectives if name not in MAXIMISED)
 
     def _too_many(self, number: int) -> bool:
         """Whether trials of lower numbers are enough: two processes may ask at one time."""
@@ -222,6 +222,7 @@ def open_search(
         SearchError: The storage cannot be used, or the folder holds trials of another recipe.
         BudgetError: No model of the space meets the limits.
     """
+    _refuse_torchrun(recipe)
     check_references(recipe)
     room = Room(recipe, out, cache, progress)
     study = SharedStudy(recipe, storage, out)
@@ -232,6 +233,16 @@ def open_search(
     if filled:
         log.info("%s was empty: filled from the %d records in %s", study.where, filled, out)
     return Search(room, study, progress)
+
+
+def _refuse_torchrun(recipe: SearchRecipe) -> None:
+    trainer = recipe.student.train.trainer
+    require_launch(trainer.devices, trainer.num_nodes)
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise RecipeError(
+            "A trial is trained by one process, and torchrun started several: start `aum-edge "
+            "search` several times with one --storage instead."
+        )
 
 
 def own_records(room: Room) -> list[Record]:

@@ -39,6 +39,8 @@ class Record:
     best_epoch: int = 0
     seconds: float = 0.0
     host: str = ""
+    pid: int = 0
+    """The process that ran it, on that host."""
     finished: str = ""
     reason: str = ""
     """Why it was rejected, pruned or failed; which trial it repeats."""

@@ -10,29 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from aum_edge.errors import SearchError
 from aum_edge.search.config import MAXIMISED, OPTUNA_PRUNERS, SearchRecipe
 from aum_edge.search.hopeless import Runner
+from aum_edge.search.optuna_form import STATES, constraints_of, finished_trial, values_of
 from aum_edge.search.records import FINISHED, Record, as_record
 from aum_edge.search.sampler import Seeded, make_pruner
-from aum_edge.search.space import Dimension, Params, suggest
+from aum_edge.search.space import Params, suggest
 from aum_edge.search.storage import open_storage, quiet_optuna, require_storage, storage_errors
 from aum_edge.search.workers import Watch, surely_dead, this_worker
 
 log = logging.getLogger(__name__)
 RETRIES = 3
 """A trial whose process died so often is left failed: it may be what kills them."""
-STATES = {"pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
-NEVER = {"accuracy": 0.0, "macs": 1e12, "bytes": 1e12, "latency": 1e6}
-"""Objectives of a trial that was not trained; samplers go by its constraints."""
 
 
 class SharedStudy:
@@ -139,7 +131,7 @@ class SharedStudy:
                 trial.set_user_attr("kind", record.state)
                 trial.set_user_attr("record", record.to_dict())
                 state = STATES.get(record.state, TrialState.COMPLETE)
-                values = self._values(record) if state == TrialState.COMPLETE else None
+                values = values_of(self.recipe, record) if state == TrialState.COMPLETE else None
                 self._study.tell(trial, values, state)
         except (optuna.exceptions.UpdateFinishedTrialError, SearchError) as error:
             if isinstance(error, SearchError) and not _taken(self.trials(), trial.number):
@@ -206,41 +198,10 @@ class SharedStudy:
             # Numbers stay what they were, or later trials would write over folders of earlier ones.
             for number in range(max(held) + 1):
                 lost = create_trial(state=TrialState.FAIL)
-                self._study.add_trial(self._finished(held[number]) if number in held else lost)
+                self._study.add_trial(
+                    finished_trial(self.recipe, held[number]) if number in held else lost
+                )
         return len(records)
-
-    def _finished(self, record: Record) -> FrozenTrial:
-        distributions = {d.name: distribution(d) for d in self.dimensions}
-        params = stored_params(self.dimensions, record.params)
-        state = STATES.get(record.state, TrialState.COMPLETE)
-        curve = {e: v for e, v in enumerate(record.curve, 1)} if self._single else {}
-        attributes: dict[str, Any] = {"kind": record.state, "record": record.to_dict()}
-        if record.curve:
-            attributes |= {"curve": record.curve, "costs": list(self.costs(record))}
-        return create_trial(
-            state=state,
-            values=self._values(record) if state == TrialState.COMPLETE else None,
-            params=params,
-            distributions={name: distributions[name] for name in params},
-            user_attrs=attributes,
-            intermediate_values=curve,
-            constraints=constraints_of(record),
-        )
-
-    def costs(self, record: Record) -> tuple[float, ...]:
-        """What a record's model costs in each objective but accuracy."""
-        return tuple(
-            float(record.objectives[name])
-            for name in self.recipe.objectives
-            if name not in MAXIMISED and name in record.objectives
-        )
-
-    @property
-    def _single(self) -> bool:
-        return len(self.recipe.objectives) == 1
-
-    def _values(self, record: Record) -> list[float]:
-        return [record.objectives.get(name, NEVER[name]) for name in self.recipe.objectives]
 
     def _refuse_foreign(self, name: str) -> None:
         """Whether another recipe has a study of this recipe's name; the first to come stays."""
@@ -250,35 +211,6 @@ class SharedStudy:
                 return
             if pattern.fullmatch(found.study_name):
                 raise _foreign(self.where, self.recipe.name)
-
-
-def distribution(dimension: Dimension) -> BaseDistribution:
-    """The dimension as Optuna has it."""
-    if dimension.choices:
-        return CategoricalDistribution(dimension.stored())
-    if dimension.whole:
-        low, high, step = int(dimension.low), int(dimension.high), int(dimension.step or 1)
-        return IntDistribution(low, high, log=dimension.log, step=step)
-    return FloatDistribution(dimension.low, dimension.high, log=dimension.log, step=dimension.step)
-
-
-def stored_params(dimensions: Sequence[Dimension], params: Params) -> Params:
-    """A trial's values as Optuna keeps them."""
-    found: Params = {}
-    for dimension in dimensions:
-        if dimension.name in params:
-            value = params[dimension.name]
-            choices = dimension.choices
-            found[dimension.name] = dimension.stored()[choices.index(value)] if choices else value
-    return found
-
-
-def constraints_of(record: Record) -> dict[str, float]:
-    """How far a record's model is over each limit; zero or less is inside."""
-    over = {str(name): float(value) for name, value in record.cost.get("over", {}).items()}
-    if record.state == "rejected" and not over:
-        over = {"no_model": 1.0}
-    return over or {"limits": 0.0}
 
 
 def counted(trials: Sequence[FrozenTrial]) -> tuple[list[FrozenTrial], list[FrozenTrial]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import shutil
 import time
@@ -141,6 +142,7 @@ def repeat_of(room: Room, number: int, params: Params, earlier: Record) -> Recor
         finished=_now(),
         seconds=0.0,
         host=platform.node(),
+        pid=os.getpid(),
         model="",
     )
 
@@ -198,6 +200,7 @@ def _record(room: Room, number: int, params: Params, state: str, **facts: Any) -
         key=room.key,
         params=plain(params),
         host=platform.node(),
+        pid=os.getpid(),
         finished=_now(),
         **facts,
     )

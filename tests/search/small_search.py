@@ -10,6 +10,7 @@ import yaml
 from aum_edge.cli.main import main
 from aum_edge.recipe import load_recipe_as
 from aum_edge.search.config import SearchRecipe
+from aum_edge.search.records import Record
 
 OVERRIDES = {"d_model": 8, "depth": 1, "d_state": 4, "head_dim": 4, "stem_channels": [4, 4]}
 SPACE: dict[str, dict[str, Any]] = {
@@ -58,3 +59,15 @@ def recipe(folder: Path, root: Path, **changes: Any) -> SearchRecipe:
 def search(file: Path, out: Path, cache: Path, *more: str) -> int:
     """The command as a user calls it; its exit code."""
     return main(["search", str(file), "--out", str(out), "--cache", str(cache), *more])
+
+
+def errors(capsys) -> list[str]:
+    """The one line that the command line says of an error."""
+    text = capsys.readouterr().err
+    assert "Traceback" not in text
+    return [line for line in text.splitlines() if line.startswith("aum-edge: ")]
+
+
+def facts(records: list[Record]) -> list[tuple]:
+    """What must be the same however a search came to it."""
+    return [(r.number, r.state, r.params, r.objectives, r.curve) for r in records]

@@ -3,30 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 
 import aum_edge.search.loop as loop
+from aum_edge.complexity.limits import get_limits
 from aum_edge.models.directory import load
-from aum_edge.recipe import load_recipe
+from aum_edge.recipe import load_recipe, load_recipe_as
+from aum_edge.search.candidate import cost_of, fresh, student_config
+from aum_edge.search.config import SearchRecipe
 from aum_edge.search.records import FINISHED, Record, read_records
-from tests.search.small_search import OVERRIDES, SPACE, search, write
-
-
-def errors(capsys) -> list[str]:
-    text = capsys.readouterr().err
-    assert "Traceback" not in text
-    return [line for line in text.splitlines() if line.startswith("aum-edge: ")]
-
-
-def facts(records: list[Record]) -> list[tuple]:
-    return [(r.number, r.state, r.params, r.objectives, r.curve) for r in records]
+from aum_edge.search.room import Room
+from aum_edge.search.trial import Plan, make_plan
+from tests.search.small_search import OVERRIDES, errors, facts, recipe, search, write
 
 
 def test_a_search_resumed_is_the_search_uninterrupted(tmp_path, corpus, capsys) -> None:
@@ -152,57 +143,6 @@ def test_one_objective_takes_optunas_pruner_and_distils(tmp_path, corpus) -> Non
     assert (tmp_path / "out" / "teacher" / "teacher" / "model" / "config.json").is_file()
 
 
-@pytest.mark.parametrize("url", ["", "sqlite:///{tmp}/base.db"], ids=["journal", "sqlite"])
-def test_a_storage_lost_on_the_way_loses_no_trial(
-    tmp_path, corpus, capsys, monkeypatch, url
-) -> None:
-    file, out = write(tmp_path, corpus.root, trials=3), tmp_path / "out"
-    storage = ["--storage", url.format(tmp=tmp_path)] if url else []
-    place = tmp_path / "base.db" if url else out / "study.journal"
-    keep = loop.write_record
-
-    def lose(folder: Path, record: Record) -> None:
-        keep(folder, record)
-        if len(read_records(folder)) == 2:
-            place.unlink()
-
-    monkeypatch.setattr(loop, "write_record", lose)
-    assert search(file, out, corpus.cache, *storage) == 1
-    (line,) = errors(capsys)
-    assert "is gone" in line
-    assert place.name in line
-    before = read_records(out)
-    assert len(before) == 2
-    lost = json.loads((out / "report" / "report.json").read_text())
-    assert lost["counts"]["complete"] == 2
-    monkeypatch.undo()
-    assert search(file, out, corpus.cache, "--trials", "0") == 0
-    assert search(file, out, corpus.cache, *storage) == 0
-    assert facts(read_records(out)[:2]) == facts(before)
-    assert len(read_records(out)) == 3
-
-
-def test_ctrl_c_keeps_what_is_finished_and_gives_the_rest_back(
-    tmp_path, corpus, capsys, monkeypatch
-) -> None:
-    file, out = write(tmp_path, corpus.root), tmp_path / "out"
-    real = loop.run_plan
-
-    def stopped(room, plan, work, on_value):
-        if plan.number == 1:
-            raise KeyboardInterrupt
-        return real(room, plan, work, on_value)
-
-    monkeypatch.setattr(loop, "run_plan", stopped)
-    assert search(file, out, corpus.cache) == 130
-    assert len(read_records(out)) == 1
-    monkeypatch.undo()
-    assert search(file, out, corpus.cache) == 0
-    numbers = [record.number for record in read_records(out)]
-    assert numbers == [0, 2, 3]
-    assert "Traceback" not in capsys.readouterr().err
-
-
 def test_a_folder_of_other_trials_is_refused(tmp_path, corpus, capsys) -> None:
     out = tmp_path / "out"
     assert search(write(tmp_path, corpus.root, trials=1), out, corpus.cache) == 0
@@ -225,42 +165,68 @@ def test_a_used_up_space_ends_the_search(tmp_path, corpus, capsys, monkeypatch) 
     assert states[-5:] == ["repeat"] * 5
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("url", ["", "sqlite:///{tmp}/base.db"], ids=["journal", "sqlite"])
-def test_two_processes_share_a_storage_and_one_is_killed(tmp_path, corpus, capsys, url) -> None:
-    train = {"epochs": 4, "batch_size": 4}
-    model = {"preset": "student-ssd", "overrides": OVERRIDES}
-    student = {"model": model, "train": train}
+def test_latency_is_an_objective_and_a_limit(tmp_path, corpus, monkeypatch) -> None:
+    timed = []
+
+    def latency(room, model, folder):
+        timed.append(model.backbone.config.d_model)
+        return {"p50_ms": 1.0, "control_p50_ms": 2.0, "ratio": timed[-1] / 16}
+
+    monkeypatch.setattr(Room, "latency", latency)
     file = write(
-        tmp_path, corpus.root, student=student, trials=5, space=SPACE, pruning={"kind": "none"}
+        tmp_path,
+        corpus.root,
+        space={"d_model": {"choices": [8, 16, 24]}},
+        objectives=["accuracy", "latency"],
+        constraints={"latency": 1.2},
+        trials=2,
     )
-    out, storage = tmp_path / "out", url.format(tmp=tmp_path)
-    words = ["--out", str(out), "--cache", str(corpus.cache), *(["--storage", storage] * bool(url))]
-    command = [sys.executable, "-m", "aum_edge", "search", str(file), *words]
-    with subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
-    ) as other:
-        _until(lambda: len(read_records(out)) >= 1, other)
-        # The second process comes in while the first one works, and sees it die.
-        _until(lambda: any((out / "work").glob("*/last.ckpt")), other)
-        other.kill()
-        other.communicate()
-    more = ("--storage", storage) if url else ()
-    assert search(file, out, corpus.cache, *more) == 0
-    err = capsys.readouterr().err
-    assert "its process is gone, to be run again" in err
-    records = read_records(out)
-    assert [r.state for r in records] == ["complete"] * 5
-    assert len({r.number for r in records}) == 5
-    again = max(r.number for r in records)
-    assert again == 5
-    lost = {0, 1, 2, 3, 4, 5} - {r.number for r in records}
-    assert len(lost) == 1
+    assert search(file, tmp_path / "out", corpus.cache) == 0
+    records = read_records(tmp_path / "out")
+    complete = {r.params["d_model"]: r.objectives for r in records if r.state == "complete"}
+    assert complete[8]["latency"] == 0.5
+    assert 24 not in complete
+    over = [r.cost["over"] for r in records if r.params["d_model"] == 24]
+    assert all(found == {"latency": pytest.approx(0.25)} for found in over)
 
 
-def _until(ready, process: subprocess.Popen) -> None:
-    end = time.monotonic() + 120
-    while not ready():
-        assert process.poll() is None, process.stderr.read() if process.stderr else ""
-        assert time.monotonic() < end
-        time.sleep(0.02)
+@pytest.mark.slow
+def test_latency_is_timed_beside_cp_mobile(tmp_path, corpus) -> None:
+    made = recipe(tmp_path, corpus.root, bench={"runs": 3, "warmup": 1}, constraints={"latency": 9})
+    room = Room(made, tmp_path / "out", corpus.cache)
+    plan = make_plan(room, 0, {"mixer": "none"})
+    assert isinstance(plan, Plan)
+    assert plan.latency["ratio"] == plan.latency["p50_ms"] / plan.latency["control_p50_ms"]
+    assert [path.name for path in (tmp_path / "out").rglob("*.onnx")] == ["cp-mobile.onnx"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"objectives": ["macs"]}, "needs accuracy"),
+        ({"objectives": ["accuracy", "accuracy"]}, "each once"),
+        ({"pruning": {"kind": "median"}}, "knows one objective"),
+        ({"references": {"resnet": {}}}, "no preset"),
+        ({"references": {"cp-mobile": {"train.lr": -1}}}, "`lr`"),
+        ({"student": {"model": {"preset": "cp-mobile"}}}, "student family"),
+        ({"trials": -1}, "at least 0"),
+        ({"spase": {}}, "did you mean `space`"),
+    ],
+)
+def test_a_wrong_recipe_is_one_line(tmp_path, corpus, capsys, changes, words) -> None:
+    assert search(write(tmp_path, corpus.root, **changes), tmp_path / "out", corpus.cache) == 2
+    (line,) = errors(capsys)
+    assert words in line
+
+
+@pytest.mark.parametrize("name", ["search_builtin", "search_fsdd"])
+def test_published_searches_have_models_inside_the_limits(name, tmp_path) -> None:
+    path = Path(__file__).parents[2] / "recipes" / f"{name}.yaml"
+    made = load_recipe_as(SearchRecipe, path)
+    assert made.pruner == "dominated"
+    labels = tuple(map(str, range(10)))
+    for dimension in made.dimensions:
+        assert len(dimension.ends()) >= 2
+    config = student_config(made.student.model, len(labels), made)
+    assert cost_of(fresh(config, made, labels), made, get_limits(made.limits)).fits
+    assert load_recipe(path.parent / Path(made.full).name).frontend == made.frontend
