@@ -74,12 +74,14 @@ class QatConfig:
     """
 
     train: TrainConfig = TrainConfig(epochs=12, lr=2e-4, weight_decay=0.0)
-    distill: bool = True
-    """Learn from the run's teachers as well, as the student did."""
+    distill: Literal["teachers", "float", "none"] = "teachers"
+    """teachers: learn from the run's teachers as well, as the student did; float: from the float
+    student alone, so that the rounded one stays close to it; none: from labels alone."""
     freeze_epochs: int = 4
     """Last epochs in which scales and ranges stand still and the weights alone adapt."""
 
     def __post_init__(self) -> None:
+        _one_of("Qat `distill`", self.distill, ("teachers", "float", "none"))
         _check(
             0 <= self.freeze_epochs <= self.train.epochs,
             f"Qat `freeze_epochs` must lie between 0 and `train.epochs` ({self.train.epochs}), "
@@ -147,9 +149,9 @@ class StaticConfig:
     """int8 is symmetric; uint8 has a zero point."""
     percentile: float = 99.99
     """Share of the activations inside the range, in percent (percentile only)."""
-    agreement: float = 0.99
-    """Share of the calibration clips on which the file must give the float model's answer; the
-    projections that hurt most stay float until it does. 0 quantizes all of them."""
+    max_loss: float | None = 2e-5
+    """Mean KL divergence from the float file's answers on the calibration clips, in nats; the
+    projections that hurt most stay float until it is reached. ``None`` quantizes all of them."""
 
     def __post_init__(self) -> None:
         _one_of("`calibration`", self.calibration, get_args(RangeMethod))
@@ -162,6 +164,6 @@ class StaticConfig:
             f"`percentile` must be above 50 and at most 100, got {self.percentile}.",
         )
         _check(
-            0 <= self.agreement <= 1,
-            f"`agreement` is a share between 0 and 1, got {self.agreement}.",
+            self.max_loss is None or self.max_loss >= 0,
+            f"`max_loss` must be 0 or more (nats), or null for no limit; got {self.max_loss}.",
         )

@@ -1,23 +1,28 @@
 """int8 weights and activations in an ONNX file, by onnxruntime's static quantization.
 
 Only projections are quantized: convolutions and matrix products with a constant weight. The scan,
-the products of activations with activations in SSD, norms and gates stay float, by construction.
+the products of activations with activations in SSD, norms and gates stay float, by construction,
+and so does what a matrix product gives out: that is the scan's input and the gate. Ranges are our
+own, and projections whose rounding moves the answers most stay float.
 """
 
 from __future__ import annotations
 
 import contextlib
+import copy
 import io
 import json
 import logging
+import math
 import os
-from collections.abc import Iterator
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime as ort
+import torch
 from onnxruntime.quantization import (
     CalibrationDataReader,
     CalibrationMethod,
@@ -26,30 +31,47 @@ from onnxruntime.quantization import (
     quantize_static,
 )
 
-from aum_edge.compression.config import StaticConfig
+from aum_edge.compression.calibration import check_features
+from aum_edge.compression.quantize_config import StaticConfig
+from aum_edge.compression.static_ranges import Batches, logits_of, loss_between, tensor_grids
 from aum_edge.errors import CompressionError
 
 log = logging.getLogger(__name__)
+Progress = Callable[[int, int, str], None]
 PROJECTIONS = ("Conv", "MatMul", "Gemm")
-METHODS = {
-    "minmax": CalibrationMethod.MinMax,
-    "percentile": CalibrationMethod.Percentile,
-    "entropy": CalibrationMethod.Entropy,
-}
+FLOAT_OUTPUTS = ("MatMul", "Gemm")
 CLIPS_AT_ONCE = 16
+WORTH_IT = 0.95
+"""A projection is given back if that leaves no more than this share of the loss."""
 PREPARED = "onnx.quant.pre_process"
 """onnxruntime's mark of a prepared graph; without it every run prints advice we do not need."""
 
 
 class _Clips(CalibrationDataReader):
-    """Hands the calibration clips to onnxruntime, a few at once."""
+    """Hands onnxruntime one batch: it wants to look at some, and is told the ranges anyway."""
 
-    def __init__(self, name: str, clips: np.ndarray, size: int) -> None:
-        parts = np.split(clips, range(size, len(clips), size))
-        self._batches: Iterator[dict[str, np.ndarray]] = iter([{name: part} for part in parts])
+    def __init__(self, name: str, batch: np.ndarray) -> None:
+        self._batches: Iterator[dict[str, np.ndarray]] = iter([{name: batch}])
 
     def get_next(self) -> dict[str, np.ndarray] | None:
         return next(self._batches, None)
+
+
+@dataclass(frozen=True)
+class StaticReport:
+    """What was written: which projections are int8, which stay float, and what it costs."""
+
+    path: Path
+    quantized: tuple[str, ...]
+    kept_float: tuple[str, ...]
+    """In the order in which they were given back, the most harmful first."""
+    loss: float
+    """Mean KL divergence from the float file's answers on the calibration clips, in nats."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON values, without the path."""
+        names = {"quantized": list(self.quantized), "kept_float": list(self.kept_float)}
+        return {**names, "calibration_loss": self.loss}
 
 
 def quantize_onnx(
@@ -57,7 +79,9 @@ def quantize_onnx(
     out_path: str | Path,
     calibration: np.ndarray,
     config: StaticConfig | None = None,
-) -> Path:
+    rows: Sequence[int] = (),
+    progress: Progress | None = None,
+) -> StaticReport:
     """Write an int8 QDQ copy of a float ONNX file; ``metadata_props`` go with it.
 
     uint8 activations are the default: with int8 ones students exported at opset 21 do not load in
@@ -68,6 +92,10 @@ def quantize_onnx(
         out_path: the result; it appears only once it has loaded and run.
         calibration: float32 features (n, 1, n_mels, n_frames) of training clips; about 100 do.
         config: calibration method and activation type; the defaults if ``None``.
+        rows: Which rows of the training split the clips are; they go into the metadata.
+        progress: Called with files tried, files to try and what they are.
+
+    Cost: one quantization and one pass over the clips for each projection; seconds for a student.
 
     Raises:
         CompressionError: no usable clips, nothing to quantize, or the result does not run.
@@ -80,18 +108,87 @@ def quantize_onnx(
             f"{float_path} has no Conv, MatMul or Gemm with a float weight: give the export of a "
             "float model, not one that is quantized already."
         )
-    clips, at_once = _check_clips(model, calibration)
+    batches = _check_clips(model, calibration)
     draft = out_path.with_name(f".{out_path.name}.{os.getpid()}.tmp")
     out_path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        _quantize(model, draft, _Clips(model.graph.input[0].name, clips, at_once), names, config)
-        _finish(draft, Path(float_path), config, len(clips))
-        _check_runs(draft, clips[:at_once], config)
+        trial = _Trial(model, draft, batches, config, tensor_grids(model, names, batches, config))
+        kept, loss = _give_back(trial, names, config.max_loss, progress)
+        quantized = tuple(name for name in names if name not in kept)
+        clips = sum(map(len, batches))
+        note = {**asdict(config), "clips": clips, "rows": list(rows), "float": list(kept)}
+        _finish(draft, Path(float_path), note)
         draft.replace(out_path)
     finally:
         draft.unlink(missing_ok=True)
-    log.info("Quantized %d projections of %s with %d clips.", len(names), float_path, len(clips))
-    return out_path
+    log.info("Quantized %d projections of %s with %d clips.", len(quantized), float_path, clips)
+    return StaticReport(out_path, quantized, kept, loss)
+
+
+class _Trial:
+    """Writes a draft with some projections quantized and reads how far its answers are."""
+
+    def __init__(
+        self,
+        model: onnx.ModelProto,
+        draft: Path,
+        batches: Batches,
+        config: StaticConfig,
+        grids: dict[str, list[dict[str, Any]]],
+    ) -> None:
+        self.model, self.draft, self.batches = model, draft, batches
+        self.config, self.grids = config, grids
+        self.wanted = logits_of(model, batches)
+
+    def weights(self, name: str) -> int:
+        """Elements of a projection's weight."""
+        node = next(node for node in self.model.graph.node if node.name == name)
+        stored = next(t for t in self.model.graph.initializer if t.name == node.input[1])
+        return math.prod(stored.dims)
+
+    def loss(self, names: Sequence[str]) -> float:
+        """Quantize these projections into the draft; KL divergence of its answers."""
+        _quantize(self.model, self.draft, self.batches[0], names, self.config, self.grids)
+        try:
+            got = logits_of(str(self.draft), self.batches)
+        except Exception as error:
+            raise CompressionError(
+                f"onnxruntime cannot run the quantized graph with {self.config.activations} "
+                f"activations: {error}. Export at opset 18, or set activations to uint8."
+            ) from error
+        if not np.isfinite(got).all():
+            raise CompressionError(
+                "The quantized graph gives NaN or infinity; check the float model."
+            )
+        return loss_between(self.wanted, got)
+
+
+def _give_back(
+    trial: _Trial, names: list[str], max_loss: float | None, progress: Progress | None
+) -> tuple[tuple[str, ...], float]:
+    """Names of the projections that stay float, and the loss of the draft without them.
+
+    Each is first quantized alone. They are given back by that loss for each weight that is float
+    then, where it helps, until the loss is small enough.
+    """
+    loss = trial.loss(names)
+    if max_loss is None or loss <= max_loss:
+        return (), loss
+    alone = {}
+    for index, name in enumerate(names):
+        alone[name] = trial.loss([name]) / trial.weights(name)
+        if progress:
+            progress(index + 1, len(names), "projections tried in int8")
+    left, kept = list(names), []
+    for name in sorted(names, key=alone.__getitem__, reverse=True):
+        if loss <= max_loss or len(left) == 1:
+            break
+        rest = [other for other in left if other != name]
+        without = trial.loss(rest)
+        if without <= WORTH_IT * loss:
+            left, loss = rest, without
+            kept.append(name)
+    return tuple(kept), trial.loss(left)
 
 
 def projections(model: onnx.ModelProto) -> list[str]:
@@ -132,8 +229,8 @@ def _read(path: Path) -> onnx.ModelProto:
     return model
 
 
-def _check_clips(model: onnx.ModelProto, calibration: np.ndarray) -> tuple[np.ndarray, int]:
-    """The clips as float32, and how many the graph takes at once."""
+def _check_clips(model: onnx.ModelProto, calibration: np.ndarray) -> list[np.ndarray]:
+    """The clips as float32, in batches of as many as the graph takes at once."""
     clips = np.ascontiguousarray(calibration, dtype=np.float32)
     if clips.size == 0:
         raise CompressionError("The calibration set is empty; give about 100 training clips.")
@@ -146,38 +243,31 @@ def _check_clips(model: onnx.ModelProto, calibration: np.ndarray) -> tuple[np.nd
         raise CompressionError(
             f"Calibration clips have the shape {clips.shape}; the model takes ({want})."
         )
-    if not np.isfinite(clips).all():
-        raise CompressionError("The calibration set holds NaN or infinity; check those clips.")
-    if clips.min() == clips.max():
-        raise CompressionError(
-            f"Every value of the calibration set is {clips.flat[0]:g}: ranges cannot be learnt "
-            "from constant clips; give real training clips."
-        )
-    at_once = dims[0] or _even_share(len(clips))
-    whole = len(clips) // at_once * at_once
+    check_features(torch.from_numpy(clips))
+    at_once = dims[0] or CLIPS_AT_ONCE
+    whole = len(clips) // dims[0] * dims[0] if dims[0] else len(clips)
     if not whole:
         raise CompressionError(
             f"The model takes {at_once} clips at once, the calibration set has {len(clips)}."
         )
-    return clips[:whole], at_once
-
-
-def _even_share(clips: int) -> int:
-    """A batch size that divides the clips: histograms cannot be merged over a shorter last one."""
-    return max(size for size in range(1, CLIPS_AT_ONCE + 1) if clips % size == 0)
+    return np.split(clips[:whole], range(at_once, whole, at_once))
 
 
 def _quantize(
     model: onnx.ModelProto,
     draft: Path,
-    reader: CalibrationDataReader,
-    names: list[str],
+    batch: np.ndarray,
+    names: Sequence[str],
     config: StaticConfig,
+    grids: dict[str, list[dict[str, Any]]],
 ) -> None:
     symmetric = config.activations == "int8"
-    options: dict[str, bool | float] = {"ActivationSymmetric": symmetric, "WeightSymmetric": True}
-    if config.calibration == "percentile":
-        options |= {"CalibPercentile": config.percentile}
+    options: dict[str, Any] = {
+        "ActivationSymmetric": symmetric,
+        "WeightSymmetric": True,
+        "OpTypesToExcludeOutputQuantization": list(FLOAT_OUTPUTS),
+        "TensorQuantOverrides": copy.deepcopy(grids),
+    }
     prepared = onnx.ModelProto()
     prepared.CopyFrom(model)
     prepared.metadata_props.add(key=PREPARED, value="onnxruntime.quant")
@@ -185,39 +275,23 @@ def _quantize(
         quantize_static(
             prepared,
             str(draft),
-            reader,
+            _Clips(model.graph.input[0].name, batch),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=list(PROJECTIONS),
-            nodes_to_quantize=names,
+            nodes_to_quantize=list(names),
             per_channel=True,
             weight_type=QuantType.QInt8,
             activation_type=QuantType.QInt8 if symmetric else QuantType.QUInt8,
-            calibrate_method=METHODS[config.calibration],
+            calibrate_method=CalibrationMethod.MinMax,
             extra_options=options,
         )
 
 
-def _finish(draft: Path, float_path: Path, config: StaticConfig, clips: int) -> None:
+def _finish(draft: Path, float_path: Path, note: dict[str, Any]) -> None:
     """Put the source's metadata in place of the quantizer's, and say what was done."""
     source = onnx.load(str(float_path), load_external_data=False)
     model = onnx.load(str(draft))
     props = {prop.key: prop.value for prop in source.metadata_props}
-    props["static_quantization"] = json.dumps({**asdict(config), "clips": clips})
+    props["static_quantization"] = json.dumps(note)
     onnx.helper.set_model_props(model, props)
     onnx.save(model, str(draft))
-
-
-def _check_runs(draft: Path, clips: np.ndarray, config: StaticConfig) -> None:
-    options = ort.SessionOptions()
-    options.log_severity_level = 4
-    options.intra_op_num_threads = 1
-    try:
-        session = ort.InferenceSession(str(draft), options, providers=["CPUExecutionProvider"])
-        logits = session.run(None, {session.get_inputs()[0].name: clips})[0]
-    except Exception as error:
-        raise CompressionError(
-            f"onnxruntime cannot run the quantized graph with {config.activations} activations: "
-            f"{error}. Export at opset 18, or set activations to uint8."
-        ) from error
-    if not np.isfinite(logits).all():
-        raise CompressionError("The quantized graph gives NaN or infinity; check the float model.")

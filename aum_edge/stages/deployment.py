@@ -15,7 +15,7 @@ from aum_edge.export.onnx import export_onnx
 from aum_edge.export.runner import OnnxClassifier
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.pipeline import Run
-from aum_edge.stages.corpus import training_batches
+from aum_edge.stages.quantization import calibration_clips
 from aum_edge.training.metrics import evaluate, predict_logits
 
 CALIBRATION_CLIPS = 128
@@ -35,8 +35,15 @@ def export(run: Run, folder: Path) -> dict[str, Any]:
         rows.append({"model": name, "kind": kind, **report.to_dict()})
         rows[-1]["agreement"] = _agreement(model, folder / f"{name}.onnx", test)
     static = folder / "student_int8_static.onnx"
-    quantize_onnx(folder / "student.onnx", static, _calibration(run))
-    rows.append(_static_row(run, static, clips, test))
+    drawn = calibration_clips(run, CALIBRATION_CLIPS)
+    written = quantize_onnx(
+        folder / "student.onnx",
+        static,
+        drawn.features.numpy(),
+        rows=drawn.rows,
+        progress=run.progress,
+    )
+    rows.append({**_static_row(run, static, clips, test), **written.to_dict()})
     return {"files": rows}
 
 
@@ -45,11 +52,6 @@ def bench(run: Run, folder: Path) -> dict[str, Any]:
     files = sorted(run.folder("export").glob("*.onnx"))
     report = measure(files, run.recipe.bench, progress=run.progress)
     return report.to_dict()
-
-
-def _calibration(run: Run) -> np.ndarray:
-    batches = list(training_batches(run, count=CALIBRATION_CLIPS // 32))
-    return np.concatenate([features.numpy() for features, _ in batches])
 
 
 def _agreement(model: AudioClassifier, path: Path, features: np.ndarray) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from aum_edge.compression.sensitivity import choose
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.pipeline import Run
 from aum_edge.stages.learning import distillation, keep, scores
+from aum_edge.training.fit import Distillation
 from aum_edge.training.launch import leader, require_launch
 from aum_edge.training.metrics import predict_logits
 
@@ -63,7 +65,18 @@ def _quantized(
         folder / "fit",
         clips=clips,
         seed=run.recipe.seed,
-        distillation=distillation(run) if config.qat.distill else None,
+        distillation=_voice(run, model, config.qat.distill),
     )
     facts |= {"history": result.history, "best_epoch": result.best_epoch}
     return result.model
+
+
+def _voice(run: Run, model: AudioClassifier, distill: str) -> Distillation | None:
+    """Whom the rounded network listens to."""
+    if distill == "none":
+        return None
+    if distill == "teachers":
+        return distillation(run)
+    logits = predict_logits(model, run.data.arrays["train"].features, progress=run.progress)
+    whole = replace(run.recipe.student.distill, kd_lambda=1.0)
+    return Distillation(config=whole, logits=logits)

@@ -12,9 +12,11 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from aum_edge.compression import static_qdq
-from aum_edge.compression.config import StaticConfig
+from aum_edge.compression.quantize_config import StaticConfig
 from aum_edge.compression.static_qdq import projections, quantize_onnx
 from aum_edge.errors import CompressionError, RecipeError
+
+ALL = StaticConfig(max_loss=None)
 
 
 def weight(name: str, *shape: int) -> onnx.TensorProto:
@@ -98,12 +100,12 @@ def logits(path: Path, features: np.ndarray) -> np.ndarray:
     return session.run(None, {"spectrogram": features})[0]
 
 
-@pytest.mark.parametrize("method", ["minmax", "percentile", "entropy"])
+@pytest.mark.parametrize("method", ["minmax", "percentile", "mse"])
 @pytest.mark.parametrize("kind", ["int8", "uint8"])
 def test_int8_file_computes_nearly_the_same(tmp_path: Path, method: str, kind: str) -> None:
     source = write_model(tmp_path / "float.onnx")
-    config = StaticConfig(calibration=method, activations=kind)
-    small = quantize_onnx(source, tmp_path / "small.onnx", clips(), config)
+    config = StaticConfig(calibration=method, activations=kind, max_loss=None)
+    small = quantize_onnx(source, tmp_path / "small.onnx", clips(), config).path
     want, got = logits(source, clips(7)), logits(small, clips(7))
     error = np.linalg.norm(want - got) / np.linalg.norm(want)
     assert 1e-6 < error < 0.2
@@ -112,7 +114,7 @@ def test_int8_file_computes_nearly_the_same(tmp_path: Path, method: str, kind: s
 def test_only_projections_are_quantized(tmp_path: Path) -> None:
     source = write_model(tmp_path / "float.onnx")
     assert projections(onnx.load(source)) == ["stem", "in_proj", "head"]
-    small = onnx.load(quantize_onnx(source, tmp_path / "small.onnx", clips()))
+    small = onnx.load(quantize_onnx(source, tmp_path / "small.onnx", clips(), ALL).path)
     made_by = {output: node for node in small.graph.node for output in node.output}
     inputs = {
         node.name: [made_by[name].op_type for name in node.input if name in made_by]
@@ -130,25 +132,60 @@ def test_only_projections_are_quantized(tmp_path: Path) -> None:
 
 
 def test_activation_products_keep_float_inputs_of_their_own(tmp_path: Path) -> None:
-    small = onnx.load(quantize_onnx(write_model(tmp_path / "f.onnx"), tmp_path / "q.onnx", clips()))
+    source = write_model(tmp_path / "f.onnx")
+    small = onnx.load(quantize_onnx(source, tmp_path / "q.onnx", clips(), ALL).path)
     mix = next(node for node in small.graph.node if node.name == "mix")
     made_by = {output: node for node in small.graph.node for output in node.output}
     assert made_by[mix.input[0]].name == "scores"
 
 
+def test_matrix_products_give_out_float_since_the_scan_takes_it(tmp_path: Path) -> None:
+    source = write_model(tmp_path / "float.onnx")
+    small = onnx.load(quantize_onnx(source, tmp_path / "small.onnx", clips(), ALL).path)
+    takers = [n.op_type for n in small.graph.node if "projected" in n.input]
+    assert takers == ["MatMul", "MatMul"], "no QuantizeLinear behind in_proj"
+
+
+def test_the_most_harmful_projection_is_given_back(tmp_path: Path) -> None:
+    source = write_model(tmp_path / "float.onnx")
+    model = onnx.load(source)
+    # One input of the head's dwarfs the others: 256 levels over its range say nothing of them.
+    spoilt = numpy_helper.to_array(model.graph.initializer[2]).copy()
+    spoilt[:, 0] *= 1e-4
+    gain = numpy_helper.from_array(np.array([1e4, 1, 1, 1, 1, 1], np.float32), "gain")
+    model.graph.initializer[2].CopyFrom(numpy_helper.from_array(spoilt, "head"))
+    model.graph.initializer.append(gain)
+    head = next(node for node in model.graph.node if node.name == "head")
+    head.input[0] = "uneven"
+    scaled = helper.make_node("Mul", ["mean", "gain"], ["uneven"], name="scale")
+    model.graph.node.insert(len(model.graph.node) - 1, scaled)
+    onnx.save(model, source)
+    everything = quantize_onnx(source, tmp_path / "all.onnx", clips(), ALL)
+    report = quantize_onnx(
+        source, tmp_path / "s.onnx", clips(), StaticConfig(max_loss=everything.loss / 10)
+    )
+    assert report.kept_float[0] == "head"
+    assert report.loss <= everything.loss / 10
+    assert set(report.quantized) == {"stem", "in_proj"} - set(report.kept_float)
+    props = {prop.key: prop.value for prop in onnx.load(report.path).metadata_props}
+    assert json.loads(props["static_quantization"])["float"] == list(report.kept_float)
+
+
 def test_metadata_stays_and_names_what_was_done(tmp_path: Path) -> None:
     source = write_model(tmp_path / "float.onnx")
-    small = onnx.load(quantize_onnx(source, tmp_path / "small.onnx", clips()))
+    report = quantize_onnx(source, tmp_path / "small.onnx", clips(), ALL, rows=range(20))
+    small = onnx.load(report.path)
     props = {prop.key: prop.value for prop in small.metadata_props}
     assert props["labels"] == '["a", "b", "c"]'
     assert props["macs"] == "123"
     assert json.loads(props["static_quantization"])["clips"] == 20
+    assert json.loads(props["static_quantization"])["rows"] == list(range(20))
     assert static_qdq.PREPARED not in props
 
 
 def test_a_fixed_batch_is_respected(tmp_path: Path) -> None:
     source = write_model(tmp_path / "one.onnx", batch=1)
-    small = quantize_onnx(source, tmp_path / "small.onnx", clips(3))
+    small = quantize_onnx(source, tmp_path / "small.onnx", clips(3)).path
     assert logits(small, clips(1)).shape == (1, 3)
 
 
@@ -179,7 +216,10 @@ def test_nothing_stays_behind_when_the_result_does_not_run(
     def refuse(*_: object, **__: object) -> None:
         raise RuntimeError("INT8 does not match UINT8")
 
-    monkeypatch.setattr(static_qdq.ort, "InferenceSession", refuse)
+    wanted = static_qdq.logits_of
+    monkeypatch.setattr(
+        static_qdq, "logits_of", lambda m, b: refuse() if isinstance(m, str) else wanted(m, b)
+    )
     monkeypatch.setattr(static_qdq, "_quantize", lambda m, draft, *_: onnx.save(m, str(draft)))
     with pytest.raises(CompressionError, match="uint8"):
         quantize_onnx(source, old, clips())
@@ -193,7 +233,9 @@ def test_missing_broken_and_quantized_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "broken.onnx").write_bytes(b"not a model")
     with pytest.raises(CompressionError, match="not a readable"):
         quantize_onnx(tmp_path / "broken.onnx", tmp_path / "out.onnx", clips())
-    small = quantize_onnx(write_model(tmp_path / "f.onnx"), tmp_path / "small.onnx", clips())
+    small = quantize_onnx(
+        write_model(tmp_path / "f.onnx"), tmp_path / "small.onnx", clips(), ALL
+    ).path
     with pytest.raises(CompressionError, match="quantized already"):
         quantize_onnx(small, tmp_path / "out.onnx", clips())
 
@@ -205,9 +247,11 @@ def test_nothing_is_printed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -
 
 
 def test_wrong_settings_are_named() -> None:
-    with pytest.raises(RecipeError, match="minmax, percentile or entropy"):
+    with pytest.raises(RecipeError, match="minmax, percentile, mse"):
         StaticConfig(calibration="mean")
     with pytest.raises(RecipeError, match="int8 or uint8"):
         StaticConfig(activations="int4")
+    with pytest.raises(RecipeError, match="max_loss"):
+        StaticConfig(max_loss=-1)
     with pytest.raises(RecipeError, match="percentile"):
         StaticConfig(percentile=101)
