@@ -47,6 +47,7 @@ def build_report(run: Run, folder: Path) -> dict[str, Any]:
         "verdict": _verdict(limits, next(m for m in models if m["key"] == FINAL)),
         "export": _export_rows(run),
         "bench": _bench(run),
+        "pruning": _pruning(run),
         "stages": _stage_times(run),
         "environment": environment(),
     }
@@ -149,6 +150,11 @@ def _bench(run: Run) -> dict[str, Any]:
     control = next((row["p50_ms"] for row in rows if row["model"] == "control"), None)
     ratios = {row["model"]: row["p50_ms"] / control for row in rows} if control else {}
     return {"host": values["host"], "rows": rows, "control": "control", "ratios": ratios}
+
+
+def _pruning(run: Run) -> dict[str, Any]:
+    result = run.result("prune")
+    return {key: result[key] for key in ("unpruned", "rounds", "sensitivity")}
 
 
 def _stage_times(run: Run) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ from aum_edge.report.sections import (
     run_section,
     training_section,
 )
+from aum_edge.report.sensitivity_section import pruning_section
 from aum_edge.report.style import style_sheet
 from aum_edge.report.verdict import verdict_section
 from aum_edge.report.work_section import complexity_section
@@ -50,6 +51,7 @@ def page(report: Report) -> str:
         latency_section(facts),
         complexity_section(facts),
         training_section(facts),
+        pruning_section(facts),
         export_section(facts),
         run_section(facts),
     ]

@@ -161,6 +161,14 @@ class Bench(TypedDict):
     ratios: NotRequired[dict[str, float | None]]
 
 
+class Pruning(TypedDict):
+    """What the prune stage tells of its rounds, and its sensitivity curves."""
+
+    unpruned: NotRequired[dict[str, Any]]
+    rounds: NotRequired[list[dict[str, Any]]]
+    sensitivity: NotRequired[list[dict[str, Any]]]
+
+
 class StageTime(TypedDict):
     """How long one stage of the recipe took."""
 
@@ -182,6 +190,7 @@ class Report(TypedDict):
     verdict: Verdict
     export: NotRequired[list[ExportRow] | None]
     bench: NotRequired[Bench | None]
+    pruning: NotRequired[Pruning | None]
     stages: NotRequired[list[StageTime] | None]
     environment: NotRequired[dict[str, Any] | None]
 
