@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from aum_edge.report import search_build
 from tests.small_run import tones
 
 
@@ -14,6 +15,18 @@ from tests.small_run import tones
 class Corpus:
     root: Path
     cache: Path
+
+
+@pytest.fixture
+def drawn() -> None:
+    """Asks for real pages."""
+
+
+@pytest.fixture(autouse=True)
+def plain_pages(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages without pictures, whose drawing takes a second, but where a test is about them."""
+    if "drawn" not in request.fixturenames:
+        monkeypatch.setattr(search_build, "search_page", lambda report: report["title"])
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ from aum_edge.search.trial import Plan, make_plan
 from tests.search.small_search import OVERRIDES, errors, facts, recipe, search, write
 
 
-def test_a_search_resumed_is_the_search_uninterrupted(tmp_path, corpus, capsys) -> None:
+def test_a_search_resumed_is_the_search_uninterrupted(tmp_path, corpus, capsys, drawn) -> None:
     references = {"cp-mobile": {"train.lr": 0.01}}
     file = write(tmp_path, corpus.root, trials=4, references=references)
     assert search(file, tmp_path / "whole", corpus.cache, "--json") == 0
