@@ -8,12 +8,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 from torch import nn
 
 from aum_edge.audio.config import FrontEndConfig, Normalization
-from aum_edge.compression.config import QuantizeConfig
+from aum_edge.complexity.sizes import model_sizes
+from aum_edge.compression.calibration import Calibration
 from aum_edge.compression.cost import int8_bytes
+from aum_edge.compression.layout import layout_bytes, layout_of
 from aum_edge.compression.quantize import quantize, sqnr_report
+from aum_edge.compression.quantize_config import QatConfig, QuantizeConfig
 from aum_edge.compression.rounding import channel_scales, sqnr, to_int8
 from aum_edge.errors import CompressionError, RecipeError
 from aum_edge.models.build import build
@@ -169,6 +173,89 @@ def test_useless_requests_are_refused(config: QuantizeConfig, words: str) -> Non
         quantize(classifier("ssd"), config)
 
 
+MIXED = {
+    "half": QuantizeConfig(half=("stem.*", "head")),
+    "half-scales": QuantizeConfig(scale_dtype="float16"),
+    "all-small": QuantizeConfig(
+        half=("*conv1d",), scale_dtype="float16", float_dtype="float16", activations="uint8"
+    ),
+    "float-inputs": QuantizeConfig(activations="uint8", float_inputs=("stem.*",), skip=("head",)),
+}
+
+
+def calibration() -> Calibration:
+    return Calibration(clips(), rows=(1, 4, 5, 8, 9, 12))
+
+
+@pytest.mark.parametrize(
+    ("network", "kind"),
+    [*((name, kind) for name in ("ssd", "s6") for kind in MIXED), ("cp-mobile", "half-scales")],
+)
+def test_mixed_models_store_what_was_foretold_and_reload_the_same(
+    network: str, kind: str, tmp_path: Path
+) -> None:
+    model, config = classifier(network), MIXED[kind]
+    small = quantize(model, config, calibration())
+    folded = fold_batch_norm(model).backbone
+    assert payload_bytes(small)[0] == layout_bytes(folded, layout_of(folded, config), config)
+    save(small, tmp_path / "small")
+    assert torch.equal(logits(small), logits(load(tmp_path / "small")))
+    assert model_sizes(small).n_params == sum(p.numel() for p in folded.parameters())
+    assert sum(payload_bytes(small)) == payload_of(tmp_path / "small")
+
+
+def payload_of(folder: Path) -> int:
+    with safe_open(folder / "model.safetensors", "pt") as file:
+        tensors = [file.get_tensor(name) for name in file.keys()]
+    return sum(t.numel() * t.element_size() for t in tensors)
+
+
+def test_half_layers_hold_the_nearest_16_bit_weights() -> None:
+    model = classifier("ssd")
+    small = quantize(model, QuantizeConfig(half=("head",)))
+    assert isinstance(small.backbone.head, nn.Linear)
+    assert torch.equal(small.backbone.head.weight, model.backbone.head.weight.half().float())
+    assert torch.equal(small.backbone.head.bias, model.backbone.head.bias)
+    assert small.quantization["float16"] == ["head.weight"]
+    with torch.no_grad():
+        model.backbone.head.weight[0, 0] = 1e6
+    with pytest.raises(CompressionError, match="float16"):
+        quantize(model, QuantizeConfig(half=("head",)))
+
+
+def test_rounded_inputs_change_the_answers_and_only_of_int8_layers() -> None:
+    model = classifier("ssd")
+    config = QuantizeConfig(activations="uint8", half=("head",), float_inputs=("stem.*",))
+    small = quantize(model, config, calibration())
+    assert not any(name.startswith(("stem", "head")) for name in small.quantization["inputs"])
+    layer = small.backbone.get_submodule("blocks.0.mixer.in_proj")
+    values = layer.rounded(torch.linspace(-9, 9, 5000))
+    assert values.unique().numel() == 256
+    assert 0.0 in values
+    weights_alone = quantize(model, QuantizeConfig(half=("head",)))
+    assert not torch.equal(logits(small), logits(weights_alone))
+    assert sqnr(logits(model), logits(small)) > 15
+
+
+def test_the_record_names_the_calibration_clips() -> None:
+    small = quantize(classifier("ssd"), QuantizeConfig(activations="uint8"), calibration())
+    kept = small.quantization["calibration"]
+    assert kept == {"method": "mse", "split": "train", "clips": 6, "rows": [1, 4, 5, 8, 9, 12]}
+    assert "blocks.0.mixer.out_proj" in small.quantization["inputs"]
+
+
+def test_rounded_inputs_need_clips() -> None:
+    with pytest.raises(CompressionError, match="calibration set"):
+        quantize(classifier("ssd"), QuantizeConfig(activations="uint8"))
+
+
+def test_codes_are_made_on_the_stored_half_scale() -> None:
+    weight = 1e-3 * torch.randn(8, 64)
+    scale = channel_scales(weight, "mse", "float16")
+    assert torch.equal(scale, scale.half().float())
+    assert (channel_scales(1e-9 * weight, "max", "float16") > 0).all()
+
+
 def test_quantizing_twice_or_broken_weights_is_refused() -> None:
     model = classifier("ssd")
     with pytest.raises(CompressionError, match="already"):
@@ -183,6 +270,12 @@ def test_wrong_settings_are_named() -> None:
         QuantizeConfig(method="best")
     with pytest.raises(RecipeError, match="float32 or float16"):
         QuantizeConfig(float_dtype="int4")
+    with pytest.raises(RecipeError, match="listed, auto"):
+        QuantizeConfig(keep_float="some")
+    with pytest.raises(RecipeError, match="activations: uint8"):
+        QuantizeConfig(float_inputs=("head",))
+    with pytest.raises(RecipeError, match="freeze_epochs"):
+        QatConfig(freeze_epochs=99)
 
 
 def test_report_names_every_tensor_and_sees_a_damaged_one() -> None:
