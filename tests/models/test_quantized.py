@@ -17,8 +17,9 @@ from aum_edge.models.quantized import (
     QuantTokenConv,
     quantized_layer,
     replace_layer,
+    rounded_input,
 )
-from aum_edge.ssm.student_mixer import TokenConv
+from aum_edge.ssm.token_conv import TokenConv
 
 CASES: list[tuple[type[QuantizedLayer], nn.Module, tuple[int, ...]]] = [
     (QuantLinear, nn.Linear(6, 5), (2, 3, 6)),
@@ -156,3 +157,28 @@ def test_compiles_without_a_break(linear: QuantLinear) -> None:
     x = torch.randn(2, 6)
     compiled = torch.compile(linear, backend="eager", fullgraph=True)
     torch.testing.assert_close(compiled(x), answer(linear, x))
+
+
+@pytest.mark.parametrize(("kind", "layer", "shape"), CASES, ids=str)
+def test_rounded_inputs_enter_the_float_arithmetic(
+    kind: type[QuantizedLayer], layer: nn.Module, shape: tuple[int, ...]
+) -> None:
+    small = kind.from_float(layer, *codes_for(layer))
+    plain = kind.from_float(layer, *codes_for(layer))
+    small.with_rounded_input()
+    with torch.no_grad():
+        small.input_grid.copy_(torch.tensor([0.02, 100.0]))
+    x = torch.randn(shape)
+    codes = torch.quantize_per_tensor(x, 0.02, 100, torch.quint8)
+    assert torch.equal(small(x), plain(codes.dequantize()))
+    assert not torch.equal(small(x), plain(x))
+    assert "input_grid" in small.state_dict()
+    assert "input_grid" not in plain.state_dict()
+
+
+def test_rounded_input_leaves_float_layers_alone() -> None:
+    x = torch.randn(3, 6)
+    assert rounded_input(nn.Linear(6, 5), x) is x
+    layer = QuantLinear(nn.Linear(6, 5))
+    assert rounded_input(layer, x) is x
+    assert not torch.equal(rounded_input(layer.with_rounded_input(), x), x)
