@@ -44,7 +44,11 @@ def make_optimizer(
     if beside is not None:
         rows.append({"params": list(beside.parameters()), "weight_decay": config.weight_decay})
     kind = AdamW if settings.name == "adamw" else Adam
-    return kind(rows, lr=config.lr, betas=settings.betas, eps=settings.eps)
+    # One kernel a tensor instead of ten: of small networks the optimiser was a tenth of a step.
+    fused = config.precision != "16-mixed" and all(
+        parameter.device.type == "cpu" for row in rows for parameter in row["params"]
+    )
+    return kind(rows, lr=config.lr, betas=settings.betas, eps=settings.eps, fused=fused)
 
 
 def _factors(model: nn.Module, config: TrainConfig) -> dict[int, float]:

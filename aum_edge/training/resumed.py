@@ -64,6 +64,8 @@ def _checkpoints(config: TrainConfig, work_dir: Path) -> list[Callback]:
         filename="best",
         monitor=f"val/{config.monitor}",
         mode=config.monitor_mode,
+        # Averaged weights take their place in whole checkpoints alone.
+        save_weights_only=not config.ema_decay,
         save_on_train_epoch_end=True,
         enable_version_counter=False,
     )
