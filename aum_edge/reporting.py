@@ -48,6 +48,7 @@ def build_report(run: Run, folder: Path) -> dict[str, Any]:
         "export": _export_rows(run),
         "bench": _bench(run),
         "pruning": _pruning(run),
+        "quantization": run.result("quantize").get("sensitivity"),
         "stages": _stage_times(run),
         "environment": environment(),
     }

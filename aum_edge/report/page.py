@@ -7,6 +7,7 @@ from datetime import datetime
 
 from aum_edge.report.facts import Facts
 from aum_edge.report.markup import Markup, join, tag
+from aum_edge.report.quantization_section import quantization_section
 from aum_edge.report.schema import Report
 from aum_edge.report.sections import (
     accuracy_section,
@@ -52,6 +53,7 @@ def page(report: Report) -> str:
         complexity_section(facts),
         training_section(facts),
         pruning_section(facts),
+        quantization_section(facts),
         export_section(facts),
         run_section(facts),
     ]

@@ -169,6 +169,16 @@ class Pruning(TypedDict):
     sensitivity: NotRequired[list[dict[str, Any]]]
 
 
+class Quantization(TypedDict):
+    """What the quantize stage tells of its sweep over tensors, where there was one."""
+
+    start: NotRequired[dict[str, Any]]
+    end: NotRequired[dict[str, Any]]
+    kept: NotRequired[list[dict[str, Any]]]
+    param_bytes: NotRequired[float]
+    tensors: NotRequired[list[dict[str, Any]]]
+
+
 class StageTime(TypedDict):
     """How long one stage of the recipe took."""
 
@@ -191,6 +201,7 @@ class Report(TypedDict):
     export: NotRequired[list[ExportRow] | None]
     bench: NotRequired[Bench | None]
     pruning: NotRequired[Pruning | None]
+    quantization: NotRequired[Quantization | None]
     stages: NotRequired[list[StageTime] | None]
     environment: NotRequired[dict[str, Any] | None]
 
