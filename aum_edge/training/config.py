@@ -22,6 +22,7 @@ Monitor = Literal[
 ]
 Loss = Literal["cross-entropy", "bce"]
 Keep = Literal["best", "last", "soup"]
+MemoryFormat = Literal["contiguous", "channels_last"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +63,9 @@ class TrainConfig:
     soup_size: int = 5
     """soup: how many of the best epochs are averaged; fewer where training was shorter."""
     precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true"
+    memory_format: MemoryFormat = "contiguous"
+    """channels_last: a CP-Mobile trains 1.6 times faster on a CPU, an AuM or a student no faster;
+    its batch norms then sum less exactly (gradients differ by some percent, logits by 1e-4)."""
     loggers: tuple[Literal["tensorboard", "wandb"], ...] = ()
     """Beside history.csv, which is always written."""
     augment: AugmentConfig = AugmentConfig()
@@ -78,6 +82,7 @@ class TrainConfig:
         at_least("batch_size", self.batch_size, 2)
         at_least("patience", self.patience, 0)
         one_of("keep", self.keep, get_args(Keep))
+        one_of("memory_format", self.memory_format, get_args(MemoryFormat))
         at_least("soup_size", self.soup_size, 2)
         within("warmup", self.warmup, 0, 1)
         within("final_lr", self.final_lr, 0, 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,6 +18,7 @@ from aum_edge.training.distillation import Distillation as Distillation
 from aum_edge.training.distillation import make_course, needs_waveforms
 from aum_edge.training.freeze import apply_freeze, count_trained
 from aum_edge.training.history import OnEpoch, Row
+from aum_edge.training.memory_format import channels_last
 from aum_edge.training.resumed import train_to_end
 from aum_edge.training.soup import best_epochs, cook
 from aum_edge.training.task import ClassificationTask
@@ -80,7 +82,9 @@ def fit(
     quiet = on_epoch is not None
     log.log(logging.DEBUG if quiet else logging.INFO, "%s: %s", title, _what_trains(model, config))
     keep: Literal["best", "last"] = "last" if config.keep == "last" else "best"
-    epoch = train_to_end(task, data, config, work_dir, title=title, keep=keep, quiet=quiet)
+    faster = config.memory_format == "channels_last"
+    with channels_last(model.backbone) if faster else nullcontext():
+        epoch = train_to_end(task, data, config, work_dir, title=title, keep=keep, quiet=quiet)
     soup = best_epochs(task.history, config) if config.keep == "soup" else ()
     if soup:
         cook(model, work_dir, soup)
