@@ -18,7 +18,7 @@ from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.config import MambaStudentConfig
 from aum_edge.models.conv import ConvNorm
 from aum_edge.models.mamba_student import MambaStudent, Mixer
-from aum_edge.models.quantized import float_weight
+from aum_edge.models.quantized import float_weight, rounded_input
 from aum_edge.ssm.gated_conv import GatedConvMixer
 from aum_edge.ssm.softplus import softplus
 from aum_edge.ssm.student_mixer import S6Mixer, SSDMixer
@@ -181,7 +181,8 @@ def _convolve(mixer: Mixer, row: Tensor, conv: Tensor) -> tuple[Tensor, Tensor]:
     """The depthwise convolution's one output, and the inputs that the next one needs."""
     rows = torch.cat([conv, row], dim=1)
     weight, bias = float_weight(mixer.conv1d), mixer.conv1d.get_parameter("bias")
-    out = F.conv1d(rows.transpose(1, 2), weight, bias, groups=rows.shape[2])
+    heard = rounded_input(mixer.conv1d, rows).transpose(1, 2)
+    out = F.conv1d(heard, weight, bias, groups=rows.shape[2])
     return F.silu(out.transpose(1, 2)), rows[:, 1:]
 
 

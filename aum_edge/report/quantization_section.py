@@ -48,14 +48,14 @@ def quantization_section(facts: Facts) -> Markup | None:
 def _choice(found: Row) -> Table:
     columns = [
         Column("Rounded", number=False),
-        Column("Divergence", "nats, calibration clips"),
+        Column("Divergence", "nats"),
         Column("Agreement", "% of answers"),
         Column("Stored", "bytes"),
     ]
     rows: list[Sequence[Cell]] = []
     for title, key, size in (
-        ("everything asked for", "start", None),
-        ("what was chosen", "end", found.get("param_bytes")),
+        ("everything", "start", None),
+        ("as chosen", "end", found.get("param_bytes")),
     ):
         reading = found.get(key) or {}
         cells: list[Cell] = [title, _nats(reading.get("loss") or 0.0)]

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from aum_edge.complexity.streaming import streaming_state
+from aum_edge.compression.calibration import Calibration
 from aum_edge.compression.config import QuantizeConfig
 from aum_edge.compression.quantize import quantize
 from aum_edge.errors import ExportError
@@ -103,3 +104,13 @@ def test_what_needs_the_whole_clip_is_refused() -> None:
         StreamingStudent(student())
     with pytest.raises(ExportError, match="several tokens a step"):
         StreamingStudent(student(bidirectional=False, frequency_groups=2))
+
+
+@torch.no_grad()
+def test_rounded_inputs_are_rounded_in_steps_too() -> None:
+    model = causal(mixer="s6")
+    clips = Calibration(torch.randn(8, 1, model.frontend.n_mels, 33) * 3 - 2)
+    small = quantize(model, QuantizeConfig(activations="uint8"), clips)
+    x = torch.randn(2, 1, model.frontend.n_mels, 33) * 3 - 2
+    torch.testing.assert_close(stepped(small, x)[-1], small(x), atol=2e-3, rtol=1e-3)
+    assert (stepped(model, x)[-1] - small(x)).abs().max() > 4e-3
