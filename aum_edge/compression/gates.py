@@ -14,22 +14,30 @@ from aum_edge.compression.slicing import Removal, shrink
 from aum_edge.compression.width_groups import Backbone, blocks_of, shared_dimensions
 
 Hook = Callable[..., Any]
+Without = Mapping[tuple[Key, int], Backbone]
+"""The network without each direction that can go."""
 
 
 @contextmanager
 def gated(
-    backbone: Backbone, groups: Mapping[Key, Group], gates: Mapping[Key, Tensor]
+    backbone: Backbone,
+    groups: Mapping[Key, Group],
+    gates: Mapping[Key, Tensor],
+    without: Without | None = None,
 ) -> Iterator[None]:
     """Multiply what each unit contributes by its gate while the context lasts.
 
     A gate of 1 changes nothing; 0 is the network without the unit, but for a norm that averages
     over as many channels as before. ``gates`` are (units,) or (B, units), by group.
+    ``without`` are :func:`without_directions`, for those who open many contexts.
     """
     handles = []
+    if without is None:
+        without = without_directions(backbone, {key: groups[key] for key in gates})
     for key, values in gates.items():
         group = groups[key]
         if key[1] == "direction":
-            handles += _direction_hooks(backbone, key, group, values)
+            handles += _direction_hooks(backbone, key, values, without)
         for gate in group.gates:
             module = backbone.get_submodule(gate.module)
             handles.append(_attach(module, gate, _scaler(gate, group.units, values)))
@@ -60,7 +68,18 @@ def _scaler(gate: Gate, units: int, values: Tensor) -> Callable[[Tensor], Tensor
     return scale
 
 
-def _direction_hooks(backbone: Backbone, key: Key, group: Group, values: Tensor) -> list[Any]:
+def without_directions(backbone: Backbone, groups: Mapping[Key, Group]) -> Without:
+    """The network cut once for every direction of the groups that can go."""
+    return {
+        (key, unit): shrink(backbone, Removal(units={key: frozenset({unit})}))
+        for key, group in groups.items()
+        if key[1] == "direction"
+        for unit in range(group.units)
+        if unit not in group.fixed
+    }
+
+
+def _direction_hooks(backbone: Backbone, key: Key, values: Tensor, without: Without) -> list[Any]:
     """A block's answer moves on a line to what it answers without the direction.
 
     A direction has no channels of its own; the line is exact at both ends.
@@ -68,12 +87,13 @@ def _direction_hooks(backbone: Backbone, key: Key, group: Group, values: Tensor)
     handles = []
     blocks = blocks_of(backbone)
     places = range(len(blocks)) if "direction" in shared_dimensions(backbone) else [key[0]]
-    for unit in set(range(group.units)) - group.fixed:
-        small = shrink(backbone, Removal(units={key: frozenset({unit})}))
-        for place in places:
-            without = blocks_of(small)[place].get_submodule("mixer")
-            hook = _towards(without, values.reshape(-1, group.units)[:, unit])
-            handles.append(blocks[place].get_submodule("mixer").register_forward_hook(hook))
+    rows = values.reshape(-1, values.shape[-1])
+    for (other, unit), small in without.items():
+        if other == key:
+            for place in places:
+                mixer = blocks_of(small)[place].get_submodule("mixer")
+                hook = _towards(mixer, rows[:, unit])
+                handles.append(blocks[place].get_submodule("mixer").register_forward_hook(hook))
     return handles
 
 

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from aum_edge.compression.activation import activation_scores
-from aum_edge.compression.gates import gated
+from aum_edge.compression.gates import gated, without_directions
 from aum_edge.compression.groups import Group, Key
 from aum_edge.compression.magnitude import magnitude_scores
 from aum_edge.compression.prune_config import Importance
@@ -75,13 +75,14 @@ def _taylor(
     backbone = mamba_of(model.backbone)
     example = next(backbone.parameters())
     totals = {key: example.new_zeros(group.units) for key, group in groups.items()}
+    without = without_directions(backbone, groups)
     clips = 0
     for index, (inputs, targets) in enumerate(batches):
         gates = {
             key: example.new_ones(len(inputs), group.units).requires_grad_()
             for key, group in groups.items()
         }
-        with torch.enable_grad(), gated(backbone, groups, gates):
+        with torch.enable_grad(), gated(backbone, groups, gates, without):
             logits = model(inputs.to(example))
             loss = clip_losses(logits, targets.to(example.device)).sum()
         if not torch.isfinite(loss):

@@ -139,7 +139,7 @@ def check_prunable(model: AudioClassifier, config: PruneConfig, target: Cost) ->
         raise CompressionError("Prune before quantizing: this model has int8 weights already.")
     mamba_of(model.backbone)
     price = NetworkCosts(model)
-    smallest = smallest_of(model, config, price)
+    smallest = smallest_of(model, config, price, target)
     if not smallest.within(target):
         raise CompressionError(
             f"Pruning cannot reach {text(target)}: with {', '.join(config.dimensions)} the "
@@ -148,8 +148,11 @@ def check_prunable(model: AudioClassifier, config: PruneConfig, target: Cost) ->
     return price
 
 
-def smallest_of(model: AudioClassifier, config: PruneConfig, price: Price) -> Cost:
-    """The least MACs and bytes that cutting the allowed dimensions can reach, both at once."""
+def smallest_of(model: AudioClassifier, config: PruneConfig, price: Price, target: Cost) -> Cost:
+    """The least MACs and bytes that cutting the allowed dimensions can reach, both at once.
+
+    Where blocks may go and are unlike, it is the last block that comes nearest to the target.
+    """
     groups = cuttable(model, config.dimensions)
     sizes = sizes_of(network_groups(mamba_of(model.backbone)))
     sizes |= {key: group.minimum for key, group in groups.items() if key[1] != "block"}
@@ -157,7 +160,7 @@ def smallest_of(model: AudioClassifier, config: PruneConfig, price: Price) -> Co
     if (0, "block") not in groups:
         return price(sizes, range(count))
     alone = [price(sizes, [index]) for index in range(count)]
-    return Cost(min(c.macs for c in alone), min(c.bytes for c in alone))
+    return min(alone, key=lambda cost: max(cost.macs / target.macs, cost.bytes / target.bytes))
 
 
 def _step(

@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from aum_edge.report.facts import Facts
 from aum_edge.report.figure import (
     CONTROL,
     DISTILLED,
     FINAL,
+    GRID,
     INK,
     MUTED,
     PRUNED,
@@ -22,7 +24,7 @@ from aum_edge.report.figure import (
     svg,
 )
 from aum_edge.report.markup import Markup, section, tag
-from aum_edge.report.numbers import percent, short, whole
+from aum_edge.report.numbers import percent, rounded, short, whole
 from aum_edge.report.table import Cell, Column, Table, html_table
 
 NAMES = {
@@ -99,7 +101,12 @@ def _drawing(rows: Sequence[Row]) -> Markup:
             )
         axes.set_xlabel("MACs saved, %")
         axes.set_ylabel("loss")
-        axes.grid(axis="y")
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: rounded(value)))
+        axes.yaxis.set_minor_locator(NullLocator())
+        axes.grid(axis="y", color=GRID)
+        axes.tick_params(length=0)
         titles = [NAMES.get(kind, kind) for kind in kinds]
         figure.legend(handles, titles, loc="outside upper left", ncols=2)
         return svg(figure, _words(rows, kinds, base))
