@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -92,6 +93,7 @@ class Search:
             self._give_back(number)
             raise
         write_record(self.room.out, record)
+        shutil.rmtree(self._work(trial), ignore_errors=True)
         if not self.study.tell(trial, record):
             log.info("trial %d: another process had taken it over, its result is left out", number)
         self._after(record)
@@ -105,10 +107,10 @@ class Search:
             return plan
         costs = costs_known(self.recipe, costs_of(plan))
         self.study.note(trial, "costs", costs)
-        work = self.study.work_of(trial)
-        return run_plan(
-            self.room, plan, self.room.out / "work" / str(work), self._judge(trial, plan, costs)
-        )
+        return run_plan(self.room, plan, self._work(trial), self._judge(trial, plan, costs))
+
+    def _work(self, trial: optuna.Trial) -> Path:
+        return self.room.out / "work" / str(self.study.work_of(trial))
 
     def _judge(
         self, trial: optuna.Trial, plan: Plan, costs: list[float]

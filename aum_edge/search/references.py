@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -47,6 +48,7 @@ def train_references(room: Room, progress: Progress | None = None) -> None:
         with turn(folder.parent / f"{name}.lock", wait=False) as held:
             if held and read_json(folder / "record.json").get("key") != room.key:
                 write_json(folder / "record.json", _train(room, name, changes or {}, progress))
+                shutil.rmtree(room.out / "work" / name, ignore_errors=True)
 
 
 def read_references(out: Path, key: str) -> dict[str, dict[str, Any]]:

@@ -106,8 +106,13 @@ class Room:
                     f"{self.out} belongs to the recipe `{owner}`, this one is "
                     f"`{self.recipe.name}`: give another --out."
                 )
-        elif any(path.name != "study.journal" for path in self.out.iterdir()):
+        elif self._others() and not file.exists():
             raise RecipeError(
                 f"{self.out} holds other files and no recipe.yaml: give another --out."
             )
         write_text(file, yaml.safe_dump(mine, sort_keys=False))
+
+    def _others(self) -> list[str]:
+        """What is not ours: a process that began just now writes recipe.yaml before all else."""
+        names = [path.name for path in self.out.iterdir()]
+        return [n for n in names if n != "study.journal" and not n.startswith("recipe.yaml")]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from aum_edge.compression.quantize import quantize
+from aum_edge.data.atomic import read_json, write_json
 from aum_edge.errors import AumEdgeError, CompressionError, DataError, RecipeError
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.directory import save
@@ -26,6 +27,7 @@ from aum_edge.training.fit import FitResult, fit
 from aum_edge.training.history import Row
 from aum_edge.training.metrics import evaluate
 
+VALUES = "params.json"
 OnValue = Callable[[list[float]], str]
 """Told the best accuracy up to each epoch; a reason ends the trial, empty goes on."""
 
@@ -85,8 +87,11 @@ def make_plan(room: Room, number: int, params: Params) -> Plan | Record:
 def run_plan(room: Room, plan: Plan, work: Path, on_value: OnValue) -> Record:
     """Train, quantize, score and save; the record of a complete, pruned or failed trial.
 
+    ``work`` keeps the epochs, from which a trial of the same values goes on; it may be removed
+    once the record is written down.
+
     Raises:
-        KeyboardInterrupt: If the user stops it; ``work`` keeps the epochs that are done.
+        KeyboardInterrupt: If the user stops it.
         OSError: If the disk is full or gone.
     """
     clock = time.monotonic()
@@ -100,6 +105,7 @@ def run_plan(room: Room, plan: Plan, work: Path, on_value: OnValue) -> Record:
 
     facts: dict[str, Any] = {"cost": asdict(plan.cost), "latency": dict(plan.latency)}
     state, found = "complete", {}
+    _own(work, plan)
     try:
         with quiet():
             result = _fitted(room, plan, work, on_epoch)
@@ -113,7 +119,6 @@ def run_plan(room: Room, plan: Plan, work: Path, on_value: OnValue) -> Record:
         state, found = "failed", {"reason": " ".join(str(error).split())[:300]}
     facts |= {"curve": list(curve), "seconds": round(time.monotonic() - clock, 1), **found}
     facts.setdefault("objectives", costs_of(plan))
-    shutil.rmtree(work, ignore_errors=True)
     return _record(room, plan.number, plan.params, state, **facts)
 
 
@@ -145,6 +150,14 @@ def repeat_of(room: Room, number: int, params: Params, earlier: Record) -> Recor
         pid=os.getpid(),
         model="",
     )
+
+
+def _own(work: Path, plan: Plan) -> None:
+    """Take a folder of epochs; those of a trial with other values are no use and go."""
+    mine = {"params": plain(plan.params)}
+    if read_json(work / VALUES) != mine:
+        shutil.rmtree(work, ignore_errors=True)
+        write_json(work / VALUES, mine)
 
 
 def _fitted(

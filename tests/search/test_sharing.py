@@ -7,13 +7,16 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import aum_edge.search.loop as loop
 from aum_edge.search.records import FINISHED, Record, read_records
-from tests.search.small_search import OVERRIDES, errors, facts, search, write
+from aum_edge.search.room import Room
+from aum_edge.search.trial import Plan, make_plan, run_plan
+from tests.search.small_search import OVERRIDES, errors, facts, recipe, search, write
 
 LONGER = {
     "model": {"preset": "student-ssd", "overrides": OVERRIDES},
@@ -115,3 +118,20 @@ def test_ctrl_c_keeps_what_is_finished_and_gives_the_rest_back(
     numbers = [record.number for record in read_records(out)]
     assert numbers == [0, 2, 3]
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_epochs_of_other_values_are_not_gone_on_from(tmp_path, corpus) -> None:
+    room = Room(recipe(tmp_path, corpus.root), tmp_path / "out", corpus.cache)
+    work, params = tmp_path / "out" / "work" / "0", {"mixer": "none", "d_model": 16}
+    fresh = _trained(room, params, work)
+    assert _trained(room, params, work) == fresh
+    other = _trained(room, {**params, "d_model": 8}, work)
+    assert other.state == "complete"
+    assert other.val == _trained(room, {**params, "d_model": 8}, tmp_path / "elsewhere").val
+
+
+def _trained(room: Room, params: dict, work: Path) -> Record:
+    plan = make_plan(room, 0, params)
+    assert isinstance(plan, Plan)
+    record = run_plan(room, plan, work, lambda curve: "")
+    return replace(record, seconds=0.0, finished="")
