@@ -126,7 +126,7 @@ def _row(record: Record, on_front: bool) -> dict[str, Any]:
 
 
 def _counts(records: Sequence[Record]) -> dict[str, int]:
-    states = ("complete", "pruned", "failed", "rejected", "repeat")
+    states = ("complete", "pruned", "failed", "repeat", "rejected")
     found = Counter(record.state for record in records)
     return {state: found.get(state, 0) for state in states}
 

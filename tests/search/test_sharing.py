@@ -31,7 +31,7 @@ def test_two_processes_share_the_trials_of_a_journal(tmp_path, corpus) -> None:
     with _process(file, "--out", str(out), "--cache", str(cache)) as other:
         _until(lambda: len(read_records(out)) >= 1, other)
         assert search(file, out, cache) == 0
-        assert other.wait(60) == 0, other.stderr.read() if other.stderr else ""
+        assert other.wait(300) == 0, other.stderr.read() if other.stderr else ""
     records = read_records(out)
     assert [r.number for r in records if r.state in FINISHED] == [0, 1, 2, 3, 4, 5]
     assert {r.pid for r in records} == {os.getpid(), other.pid}
@@ -66,7 +66,7 @@ def _process(file: Path, *words: str) -> subprocess.Popen:
 
 
 def _until(ready, process: subprocess.Popen) -> None:
-    end = time.monotonic() + 120
+    end = time.monotonic() + 300
     while not ready():
         assert process.poll() is None, process.stderr.read() if process.stderr else ""
         assert time.monotonic() < end
