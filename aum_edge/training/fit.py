@@ -79,28 +79,35 @@ def fit(
         history_file=work_dir / "history.csv",
         on_epoch=on_epoch,
     )
-    quiet = on_epoch is not None
-    log.log(logging.DEBUG if quiet else logging.INFO, "%s: %s", title, _what_trains(model, config))
-    keep: Literal["best", "last"] = "last" if config.keep == "last" else "best"
-    faster = config.memory_format == "channels_last"
-    with channels_last(model.backbone) if faster else nullcontext():
-        epoch = train_to_end(task, data, config, work_dir, title=title, keep=keep, quiet=quiet)
-    soup = best_epochs(task.history, config) if config.keep == "soup" else ()
-    if soup:
-        cook(model, work_dir, soup)
-        log.info("%s: the weights are the mean over epochs %s", title, ", ".join(map(str, soup)))
-        _settle(model, data, config, seed)
+    epoch = _train(task, data, work_dir, title)
+    soup = _soup(task, data, work_dir, title) if config.keep == "soup" else ()
     score = teacher_score(distillation, data, config) if distillation else None
     if score is not None:
         compare(score, task.history, config, title)
     return FitResult(model.eval(), task.history, epoch, soup, score)
 
 
-def _settle(model: AudioClassifier, data: AudioData, config: TrainConfig, seed: int) -> None:
-    """Give averaged weights their own batch norm statistics, but for layers that stayed frozen."""
-    apply_freeze(model.backbone, config.freeze, config.epochs)
-    recompute_batch_norms(model, data.arrays["train"], config.batch_size, seed)
-    model.requires_grad_(True)
+def _train(task: ClassificationTask, data: AudioData, work_dir: Path, title: str) -> int:
+    """All epochs; the task is left at the one that is kept, whose number is returned."""
+    config, quiet = task.config, task.on_epoch is not None
+    level = logging.DEBUG if quiet else logging.INFO
+    log.log(level, "%s: %s", title, _what_trains(task.model, config))
+    keep: Literal["best", "last"] = "last" if config.keep == "last" else "best"
+    faster = config.memory_format == "channels_last"
+    with channels_last(task.model.backbone) if faster else nullcontext():
+        return train_to_end(task, data, config, work_dir, title=title, keep=keep, quiet=quiet)
+
+
+def _soup(task: ClassificationTask, data: AudioData, work_dir: Path, title: str) -> tuple[int, ...]:
+    """Give the model the mean of its best epochs, with batch norm statistics of its own."""
+    epochs = best_epochs(task.history, task.config)
+    cook(task.model, work_dir, epochs)
+    # Layers that stayed frozen keep theirs.
+    apply_freeze(task.model.backbone, task.config.freeze, task.config.epochs)
+    recompute_batch_norms(task.model, data.arrays["train"], task.config.batch_size, task.seed)
+    task.model.requires_grad_(True)
+    log.info("%s: the weights are the mean over epochs %s", title, ", ".join(map(str, epochs)))
+    return epochs
 
 
 def _check_labels(data: AudioData, config: TrainConfig) -> None:
