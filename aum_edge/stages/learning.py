@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,6 @@ import torch
 
 from aum_edge.audio.config import FrontEndConfig
 from aum_edge.compression.half import halve
-from aum_edge.data.datamodule import AudioData
 from aum_edge.data.manifest import Split
 from aum_edge.models.build import architecture_of, build
 from aum_edge.models.classifier import Activation, AudioClassifier
@@ -38,13 +38,12 @@ def train_teacher(run: Run, folder: Path) -> dict[str, Any]:
             number = len(models)
             alone = number == 0 and settings.members == 1 and not settings.also
             model, history = train_model(
-                run,
+                _heard_through(run, kind.frontend),
                 kind.model,
                 kind.train or settings.train,
                 folder / f"fit-{number}",
                 "teacher" if alone else f"teacher {number + 1}",
                 number,
-                frontend=kind.frontend,
             )
             models.append(model)
             histories.append(history)
@@ -92,14 +91,10 @@ def train_model(
     title: str,
     member: int,
     distillation: Distillation | None = None,
-    frontend: FrontEndConfig | None = None,
 ) -> tuple[AudioClassifier, History]:
-    """Build and fit one model of the run; the weights that are kept, and the history.
-
-    ``frontend`` takes the place of the recipe's.
-    """
+    """Build and fit one model of the run; the weights that are kept, and the history."""
     require_launch(train.trainer.devices, train.trainer.num_nodes)
-    data = _heard_through(run, frontend)
+    data = run.data
     seed = run.recipe.seed + 1000 * member
     torch.manual_seed(seed)
     model = AudioClassifier(
@@ -116,20 +111,14 @@ def train_model(
     return result.model, result.history
 
 
-def _heard_through(run: Run, frontend: FrontEndConfig | None) -> AudioData:
-    """The run's corpus, through another front end where one is given."""
+def _heard_through(run: Run, frontend: FrontEndConfig | None) -> Run:
+    """The run, or one whose corpus is heard through another front end."""
     if frontend is None or frontend == run.data.frontend:
-        return run.data
-    data = AudioData(
-        run.recipe.data,
-        frontend,
-        seed=run.recipe.seed,
-        cache_dir=run.cache_dir,
-        progress=run.progress,
-    )
+        return run
+    other = replace(run, recipe=replace(run.recipe, frontend=frontend))
     with leader_first():
-        data.setup("fit")
-    return data
+        _ = other.data
+    return other
 
 
 def distillation(run: Run, kind: Loss | None = None) -> Distillation:

@@ -55,15 +55,13 @@ def fit(
 ) -> FitResult:
     """Train ``model`` in place on ``data`` and return it with the weights that ``keep`` says.
 
-    Batches are those of ``config``, whatever ``data`` was made with. ``work_dir`` keeps last.ckpt,
-    best.ckpt and history.csv. When it already holds a last.ckpt the run goes on after that epoch
-    and ends with the same weights as one that was never stopped. Several processes share the
-    folder; the first one writes. ``on_epoch`` takes the place of the progress shown; what it
+    ``work_dir`` keeps last.ckpt, best.ckpt and history.csv. When it already holds a last.ckpt the
+    run goes on after that epoch and ends as one that was never stopped. Several processes share
+    the folder; the first one writes. ``on_epoch`` takes the place of the progress shown; what it
     raises ends the training and comes out here.
 
     Raises:
-        RecipeError: If settings do not fit the data, the network or the machine, or a logger is
-            asked for that is not installed.
+        RecipeError: If settings do not fit the data, teachers, network or machine.
         DataError: If a file of row weights does not fit the training rows.
         KeyboardInterrupt: If the user stops it; what was reached is kept for the next run.
     """
