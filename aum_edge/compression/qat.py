@@ -50,9 +50,10 @@ def train_quantized(
 ) -> QatResult:
     """Train ``model`` as ``config`` will store it, and store it so; ``model`` is left alone.
 
-    It starts from the grids that :func:`~aum_edge.compression.quantize.quantize` would use; weights, scales and input
-    grids learn, and for the last ``freeze_epochs`` the grids stand still. The best epoch by
-    validation is that of the rounded network. ``work_dir`` resumes as that of ``fit`` does.
+    It starts from the grids that ``quantize`` would use; weights, scales and input grids learn,
+    and for the last ``freeze_epochs`` the grids stand still. The best epoch by validation is that
+    of the rounded network, and the untrained start is one of the candidates. ``work_dir`` resumes
+    as that of ``fit`` does.
 
     Raises:
         RecipeError: No ``qat`` in the settings, or several devices without a strategy for layers

@@ -61,7 +61,7 @@ def quantize(
 
     Batch norms are folded first. Decay rates, biases, norms, tokens and positions stay float, and
     so does the scan. Layers of ``config.half`` keep 16 bit weights; with ``activations: uint8``
-    int8 layers round what they take in. ``config.qat`` is for :func:`~aum_edge.compression.qat.train_quantized`.
+    int8 layers round what they take in. ``config.qat`` is for ``qat.train_quantized``.
 
     Args:
         model: The float model; it is left alone.

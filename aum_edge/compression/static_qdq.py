@@ -160,7 +160,7 @@ class _Trial:
             raise CompressionError(
                 "The quantized graph gives NaN or infinity; check the float model."
             )
-        return loss_between(self.wanted, got)
+        return loss_between(self.wanted, got, self.model)
 
 
 def _give_back(

@@ -15,6 +15,8 @@ from aum_edge.compression.calibration import SAMPLES
 from aum_edge.compression.quantize_config import StaticConfig
 from aum_edge.compression.rounding import LEVELS, QMAX, input_grid, input_range
 from aum_edge.compression.simulate import compare
+from aum_edge.errors import CompressionError
+from aum_edge.models.classifier import Activation
 
 Batches = Sequence[np.ndarray]
 """Clips (n, 1, n_mels, n_frames), as many at once as the graph takes."""
@@ -36,11 +38,11 @@ def logits_of(model: onnx.ModelProto | str, batches: Batches) -> np.ndarray:
     return np.concatenate([runner.run(None, {name: batch})[0] for batch in batches])
 
 
-def loss_between(wanted: np.ndarray, got: np.ndarray) -> float:
-    """Mean KL divergence of the answers, in nats; infinite where one is not finite."""
-    if not np.isfinite(got).all():
-        return float("inf")
-    return compare(torch.from_numpy(wanted), torch.from_numpy(got), "softmax").loss
+def loss_between(wanted: np.ndarray, got: np.ndarray, model: onnx.ModelProto) -> float:
+    """Mean KL divergence of the answers of a file, in nats, as its metadata activate them."""
+    props = {prop.key: prop.value for prop in model.metadata_props}
+    activation: Activation = "sigmoid" if props.get("activation") == "sigmoid" else "softmax"
+    return compare(torch.from_numpy(wanted), torch.from_numpy(got), activation).loss
 
 
 def tensor_grids(
@@ -50,12 +52,20 @@ def tensor_grids(
 
     onnxruntime's own percentile cuts a histogram of magnitudes, which wastes half of the levels
     on one-sided activations, and it knows no least squared error.
+
+    Raises:
+        CompressionError: Every activation is a constant.
     """
     by_name = {node.name: node for node in model.graph.node}
     tensors = sorted({t for name in nodes for t in (by_name[name].input[0], *by_name[name].output)})
     kind = QuantType.QInt8 if config.activations == "int8" else QuantType.QUInt8
     grids = {}
-    for tensor, values in _samples(model, tensors, batches).items():
+    samples = _samples(model, tensors, batches)
+    if all(values.min() == values.max() for values in samples.values()):
+        raise CompressionError(
+            "Every activation is one constant on the calibration set: give real training clips."
+        )
+    for tensor, values in samples.items():
         ends = input_range(torch.from_numpy(values), config.calibration, config.percentile)
         scale, zero = _grid(*ends, symmetric=config.activations == "int8")
         grids[tensor] = [{"scale": scale, "zero_point": zero, "quant_type": kind}]

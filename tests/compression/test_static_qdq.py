@@ -206,6 +206,22 @@ def test_useless_clips_are_refused(tmp_path: Path, calibration: np.ndarray, word
     assert [path.name for path in tmp_path.iterdir()] == ["float.onnx"]
 
 
+def test_dead_networks_have_no_ranges(tmp_path: Path) -> None:
+    source = write_model(tmp_path / "float.onnx")
+    model = onnx.load(source)
+    for tensor in model.graph.initializer:
+        if tensor.data_type == TensorProto.FLOAT:
+            dead = np.zeros_like(numpy_helper.to_array(tensor))
+            tensor.CopyFrom(numpy_helper.from_array(dead, tensor.name))
+    constant = helper.make_node("Mul", ["spectrogram", "nothing"], ["silence"], name="mute")
+    model.graph.initializer.append(numpy_helper.from_array(np.zeros(1, np.float32), "nothing"))
+    model.graph.node[0].input[0] = "silence"
+    model.graph.node.insert(0, constant)
+    onnx.save(model, source)
+    with pytest.raises(CompressionError, match="constant"):
+        quantize_onnx(source, tmp_path / "small.onnx", clips())
+
+
 def test_nothing_stays_behind_when_the_result_does_not_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
