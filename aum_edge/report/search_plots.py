@@ -39,6 +39,24 @@ LABELS = 6
 """Front members that carry their number; the table has them all."""
 
 
+Place = tuple[float, float, float, str, str]
+"""Pixels from the point, a direction, and how the text stands there."""
+GAPS = (12.0, 22.0, 34.0)
+FAR = 6.0
+"""What a pixel of distance costs, in pixels squared of overlap."""
+LEADER = {"arrowstyle": "-", "color": MUTED, "linewidth": 0.9, "shrinkA": 0, "shrinkB": 5}
+WAYS = (
+    (0, 1, "center", "bottom"),
+    (1, 0, "left", "center"),
+    (-1, 0, "right", "center"),
+    (0, -1, "center", "top"),
+    (0.8, 0.8, "left", "bottom"),
+    (-0.8, 0.8, "right", "bottom"),
+    (0.8, -0.8, "left", "top"),
+    (-0.8, -0.8, "right", "top"),
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Bubble:
     """A model: cost along the axis, accuracy in percent, area by another cost."""
@@ -202,12 +220,34 @@ def _labels(axes: Axes, points: Sequence[Bubble], limit: float | None) -> None:
     taken = [_mark(axes, point) for point in points]
     if limit:
         taken.append(_limit_label(axes, limit))
-    for point in named + best[:LABELS]:
+    for point in best[:LABELS] + named:
         taken.append(_place(axes, point, taken))
 
 
 def _place(axes: Axes, point: Bubble, taken: Sequence[Bbox]) -> Bbox:
-    text: Annotation = axes.annotate(
+    """The nearest place where the name touches little; a line leads there from further away."""
+    text = _name(axes, point)
+
+    def put(place: Place) -> Bbox:
+        gap, dx, dy, horizontal, vertical = place
+        text.set(ha=horizontal, va=vertical)
+        text.xyann = (dx * gap, dy * gap)
+        return text.get_window_extent()
+
+    def cost(place: Place) -> float:
+        return _trouble(put(place), axes.bbox, taken) + FAR * place[0]
+
+    best = min(((gap, *way) for gap in GAPS for way in WAYS), key=cost)
+    box = put(best)
+    if best[0] > GAPS[0]:
+        text.remove()
+        text = _name(axes, point, LEADER)
+        put(best)
+    return box
+
+
+def _name(axes: Axes, point: Bubble, line: dict[str, Any] | None = None) -> Annotation:
+    return axes.annotate(
         clipped(point.title, 20),
         (point.cost, point.accuracy),
         xytext=(0, 0),
@@ -215,30 +255,8 @@ def _place(axes: Axes, point: Bubble, taken: Sequence[Bbox]) -> Bbox:
         color=INK,
         fontsize=11,
         zorder=5,
+        arrowprops=line,
     )
-    places: list[tuple[float, float, str, str]] = [
-        (dx * gap, dy * gap, horizontal, vertical)
-        for gap in (12.0, 20.0, 30.0)
-        for dx, dy, horizontal, vertical in (
-            (0, 1, "center", "bottom"),
-            (1, 0, "left", "center"),
-            (-1, 0, "right", "center"),
-            (0, -1, "center", "top"),
-            (0.8, 0.8, "left", "bottom"),
-            (-0.8, 0.8, "right", "bottom"),
-            (0.8, -0.8, "left", "top"),
-            (-0.8, -0.8, "right", "top"),
-        )
-    ]
-
-    def put(place: tuple[float, float, str, str]) -> Bbox:
-        dx, dy, horizontal, vertical = place
-        text.set(ha=horizontal, va=vertical)
-        text.xyann = (dx, dy)
-        return text.get_window_extent()
-
-    best = min(places, key=lambda place: _trouble(put(place), axes.bbox, taken))
-    return put(best)
 
 
 def _limit_label(axes: Axes, limit: float) -> Bbox:
