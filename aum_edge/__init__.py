@@ -13,10 +13,15 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import Any
 
 __version__ = "0.1.0"
+
+# onnxruntime since 1.29 reports sessions and models to its maker, also on Linux, unless this is
+# set before it is imported; later switches leave a device id behind and send a first event.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 _HOME = {
     "load": "aum_edge.models.directory",

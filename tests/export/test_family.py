@@ -1,0 +1,79 @@
+"""Every kind of student leaves torch with the same answers, at the cost that was counted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+
+from aum_edge.complexity.agreement import differences
+from aum_edge.complexity.counter import count
+from aum_edge.complexity.onnx_counter import count_onnx
+from aum_edge.compression.quantize import quantize
+from aum_edge.compression.quantize_config import QuantizeConfig
+from aum_edge.export.onnx import export_onnx
+from tests.small_run import student
+
+KINDS: dict[str, dict[str, Any]] = {
+    "no scan, patches, maximum": {"mixer": "none", "stem": "patch", "pooling": "max"},
+    "s6, separate, groups, layer norm": {
+        "mixer": "s6",
+        "sharing": "separate",
+        "frequency_groups": 2,
+        "norm": "layer",
+    },
+    "ssd, separate, 2 frames a token, mean and maximum": {
+        "sharing": "separate",
+        "time_stride": 2,
+        "pooling": "mean-max",
+    },
+    "s6, one direction a block, last token": {
+        "mixer": "s6",
+        "directions": ("forward", "backward"),
+        "pooling": "last",
+    },
+    "ssd, backward and both, narrower than it was": {
+        "directions": ("backward", "both"),
+        "d_model": 12,
+        "width": 16,
+        "inner": (24, 32),
+    },
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_graph_is_the_student(kind: str, tmp_path: Path) -> None:
+    model = student(**KINDS[kind]).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    report = export_onnx(model, tmp_path / "student.onnx")
+    x = torch.randn(3, *model.example_input().shape[1:])
+    session = onnxruntime.InferenceSession(str(report.path))
+    got = session.run(["logits"], {"spectrogram": x.numpy()})[0]
+    with torch.inference_mode():
+        np.testing.assert_allclose(got, model(x), atol=2e-5)
+    counted = count(model, model.example_input())
+    graph = count_onnx(report.path)
+    found = differences(counted, graph)
+    # What both directions of one scan have in common the graph computes once.
+    shares = (
+        model.backbone.config.mixer == "s6" and "both" in model.backbone.config.block_directions
+    )
+    if not (shares and model.backbone.config.sharing == "shared"):
+        assert found == []
+        assert graph.macs == counted.macs
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_student_has_an_int8_form(kind: str) -> None:
+    model = student(**KINDS[kind]).eval()
+    small = quantize(model, QuantizeConfig())
+    x = torch.randn(2, *model.example_input().shape[1:])
+    with torch.inference_mode():
+        error = (small(x) - model(x)).abs().max() / model(x).abs().max()
+    assert 0 < float(error) < 0.1
