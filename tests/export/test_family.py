@@ -15,6 +15,7 @@ from aum_edge.complexity.counter import count
 from aum_edge.complexity.onnx_counter import count_onnx
 from aum_edge.compression.quantize import quantize
 from aum_edge.compression.quantize_config import QuantizeConfig
+from aum_edge.export.config import ExportConfig
 from aum_edge.export.onnx import export_onnx
 from tests.small_run import student
 
@@ -51,7 +52,7 @@ def test_the_graph_is_the_student(kind: str, tmp_path: Path) -> None:
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
-    report = export_onnx(model, tmp_path / "student.onnx")
+    report = export_onnx(model, tmp_path / "student.onnx", ExportConfig(scan="scan"))
     x = torch.randn(3, *model.example_input().shape[1:])
     session = onnxruntime.InferenceSession(str(report.path))
     got = session.run(["logits"], {"spectrogram": x.numpy()})[0]
@@ -59,14 +60,8 @@ def test_the_graph_is_the_student(kind: str, tmp_path: Path) -> None:
         np.testing.assert_allclose(got, model(x), atol=2e-5)
     counted = count(model, model.example_input())
     graph = count_onnx(report.path)
-    found = differences(counted, graph)
-    # What both directions of one scan have in common the graph computes once.
-    shares = (
-        model.backbone.config.mixer == "s6" and "both" in model.backbone.config.block_directions
-    )
-    if not (shares and model.backbone.config.sharing == "shared"):
-        assert found == []
-        assert graph.macs == counted.macs
+    assert differences(counted, graph) == []
+    assert graph.macs == counted.macs
 
 
 @pytest.mark.parametrize("kind", KINDS)
