@@ -17,6 +17,7 @@ from aum_edge.recipe import load_recipe
 from aum_edge.stages import STAGES, pruning
 from tests.small_run import recipe_text, tones
 
+FEW = "prune.cut.curve_clips=0"
 CUT = ["prune.cut.max_bytes=null", "prune.cut.macs_share=0.6", "prune.cut.bytes_share=0.7"]
 
 
@@ -39,9 +40,16 @@ def copied(taught: Path, out: Path, *overrides: str) -> Run:
     return job(taught, out, *overrides)
 
 
-def test_rounds_end_within_both_limits_and_are_told(taught: Path, tmp_path: Path) -> None:
-    run = copied(taught, tmp_path / "run")
+@pytest.fixture(scope="module")
+def finished(taught: Path) -> Run:
+    """A run that was never stopped."""
+    run = copied(taught, taught / "whole")
     run_stages(run, STAGES, until="prune")
+    return run
+
+
+def test_rounds_end_within_both_limits_and_are_told(finished: Run) -> None:
+    run = finished
     result = run.result("prune")
     whole, small = model_cost(run.model("distill")), model_cost(run.model("prune"))
     assert small.macs <= 0.6 * whole.macs
@@ -63,10 +71,8 @@ def test_rounds_end_within_both_limits_and_are_told(taught: Path, tmp_path: Path
 
 
 def test_a_killed_stage_goes_on_where_it_was(
-    taught: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    taught: Path, finished: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = copied(taught, tmp_path / "whole")
-    run_stages(whole, STAGES, until="prune")
     real, seen = pruning.fit, []
 
     def killed(*values: Any, title: str, **named: Any) -> Any:
@@ -76,12 +82,12 @@ def test_a_killed_stage_goes_on_where_it_was(
         return real(*values, title=title, **named)
 
     monkeypatch.setattr(pruning, "fit", killed)
-    run = copied(taught, tmp_path / "killed")
+    run = copied(taught, tmp_path / "killed", FEW)
     with pytest.raises(KeyboardInterrupt):
         run_stages(run, STAGES, until="prune")
-    run_stages(job(taught, tmp_path / "killed"), STAGES, until="prune")
+    run_stages(job(taught, tmp_path / "killed", FEW), STAGES, until="prune")
     assert [title[-12:] for title in seen] == ["round 1 of 2", "round 2 of 2", "round 2 of 2"]
-    expected, got = (r.model("prune").state_dict() for r in (whole, run))
+    expected, got = (r.model("prune").state_dict() for r in (finished, run))
     assert all(torch.equal(expected[key], value) for key, value in got.items())
 
 
