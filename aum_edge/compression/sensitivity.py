@@ -22,6 +22,9 @@ from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.fold import fold_batch_norm
 
 Progress = Callable[[int, int, str], None]
+WORTH = 2.0
+"""Without a limit on bytes, the share of the loss that is saved has to be so many times the share
+of bytes that is added."""
 
 
 @dataclass(frozen=True)
@@ -118,8 +121,9 @@ def choose(
     """Measure every tensor and keep precise what pays most; ``keep_float: listed`` settings.
 
     Weights come first, by loss saved per byte, until half of ``max_loss`` is left (all of it
-    where inputs are float) or no more bytes may be taken; then inputs by loss saved. What is as
-    small in 16 bit as in int8 with its scales is taken in any case.
+    where inputs are float) or no more bytes may be taken; then inputs by loss saved. Without
+    ``max_bytes`` a weight must also be worth its bytes (``WORTH``). What is as small in 16 bit as
+    in int8 with its scales is taken in any case.
 
     Cost: two passes over the clips for each tensor, and one for each that is kept.
 
@@ -132,25 +136,40 @@ def choose(
     rows = _sweep(bench, layout, progress)
     _check_budget(bench, layout, rows, config)
     start = bench.read(layout)
-    end, kept = start, []
-    limit = config.sensitivity.max_loss / (2 if layout.inputs else 1)
-    for kind, goal in (("weight", limit), ("input", config.sensitivity.max_loss)):
-        for row in _ranked(rows, kind, start):
-            if kind == "input" and row.layer not in layout.inputs:
-                continue
-            free = kind == "weight" and row.extra_bytes <= 0
-            if _loss_of(bench, layout, kind) <= goal and not free:
-                break
-            trial = layout.without(kind, row.layer)
-            limit_bytes = config.sensitivity.max_bytes
-            if limit_bytes is not None and bench.bytes(trial) > limit_bytes and not free:
-                continue
-            reading = bench.read(trial)
-            if free or reading.loss < end.loss:
-                layout, end = trial, reading
-                kept.append((kind, row.layer))
+    kept: list[tuple[str, str]] = []
+    goal = config.sensitivity.max_loss
+    for kind, limit in (("weight", goal / (2 if layout.inputs else 1)), ("input", goal)):
+        layout = _keep(bench, layout, _ranked(rows, kind, start), limit, kept)
     chosen = _listed(config, layout, kept)
-    return chosen, Sweep(tuple(rows), start, end, layout, tuple(kept), bench.bytes(layout))
+    sweep = Sweep(tuple(rows), start, bench.read(layout), layout, tuple(kept), bench.bytes(layout))
+    return chosen, sweep
+
+
+def _keep(
+    bench: _Bench,
+    layout: Layout,
+    ranked: list[TensorReading],
+    limit: float,
+    kept: list[tuple[str, str]],
+) -> Layout:
+    """The layout with tensors of one kind kept precise until the loss is at most ``limit``."""
+    current = _loss_of(bench, layout, ranked[0].kind) if ranked else 0.0
+    budget = bench.config.sensitivity.max_bytes
+    for row in ranked:
+        free = row.kind == "weight" and row.extra_bytes <= 0
+        gone = row.kind == "input" and row.layer not in layout.inputs
+        if gone or (current <= limit and not free):
+            continue
+        trial = layout.without(row.kind, row.layer)
+        bytes_before, bytes_after = bench.bytes(layout), bench.bytes(trial)
+        if budget is not None and bytes_after > budget and not free:
+            continue
+        loss = _loss_of(bench, trial, row.kind)
+        price = 0.0 if budget else WORTH * (bytes_after - bytes_before) / bytes_before
+        if free or loss < current * (1 - max(0.0, price)):
+            layout, current = trial, loss
+            kept.append((row.kind, row.layer))
+    return layout
 
 
 def _sweep(bench: _Bench, layout: Layout, progress: Progress | None) -> list[TensorReading]:
