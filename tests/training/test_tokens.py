@@ -169,7 +169,7 @@ def test_the_projection_trains_and_is_no_part_of_the_model(data, tmp_path) -> No
 def test_feature_distillation_resumed_after_a_kill_equals_an_uninterrupted_run(
     data, tmp_path, ema
 ) -> None:
-    config = settings(epochs=4, ema_decay=ema)
+    config = settings(epochs=3, ema_decay=ema)
     taught = Distillation(config=FEATURES, teachers=(teacher(),))
     whole = fit(student(), data, config, tmp_path / "whole", seed=3, distillation=taught)
     resumed = fit_in_two_parts(
