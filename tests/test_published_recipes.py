@@ -15,9 +15,13 @@ from aum_edge.recipe import Recipe, load_recipe
 from aum_edge.training.config import TrainConfig
 
 RECIPES = Path(__file__).parent.parent / "recipes"
-OTHERS = {*RECIPES.glob("pretrain_*.yaml"), *RECIPES.glob("search_*.yaml")}
+OTHERS = {
+    path
+    for pattern in ("pretrain_*.yaml", "search_*.yaml", "compare/*.yaml")
+    for path in RECIPES.glob(pattern)
+}
 EVERY = sorted(set(RECIPES.rglob("*.yaml")) - OTHERS)
-"""Those of runs; tests/test_pretraining.py and tests/search load the others."""
+"""Those of runs; the tests of pretraining, search and comparison load the others."""
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from aum_edge.comparison.page import page
 from aum_edge.comparison.summary import Spread, differences, finished, model_names
 from aum_edge.comparison.units import SUMMARY, Unit
 from aum_edge.errors import AumEdgeError, RecipeError
+from aum_edge.models.build import build
 from aum_edge.recipe import ModelChoice, load_recipe_as
 from aum_edge.report.spread import draw_spread
 from aum_edge.training.config import TrainConfig
@@ -215,6 +216,30 @@ def test_wrong_recipes_are_refused_in_one_line(
     with pytest.raises(RecipeError, match=words) as caught:
         load(tmp_path, recipe_values(tmp_path) | change)
     assert "\n" not in str(caught.value)
+
+
+RECIPES = sorted((Path(__file__).parents[2] / "recipes" / "compare").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_shipped_comparisons_load_and_build_inside_the_limits(path: Path) -> None:
+    recipe = load_recipe_as(CompareRecipe, path)
+    assert len(arm_stages(recipe)) > len(recipe.arms)
+    for name, arm in recipe.arms.items():
+        config = arm.model.config(10, recipe.frontend)
+        weights = sum(p.numel() for p in build(config).parameters())
+        assert weights * (2 if arm.half else 1) <= 128_000, name
+
+
+def test_the_control_has_as_many_weights_as_the_student() -> None:
+    for path in RECIPES:
+        recipe = load_recipe_as(CompareRecipe, path)
+        student, control = (
+            sum(p.numel() for p in build(arm.model.config(10, recipe.frontend)).parameters())
+            for name, arm in recipe.arms.items()
+            if name == "student" or arm.model.preset == "student-noscan"
+        )
+        assert abs(student - control) <= 0.01 * student
 
 
 def test_an_undistilled_student_cannot_be_compressed() -> None:
