@@ -58,13 +58,8 @@ def test_a_lax_goal_keeps_only_what_costs_no_bytes() -> None:
     config, found = sweep(sensitivity=SensitivityConfig(max_loss=10.0))
     free = {row.layer for row in found.rows if row.extra_bytes <= 0}
     assert set(config.half) == free
-    assert found.bytes <= layout_bytes(
-        fold_batch_norm(spoilt()).backbone, layout_of(spoilt_backbone(), config), config
-    )
-
-
-def spoilt_backbone() -> torch.nn.Module:
-    return fold_batch_norm(spoilt()).backbone
+    backbone = fold_batch_norm(spoilt()).backbone
+    assert found.bytes == layout_bytes(backbone, layout_of(backbone, config), config)
 
 
 def test_bytes_are_exact_and_within_the_limit() -> None:
@@ -74,6 +69,13 @@ def test_bytes_are_exact_and_within_the_limit() -> None:
     assert found.bytes <= limit
     small = quantize(spoilt(), config, clips())
     assert payload_bytes(small)[0] == found.bytes
+
+
+def test_without_a_limit_bytes_have_to_be_worth_it() -> None:
+    _, thrifty = sweep(sensitivity=SensitivityConfig(max_loss=0))
+    _, rich = sweep(sensitivity=SensitivityConfig(max_loss=0, max_bytes=10**9))
+    assert thrifty.bytes < rich.bytes
+    assert rich.end.loss < thrifty.end.loss < 0.2 * thrifty.start.loss
 
 
 def test_a_limit_that_cannot_be_met_names_the_smallest() -> None:
