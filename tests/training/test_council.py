@@ -6,6 +6,8 @@ import pytest
 import torch
 
 from aum_edge.compression.half import halve
+from aum_edge.compression.quantize import quantize
+from aum_edge.compression.quantize_config import QuantizeConfig
 from aum_edge.errors import RecipeError
 from aum_edge.training.config import DistillConfig, TrainConfig
 from aum_edge.training.council import common, council, log_odds
@@ -140,3 +142,14 @@ def test_a_teacher_of_several_labels_teaches_a_student_of_one(data, tmp_path) ->
         taught = Distillation(config=DistillConfig(), teachers=(bce, teacher()))
         result = fit(student(1), data, config, tmp_path / loss, distillation=taught)
         assert result.history[0]["train_loss"] > 0
+
+
+def test_an_int8_teacher_teaches_logits_and_tokens(data, tmp_path) -> None:
+    small = quantize(student(3).eval(), QuantizeConfig()).eval()
+    for teaching in ("cached", "online"):
+        config = DistillConfig(teaching=teaching, feature_weight=1.0)
+        taught = Distillation(config=config, teachers=(small,))
+        before = teacher_key(small)
+        result = fit(student(1), data, settings(epochs=1), tmp_path / teaching, distillation=taught)
+        assert result.history[0]["train_loss"] > 0
+        assert teacher_key(small) == before
