@@ -130,7 +130,8 @@ def _stage(title: str, work: Any, needs: tuple[str, ...], **values: Any) -> Stag
     lesson = values.get("distilled", False)
 
     def settings(recipe: Any) -> dict[str, Any]:
-        wanted = {"seed": recipe.seed, "arm": asdict(arm), "init": start_key(arm.model.init)}
+        own = {"model": asdict(arm.model), "train": asdict(arm.train), "half": arm.half}
+        wanted = {"seed": recipe.seed, **own, "init": start_key(arm.model.init)}
         return wanted | ({"distill": asdict(recipe.student.distill)} if lesson else {})
 
     return Stage(
