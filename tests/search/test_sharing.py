@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -44,7 +45,7 @@ def test_a_killed_processs_trial_is_run_again(tmp_path, corpus, capsys) -> None:
     out, cache, storage = tmp_path / "out", corpus.cache, f"sqlite:///{tmp_path}/base.db"
     with _process(file, "--out", str(out), "--cache", str(cache), "--storage", storage) as other:
         _until(lambda: len(read_records(out)) >= 1, other)
-        _until(lambda: any((out / "work").glob("*/last.ckpt")), other)
+        _until(lambda: _amid(other, out), other)
         other.kill()
     killed = {record.number for record in read_records(out)}
     # Another folder, as on another machine: what the first one finished is in the storage.
@@ -63,6 +64,16 @@ def _process(file: Path, *words: str) -> subprocess.Popen:
     command = [sys.executable, "-m", "aum_edge", "search", str(file), *words]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
+
+
+def _amid(process: subprocess.Popen, out: Path) -> bool:
+    """Whether the process, which is stopped then, is in a trial that it has not written down."""
+    process.send_signal(signal.SIGSTOP)
+    done = {str(record.number) for record in read_records(out)}
+    if any(path.parent.name not in done for path in (out / "work").glob("*/last.ckpt")):
+        return True
+    process.send_signal(signal.SIGCONT)
+    return False
 
 
 def _until(ready, process: subprocess.Popen) -> None:
