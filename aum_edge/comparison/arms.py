@@ -9,12 +9,11 @@ from typing import Any
 
 from aum_edge.comparison.config import ArmConfig, CompareRecipe
 from aum_edge.compression.half import halve
-from aum_edge.compression.qat import train_quantized
-from aum_edge.compression.quantize import quantize
+from aum_edge.compression.quantize_config import QuantizeConfig
 from aum_edge.pipeline import Run, Stage
 from aum_edge.stages import STAGES
 from aum_edge.stages.learning import distillation, keep, scores, train_model
-from aum_edge.stages.quantization import calibration_clips
+from aum_edge.stages.quantization import calibration_clips, round_model
 from aum_edge.training.start import start_key
 
 ORDINARY = {stage.name: stage for stage in STAGES}
@@ -43,27 +42,20 @@ def try_rate(run: Run, folder: Path, *, name: str, arm: ArmConfig) -> dict[str, 
 
 def round_student(run: Run, folder: Path) -> dict[str, Any]:
     """int8 weights for the whole distilled student, at once."""
-    config = replace(run.recipe.quantize, qat=None)
-    clips = calibration_clips(run, config.calibration.clips)
-    small = quantize(run.model("distill"), config, clips)
-    keep(small, folder / "model")
-    return scores(run, small)
+    return _rounded(run, folder, replace(run.recipe.quantize, qat=None))
 
 
 def round_and_train(run: Run, folder: Path) -> dict[str, Any]:
     """int8 weights for the whole distilled student, trained as they are rounded."""
-    config = run.recipe.quantize
-    result = train_quantized(
-        run.model("distill"),
-        config,
-        run.data,
-        folder / "fit",
-        clips=calibration_clips(run, config.calibration.clips),
-        seed=run.recipe.seed,
-        distillation=distillation(run) if config.qat and config.qat.distill else None,
-    )
-    keep(result.model, folder / "model")
-    return {**scores(run, result.model), "history": result.history}
+    return _rounded(run, folder, run.recipe.quantize)
+
+
+def _rounded(run: Run, folder: Path, config: QuantizeConfig) -> dict[str, Any]:
+    clips = calibration_clips(run, config.calibration.clips)
+    facts: dict[str, Any] = {}
+    small = round_model(run, folder, run.model("distill"), config, clips, facts)
+    keep(small, folder / "model")
+    return {**scores(run, small), **facts}
 
 
 def tuning_stages(recipe: CompareRecipe) -> tuple[Stage, ...]:

@@ -75,7 +75,8 @@ class QatConfig:
 
     train: TrainConfig = TrainConfig(epochs=12, lr=1e-4, weight_decay=0.0)
     distill: Literal["teachers", "float", "none"] = "float"
-    """float: learn from the float student alone, so that the rounded one stays close to it;
+    """float: learn from the float student's answers to the same varied clips alone, so that the
+    rounded one stays close to it;
     teachers: from the run's teachers, as the student did, which trains on rather than only
     repairs (one run in five gained 5 points by it and one lost 4); none: from labels alone."""
     freeze_epochs: int = 4

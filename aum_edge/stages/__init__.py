@@ -16,7 +16,10 @@ from aum_edge.training.start import start_key
 
 
 def _teacher_settings(recipe: Recipe) -> Any:
-    return _training_settings("teacher", recipe.seed, recipe.teacher, recipe.teacher.model)
+    teacher = recipe.teacher
+    settings = _training_settings("teacher", recipe.seed, teacher, teacher.model)
+    others = [start_key(kind.model.init) for kind in teacher.also]
+    return settings | {"given": [start_key(path) for path in teacher.checkpoints], "also": others}
 
 
 def _training_settings(name: str, seed: int, settings: Any, choice: ModelChoice) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from aum_edge.compression.sensitivity import choose
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.pipeline import Run
 from aum_edge.stages.learning import distillation, keep, scores
+from aum_edge.training.config import DistillConfig
 from aum_edge.training.fit import Distillation
 from aum_edge.training.launch import leader, require_launch
 from aum_edge.training.metrics import predict_logits
@@ -31,7 +31,7 @@ def quantize_student(run: Run, folder: Path) -> dict[str, Any]:
     if settings.keep_float == "auto":
         settings, sweep = choose(model, settings, clips, run.progress)
         facts["sensitivity"] = sweep.to_dict()
-    small = _quantized(run, folder, model, settings, clips, facts)
+    small = round_model(run, folder, model, settings, clips, facts)
     keep(small, folder / "model")
     if not leader():
         return {}
@@ -47,7 +47,7 @@ def calibration_clips(run: Run, count: int) -> Calibration:
     return draw(train.features, labels, count, run.recipe.seed)
 
 
-def _quantized(
+def round_model(
     run: Run,
     folder: Path,
     model: AudioClassifier,
@@ -55,7 +55,7 @@ def _quantized(
     clips: Calibration,
     facts: dict[str, Any],
 ) -> AudioClassifier:
-    """Rounded at once, or trained; ``facts`` takes up what a training has to tell."""
+    """A model rounded at once, or trained; ``facts`` takes up what a training has to tell."""
     if config.qat is None:
         return quantize(model, config, clips)
     result = train_quantized(
@@ -77,6 +77,6 @@ def _voice(run: Run, model: AudioClassifier, distill: str) -> Distillation | Non
         return None
     if distill == "teachers":
         return distillation(run)
-    logits = predict_logits(model, run.data.arrays["train"].features, progress=run.progress)
-    whole = replace(run.recipe.student.distill, kd_lambda=1.0)
-    return Distillation(config=whole, logits=logits)
+    temperature = run.recipe.student.distill.temperature
+    alone = DistillConfig(temperature=temperature, kd_lambda=1.0, teaching="online")
+    return Distillation(config=alone, teachers=(model,), progress=run.progress)

@@ -14,6 +14,8 @@ from aum_edge.models.classifier import AudioClassifier
 from aum_edge.training.config import Loss
 
 log = logging.getLogger(__name__)
+CLEARLY = 0.9
+"""Share of its student's parameters below which a teacher is called smaller."""
 
 
 @dataclass(frozen=True)
@@ -86,10 +88,13 @@ def log_odds(logits: Tensor) -> Tensor:
 
 
 def warn_of_smaller(members: Sequence[Member], student: AudioClassifier) -> None:
-    """Say it when a teacher has fewer parameters than its student."""
+    """Say it when a teacher has clearly fewer parameters than its student.
+
+    A student that learns to be rounded has a few more than the float one that teaches it.
+    """
     size = parameters(student)
     for member in members:
-        if parameters(member.model) < size:
+        if parameters(member.model) < CLEARLY * size:
             log.warning(
                 "The teacher %s has %s parameters, its student %s %s: a smaller teacher rarely "
                 "helps.",
