@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 Progress = Callable[[int, int, str], None]
 QUIET_SECONDS = 5.0
+REST_OF_LINE = "\x1b[K"
+"""Clears what a longer text left behind."""
 
 
 def stderr_progress() -> Progress:
@@ -25,7 +27,12 @@ def stderr_progress() -> Progress:
             filled = width * done // max(1, total)
             bar = "#" * filled + "." * (width - filled)
             end = "\n" if finished else ""
-            print(f"\r[{bar}] {done}/{total} {what}", end=end, file=sys.stderr, flush=True)
+            print(
+                f"\r[{bar}] {done}/{total} {what}{REST_OF_LINE}",
+                end=end,
+                file=sys.stderr,
+                flush=True,
+            )
         elif now - last_line > QUIET_SECONDS or (finished and open_work == what):
             print(f"{done}/{total} {what}", file=sys.stderr, flush=True)
             last_line, open_work = now, "" if finished else what

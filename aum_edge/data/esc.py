@@ -9,7 +9,7 @@ from pathlib import Path
 
 from aum_edge.data.config import DataConfig
 from aum_edge.data.files import audio_files, corpus_folder, no_audio, subfolders
-from aum_edge.data.held_out import held_out
+from aum_edge.data.held_out import check_held_out, held_out
 from aum_edge.data.manifest import Clip, Manifest, make_manifest
 from aum_edge.data.segments import Progress, cut, drop_silent
 from aum_edge.data.validate import few
@@ -42,26 +42,13 @@ def load_esc(config: DataConfig, cache_dir: Path, progress: Progress | None = No
     table = root / "meta" / "esc50.csv"
     rows = _from_table(table) if table.is_file() else _from_folders(root)
     folds = sorted({fold for _, _, fold, _ in rows})
-    _check_folds(config, folds)
+    tested = set(config.test_folds)
+    check_held_out("esc", "fold", folds, config.val_folds, tested)
     clips = [_clip(root, row, config) for row in rows]
     parts = cut(clips, config.segment_seconds)
     if config.silent_segments == "drop":
         parts = drop_silent(parts, cache_dir, progress)
     return make_manifest("esc", parts)
-
-
-def _check_folds(config: DataConfig, folds: list[int]) -> None:
-    tested, validated = set(config.test_folds), set(config.val_folds)
-    known = f"its folds are {', '.join(map(str, folds))}."
-    unknown = sorted((tested | validated) - set(folds))
-    if unknown or not tested:
-        got = f"has no fold {few(map(str, unknown))}" if unknown else "needs `test_folds`"
-        raise DataError(f"Corpus `esc` {got}; {known}")
-    if tested & validated:
-        raise DataError(
-            f"`val_folds` and `test_folds` share {few(map(str, sorted(tested & validated)))}: a "
-            f"model would be chosen by what it is tested on; {known}"
-        )
 
 
 def _clip(root: Path, row: Row, config: DataConfig) -> Clip:

@@ -8,10 +8,9 @@ from pathlib import Path
 
 from aum_edge.data.config import DataConfig
 from aum_edge.data.files import audio_files, corpus_folder, no_audio
-from aum_edge.data.held_out import held_out
+from aum_edge.data.held_out import check_held_out, held_out
 from aum_edge.data.manifest import Clip, Manifest, make_manifest
 from aum_edge.data.validate import few
-from aum_edge.errors import DataError
 
 log = logging.getLogger(__name__)
 NAME = re.compile(r"(?P<digit>[^_]+)_(?P<speaker>[^_]+)_(?P<take>\d+)")
@@ -37,7 +36,8 @@ def load_fsdd(config: DataConfig) -> Manifest:
     if strange:
         log.warning("Left out %d files not named as FSDD's are: %s", len(strange), few(strange))
     speakers = sorted({match["speaker"] for match in matches.values() if match})
-    _check_speakers(config, speakers)
+    tested = set(config.test_speakers)
+    check_held_out("fsdd", "speaker", speakers, config.val_speakers, tested)
     clips = [_clip(path, match, config) for path, match in matches.items() if match]
     return make_manifest("fsdd", clips)
 
@@ -50,17 +50,3 @@ def _clip(path: Path, match: re.Match[str], config: DataConfig) -> Clip:
         clip_id=path.stem,
         group=f"{match['speaker']}-{match['take']}",
     )
-
-
-def _check_speakers(config: DataConfig, speakers: list[str]) -> None:
-    asked, validated = set(config.test_speakers), set(config.val_speakers)
-    known = f"its speakers are {', '.join(speakers)}."
-    unknown = sorted((asked | validated) - set(speakers))
-    if unknown or not asked:
-        got = f"has no speaker {few(unknown)}" if unknown else "needs `test_speakers`"
-        raise DataError(f"Corpus `fsdd` {got}; {known}")
-    if asked & validated:
-        raise DataError(
-            f"`val_speakers` and `test_speakers` share {few(sorted(asked & validated))}: a model "
-            f"would be chosen by what it is tested on; {known}"
-        )

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.text import Annotation
 from matplotlib.transforms import Bbox
 
 from aum_edge.report.figure import (
     GRID,
-    INK,
     LIMIT,
     MUTED,
     house_style,
@@ -22,27 +19,9 @@ from aum_edge.report.figure import (
     role,
     svg,
 )
-from aum_edge.report.markup import Markup, clipped
+from aum_edge.report.labels import place_label, trouble
+from aum_edge.report.markup import Markup
 from aum_edge.report.numbers import rounded
-
-GAP = 11.0
-"""Pixels between a point and its label."""
-REACH = (1.0, 1.8, 2.8)
-"""How far from its point a label may stand, in gaps."""
-FAR = 15.0
-"""What a gap of distance costs, in pixels squared of overlap: near beats free of all touch."""
-LEADER = {"arrowstyle": "-", "color": MUTED, "linewidth": 0.9, "shrinkA": 0, "shrinkB": 6}
-"""The line from a label that stands away to its point."""
-DIRECTIONS = (
-    (1, 0, "left", "center"),
-    (-1, 0, "right", "center"),
-    (0, 1, "center", "bottom"),
-    (0, -1, "center", "top"),
-    (0.8, 0.8, "left", "bottom"),
-    (0.8, -0.8, "left", "top"),
-    (-0.8, 0.8, "right", "bottom"),
-    (-0.8, -0.8, "right", "top"),
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,40 +77,8 @@ def _place_labels(figure: Figure, axes: Axes, points: Sequence[Point], limit: fl
         x = axes.transData.transform((limit, 0))[0]
         taken.append(Bbox.from_extents(x - 4, axes.bbox.y0, x + 4, axes.bbox.y1))
     for point in sorted(points, key=lambda point: -point.accuracy):
-        taken.append(_point_label(axes, point, taken))
-
-
-def _point_label(axes: Axes, point: Point, taken: Sequence[Bbox]) -> Bbox:
-    text = _annotation(axes, point)
-    places = [(reach, *direction) for reach in REACH for direction in DIRECTIONS]
-
-    def put(place: tuple[float, float, float, str, str]) -> Bbox:
-        reach, dx, dy, horizontal, vertical = place
-        text.set(ha=horizontal, va=vertical)
-        text.xyann = (dx * GAP * reach, dy * GAP * reach)
-        return text.get_window_extent()
-
-    def cost(place: tuple[float, float, float, str, str]) -> float:
-        return _trouble(put(place), axes.bbox, taken) + FAR * (place[0] - 1)
-
-    best = min(places, key=cost)
-    box = put(best)
-    if best[0] > 1:
-        text.remove()
-        text = _annotation(axes, point, LEADER)
-        put(best)
-    return box
-
-
-def _annotation(axes: Axes, point: Point, line: dict[str, Any] | None = None) -> Annotation:
-    return axes.annotate(
-        clipped(point.title, 20),
-        (point.cost, point.accuracy),
-        xytext=(0, 0),
-        textcoords="offset pixels",
-        color=INK,
-        arrowprops=line,
-    )
+        at = (point.cost, point.accuracy)
+        taken.append(place_label(axes, point.title, at, taken))
 
 
 def _limit_label(axes: Axes, limit: float, taken: Sequence[Bbox]) -> Bbox:
@@ -156,7 +103,7 @@ def _limit_label(axes: Axes, limit: float, taken: Sequence[Bbox]) -> Bbox:
         text.xyann = (x, 0)
         return text.get_window_extent()
 
-    best = min(places, key=lambda place: _trouble(put(place), axes.bbox, taken))
+    best = min(places, key=lambda place: trouble(put(place), axes.bbox, taken))
     return put(best)
 
 
@@ -167,15 +114,3 @@ def _boxes(axes: Axes, point: Point) -> tuple[Bbox, Bbox]:
     _, high = axes.transData.transform((point.cost, point.interval[1]))
     mark = Bbox.from_extents(x - 7, y - 7, x + 7, y + 7)
     return mark, Bbox.from_extents(x - 1, low, x + 1, high)
-
-
-def _trouble(box: Bbox, frame: Bbox, taken: Sequence[Bbox]) -> float:
-    """Pixels squared of the label over other things or out of the frame."""
-    overlap = 0.0
-    padded = box.padded(3)
-    for other in taken:
-        shared = Bbox.intersection(padded, other)
-        overlap += shared.width * shared.height if shared else 0.0
-    inside = Bbox.intersection(box, frame)
-    kept = inside.width * inside.height if inside else 0.0
-    return round(overlap + box.width * box.height - kept, 3)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.text import Annotation
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import Bbox
 
@@ -18,7 +16,6 @@ from aum_edge.report.figure import (
     DISTILLED,
     FINAL,
     GRID,
-    INK,
     LIMIT,
     MUTED,
     PAPER,
@@ -28,6 +25,7 @@ from aum_edge.report.figure import (
     new_axes,
     svg,
 )
+from aum_edge.report.labels import GAP, place_label
 from aum_edge.report.markup import Markup, clipped
 from aum_edge.report.numbers import rounded
 
@@ -37,24 +35,6 @@ ROW = 0.33
 """Inches of a bar and its gap."""
 LABELS = 6
 """Front members that carry their number; the table has them all."""
-
-
-Place = tuple[float, float, float, str, str]
-"""Pixels from the point, a direction, and how the text stands there."""
-GAPS = (12.0, 22.0, 34.0)
-FAR = 6.0
-"""What a pixel of distance costs, in pixels squared of overlap."""
-LEADER = {"arrowstyle": "-", "color": MUTED, "linewidth": 0.9, "shrinkA": 0, "shrinkB": 5}
-WAYS = (
-    (0, 1, "center", "bottom"),
-    (1, 0, "left", "center"),
-    (-1, 0, "right", "center"),
-    (0, -1, "center", "top"),
-    (0.8, 0.8, "left", "bottom"),
-    (-0.8, 0.8, "right", "bottom"),
-    (0.8, -0.8, "left", "top"),
-    (-0.8, -0.8, "right", "top"),
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +72,7 @@ def bubbles(
         biggest = max(point.size for point in points)
         for kind, (color, marker, alpha) in LOOKS.items():
             for point in (p for p in points if p.kind == kind):
-                area = max(SMALLEST, LARGEST * point.size / biggest)
+                area = _area(point, biggest)
                 axes.scatter(
                     [point.cost],
                     [point.accuracy],
@@ -218,45 +198,13 @@ def _labels(axes: Axes, points: Sequence[Bubble], limit: float | None) -> None:
     named = [p for p in points if p.kind in ("reference", "control")]
     best = sorted((p for p in points if p.kind == "front"), key=lambda p: -p.accuracy)
     taken = [_mark(axes, point) for point in points]
+    biggest = max(point.size for point in points)
     if limit:
         taken.append(_limit_label(axes, limit))
     for point in best[:LABELS] + named:
-        taken.append(_place(axes, point, taken))
-
-
-def _place(axes: Axes, point: Bubble, taken: Sequence[Bbox]) -> Bbox:
-    """The nearest place where the name touches little; a line leads there from further away."""
-    text = _name(axes, point)
-
-    def put(place: Place) -> Bbox:
-        gap, dx, dy, horizontal, vertical = place
-        text.set(ha=horizontal, va=vertical)
-        text.xyann = (dx * gap, dy * gap)
-        return text.get_window_extent()
-
-    def cost(place: Place) -> float:
-        return _trouble(put(place), axes.bbox, taken) + FAR * place[0]
-
-    best = min(((gap, *way) for gap in GAPS for way in WAYS), key=cost)
-    box = put(best)
-    if best[0] > GAPS[0]:
-        text.remove()
-        text = _name(axes, point, LEADER)
-        put(best)
-    return box
-
-
-def _name(axes: Axes, point: Bubble, line: dict[str, Any] | None = None) -> Annotation:
-    return axes.annotate(
-        clipped(point.title, 20),
-        (point.cost, point.accuracy),
-        xytext=(0, 0),
-        textcoords="offset pixels",
-        color=INK,
-        fontsize=11,
-        zorder=5,
-        arrowprops=line,
-    )
+        at = (point.cost, point.accuracy)
+        gap = max(GAP, _area(point, biggest) ** 0.5 / 2 + 4)
+        taken.append(place_label(axes, point.title, at, taken, gap))
 
 
 def _limit_label(axes: Axes, limit: float) -> Bbox:
@@ -274,17 +222,11 @@ def _limit_label(axes: Axes, limit: float) -> Bbox:
     return text.get_window_extent()
 
 
+def _area(point: Bubble, biggest: float) -> float:
+    """Of the bubble, in points squared."""
+    return max(SMALLEST, LARGEST * point.size / biggest)
+
+
 def _mark(axes: Axes, point: Bubble) -> Bbox:
     x, y = axes.transData.transform((point.cost, point.accuracy))
     return Bbox.from_extents(x - 8, y - 8, x + 8, y + 8)
-
-
-def _trouble(box: Bbox, frame: Bbox, taken: Sequence[Bbox]) -> float:
-    """Pixels squared of the label over other things or out of the frame."""
-    overlap = 0.0
-    for other in taken:
-        shared: Any = Bbox.intersection(box.padded(2), other)
-        overlap += shared.width * shared.height if shared else 0.0
-    inside: Any = Bbox.intersection(box, frame)
-    kept = inside.width * inside.height if inside else 0.0
-    return round(float(overlap + 4 * (box.width * box.height - kept)), 3)
