@@ -50,7 +50,7 @@ def main() -> int:
         return max(write_page(recipe, out, options), 1 if failed else 0)
     except AumEdgeError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 1
+        return error.exit_code
     except KeyboardInterrupt:
         print("Stopped; the same command goes on from here.", file=sys.stderr)
         return 130

@@ -1,0 +1,62 @@
+"""benchmarks/accuracy.py as people run it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+from tests.comparison.test_comparison import recipe_values
+from tests.small_run import tones
+
+ROOT = Path(__file__).parents[2]
+
+
+def script(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "benchmarks" / "accuracy.py"), *map(str, words)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        command, capture_output=True, text=True, env=environment, timeout=600, check=False
+    )
+
+
+def test_the_script_runs_what_is_missing_and_writes_the_page(tmp_path: Path) -> None:
+    values = recipe_values(tones(tmp_path / "tones"))
+    del values["arms"]["cnn"], values["quantize"]
+    values |= {"folds": {"a": {}}, "seeds": [1], "compress": False}
+    values["arms"]["student"]["lrs"] = []
+    path, out, results = tmp_path / "small.yaml", tmp_path / "out", tmp_path / "results"
+    path.write_text(yaml.safe_dump(values, sort_keys=False))
+    ran = script(path, "--out", out, "--results", results, "--jobs", 2)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.count("done") == 2
+    page = (results / "small.md").read_text()
+    assert "1 of 1 runs" in page
+    assert "| student, distilled |" in page
+    assert (results / "small.svg").read_text().startswith("<?xml")
+    (results / "small.md").unlink()
+    again = script(path, "--out", out, "--results", results, "--table")
+    assert again.returncode == 0
+    assert (results / "small.md").exists()
+
+
+def test_a_fold_that_fails_is_named_and_stops_no_other(tmp_path: Path) -> None:
+    values = recipe_values(tmp_path / "nothing")
+    path = tmp_path / "small.yaml"
+    path.write_text(yaml.safe_dump(values, sort_keys=False))
+    ran = script(path, "--out", tmp_path / "out", "--results", tmp_path / "results")
+    assert ran.returncode == 1
+    assert "a-prepared: failed (exit code 1)" in ran.stdout
+    assert "b-prepared: failed (exit code 1)" in ran.stdout
+    said = (tmp_path / "out" / "a-prepared.log").read_text().strip().splitlines()
+    assert said[-1].startswith("error: ")
+    assert "Traceback" not in "\n".join(said)
+
+
+def test_a_missing_recipe_is_one_line() -> None:
+    ran = script("nowhere.yaml", "--table")
+    assert ran.returncode == 2
+    assert ran.stderr.count("\n") == 1
