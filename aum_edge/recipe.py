@@ -248,7 +248,9 @@ def _check_entries(value: Any, hint: Any, source: str, name: str) -> None:
     inner = get_args(hint)[1]
     if not is_dataclass(inner):
         return
-    for entry, settings in value.items() if isinstance(value, dict) else ():
+    if not isinstance(value, dict):
+        raise RecipeError(f"{source}: `{name}` holds settings by name, got {value!r}.")
+    for entry, settings in value.items():
         if not isinstance(settings, dict):
             raise RecipeError(
                 f"{source}: `{name}.{entry}` holds settings of its own, got {settings!r}."

@@ -13,10 +13,13 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
+from typing import NoReturn
 
 from aum_edge.bench.host import host
 from aum_edge.comparison.config import CompareRecipe
@@ -35,11 +38,13 @@ Task = tuple[str, int | None]
 def main() -> int:
     """Run what is missing; exit code 1 if a run failed."""
     options = arguments()
+    signal.signal(signal.SIGTERM, stop)
     try:
         recipe = load_recipe_as(CompareRecipe, options.recipe, options.set)
         out = options.out or Path("runs") / recipe.name
         if options.unit:
-            fold, _, seed = options.unit.partition(":")
+            fold, _, seed = options.unit.rpartition(":")
+            end_with_parent()
             Unit(recipe, out, fold, int(seed) if seed else None, line).work()
             return 0
         if options.table:
@@ -96,7 +101,7 @@ def work(
                 code = running.pop(task).returncode
                 left = len(waiting) + len(running)
                 minutes = (time.monotonic() - started) / 60
-                state = "done" if code == 0 else f"failed (exit code {code}), see its log"
+                state = "done" if code == 0 else f"failed (exit code {code}): {last(task, out)}"
                 print(f"{name_of(task)}: {state}; {total - left} of {total}, {minutes:.1f} min")
                 if code != 0:
                     failed.append(task[0])
@@ -120,6 +125,30 @@ def start(task: Task, out: Path, options: argparse.Namespace) -> subprocess.Pope
     threads = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     with (out / f"{name_of(task)}.log").open("ab") as log:
         return subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **threads})
+
+
+def last(task: Task, out: Path) -> str:
+    """What a task said last, and where its log is."""
+    path = out / f"{name_of(task)}.log"
+    lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return f"{lines[-1] if lines else 'it said nothing'} [{path}]"
+
+
+def stop(*_: object) -> NoReturn:
+    """A request to end, as Ctrl-C is one."""
+    raise KeyboardInterrupt
+
+
+def end_with_parent() -> None:
+    """Do not go on alone when the script was killed: a new one would find the folder taken."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(POLL)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def name_of(task: Task) -> str:

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+import hashlib
+import json
+import re
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, get_args
 
 from aum_edge.audio.config import FrontEndConfig
+from aum_edge.complexity.limits import get_limits
 from aum_edge.compression.quantize_config import QuantizeConfig
 from aum_edge.data.config import DataConfig
 from aum_edge.errors import RecipeError
-from aum_edge.recipe import ModelChoice, PruningConfig, Recipe, StudentConfig, TeacherConfig
+from aum_edge.models.config import AudioMambaConfig, MambaStudentConfig
+from aum_edge.recipe import (
+    ModelChoice,
+    PruningConfig,
+    Recipe,
+    StudentConfig,
+    TeacherConfig,
+    plain,
+)
 from aum_edge.training.config import DistillConfig, TrainConfig
 
 Lesson = Literal["scratch", "distilled"]
+TUNABLE = ("val_folds", "val_fraction", "val_seed", "val_speakers")
+"""What may differ in the data while learning rates are chosen: whom to validate on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,9 +43,16 @@ class ArmConfig:
     """What it is trained from: labels alone, or the teacher as well."""
 
     def __post_init__(self) -> None:
-        if not self.lessons or set(self.lessons) - set(get_args(Lesson)):
+        strange = set(self.lessons) - set(get_args(Lesson))
+        if not self.lessons or strange or len(set(self.lessons)) < len(self.lessons):
             raise RecipeError(
                 f"`lessons` of an arm are scratch, distilled or both, got {list(self.lessons)}."
+            )
+        if len({f"{rate:g}" for rate in self.lrs}) < len(self.lrs) or any(
+            not 0 < rate < float("inf") for rate in self.lrs
+        ):
+            raise RecipeError(
+                f"`lrs` of an arm are different numbers above 0, got {list(self.lrs)}."
             )
 
 
@@ -67,6 +88,8 @@ class CompareRecipe:
     quantize: QuantizeConfig = QuantizeConfig()
 
     def __post_init__(self) -> None:
+        get_limits(self.limits)
+        self._check_names()
         if self.student not in self.arms:
             raise RecipeError(
                 f"`student` must be one of the arms, got '{self.student}'; they are "
@@ -84,6 +107,7 @@ class CompareRecipe:
             )
         if self.tuning_epochs < 0:
             raise RecipeError(f"`tuning_epochs` must be at least 0, got {self.tuning_epochs}.")
+        self._check_arms()
         strange = sorted(self.tuning.keys() - self.folds.keys())
         if strange:
             raise RecipeError(
@@ -92,6 +116,43 @@ class CompareRecipe:
             )
         for fold in self.folds:
             self.data_of(fold, tuning=True)
+        foreign = {key for values in self.tuning.values() for key in values} - set(TUNABLE)
+        if foreign:
+            raise RecipeError(
+                f"`tuning` may set {', '.join(TUNABLE)}, got {', '.join(sorted(foreign))}: with "
+                "other data a learning rate could be chosen on what is tested."
+            )
+
+    def _check_names(self) -> None:
+        """Folds and arms become folders."""
+        for fold in self.folds:
+            if not re.fullmatch(r"\w[\w.-]*", fold) or fold == "cache":
+                raise RecipeError(
+                    "The name of a fold may hold letters, digits, '.', '_' and '-', begins with "
+                    f"a letter or digit and is not 'cache'; got '{fold}'."
+                )
+        for arm in self.arms:
+            if not re.fullmatch(r"\w[^/\\:|]*", arm):
+                raise RecipeError(
+                    "The name of an arm begins with a letter or digit and holds no '/', '\\', "
+                    f"':' or '|'; got '{arm}'."
+                )
+
+    def _check_arms(self) -> None:
+        """Every network can be built, and the student can be compressed."""
+        built = {name: arm.model.config(2, self.frontend) for name, arm in self.arms.items()}
+        kind = built[self.student]
+        if self.compress and not isinstance(kind, MambaStudentConfig | AudioMambaConfig):
+            raise RecipeError(
+                f"`compress` cuts Mamba blocks and arm '{self.student}' has the preset "
+                f"`{self.arms[self.student].model.preset}`: name another student, or set "
+                "`compress: false`."
+            )
+        if self.arms[self.student].half:
+            raise RecipeError(
+                f"`half` is for the arms that are held against the student, and '{self.student}' "
+                "is the student: it is compressed by `prune` and `quantize`."
+            )
 
     @property
     def teaches(self) -> bool:
@@ -114,6 +175,14 @@ class CompareRecipe:
             return replace(self.data, **values)
         except TypeError as error:
             raise RecipeError(f"Fold '{fold}': `data` has no such setting ({error}).") from error
+
+    def key(self, fold: str) -> str:
+        """Hash of everything that the results of a fold's runs depend on, but for their seed."""
+        values = asdict(self) | {"prepared_with": self.seeds[0]}
+        for beside in ("name", "title", "folds", "tuning", "seeds", "data"):
+            del values[beside]
+        values["splits"] = [asdict(self.data_of(fold, tuning=tuning)) for tuning in (False, True)]
+        return hashlib.sha256(json.dumps(plain(values), sort_keys=True).encode()).hexdigest()
 
     def recipe(
         self, fold: str, seed: int, *, teachers: tuple[str, ...] = (), tuning: bool = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import statistics
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from aum_edge.comparison.config import CompareRecipe, Lesson
 from aum_edge.comparison.units import SUMMARY
 from aum_edge.data.atomic import read_json
 
+log = logging.getLogger(__name__)
 METRIC = "macro_accuracy"
 T_95 = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.20, 2.18, 2.16, 2.14, 2.13)
 """Student's t of 95 % two-sided for 1 to 15 degrees of freedom; 2.0 beyond serves."""
@@ -65,11 +67,22 @@ class Difference:
 
 
 def finished(recipe: CompareRecipe, out: Path) -> list[dict[str, Any]]:
-    """The summaries of the runs that are done, by fold and seed."""
-    files = [
-        out / fold / f"seed-{seed}" / SUMMARY for fold in recipe.folds for seed in recipe.seeds
-    ]
-    return [dict(read_json(path)) for path in files if path.exists()]
+    """The summaries of the runs that are done, by fold and seed.
+
+    Those that were made with other settings are left out, and the log says so.
+    """
+    runs = []
+    for fold in recipe.folds:
+        for seed in recipe.seeds:
+            path = out / fold / f"seed-{seed}" / SUMMARY
+            if not path.exists():
+                continue
+            found = dict(read_json(path))
+            if found.get("key") == recipe.key(fold):
+                runs.append(found)
+            else:
+                log.warning("%s was made with other settings and is left out.", path)
+    return runs
 
 
 def model_names(recipe: CompareRecipe) -> dict[str, str]:

@@ -86,9 +86,8 @@ class Unit:
             for stage in stages
             if stage.name != "data"
         }
-        write_json(
-            run.out / SUMMARY, {"fold": self.fold, "seed": seed, "rates": rates, "models": rows}
-        )
+        found = {"key": self.recipe.key(self.fold), "fold": self.fold, "seed": seed}
+        write_json(run.out / SUMMARY, found | {"rates": rates, "models": rows})
 
     def _teachers(self) -> tuple[str, ...]:
         """Model directories of the fold's teacher."""

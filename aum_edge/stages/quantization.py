@@ -28,9 +28,6 @@ def quantize_student(run: Run, folder: Path) -> dict[str, Any]:
     model = run.model("prune")
     clips = calibration_clips(run, settings.calibration.clips)
     facts: dict[str, Any] = {}
-    if settings.keep_float == "auto":
-        settings, sweep = choose(model, settings, clips, run.progress)
-        facts["sensitivity"] = sweep.to_dict()
     small = round_model(run, folder, model, settings, clips, facts)
     keep(small, folder / "model")
     if not leader():
@@ -56,6 +53,9 @@ def round_model(
     facts: dict[str, Any],
 ) -> AudioClassifier:
     """A model rounded at once, or trained; ``facts`` takes up what a training has to tell."""
+    if config.keep_float == "auto":
+        config, sweep = choose(model, config, clips, run.progress)
+        facts["sensitivity"] = sweep.to_dict()
     if config.qat is None:
         return quantize(model, config, clips)
     result = train_quantized(

@@ -157,7 +157,7 @@ def test_page_and_picture_follow_from_the_runs(
     recipe, out = done
     runs = finished(recipe, out)
     assert [(run["fold"], run["seed"]) for run in runs] == [("a", 3)]
-    other = json.loads(json.dumps(runs[0])) | {"seed": 4}
+    other: dict[str, Any] = json.loads(json.dumps(runs[0])) | {"seed": 4}
     for row in other["models"].values():
         row["macro_accuracy"] += 0.1
     other["models"]["distill"]["macro_accuracy"] += 0.02
@@ -175,6 +175,25 @@ def test_page_and_picture_follow_from_the_runs(
     drawn = (tmp_path / "x.svg").read_text()
     assert "55.0" in drawn
     assert "70.0" in drawn
+
+
+def test_runs_of_other_settings_are_left_out(
+    done: tuple[CompareRecipe, Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    recipe, out = done
+    assert len(finished(replace(recipe, title="another", seeds=(3,)), out)) == 1
+    longer = replace(recipe.arms["cnn"].train, epochs=2)
+    changed: list[CompareRecipe] = [
+        replace(recipe, arms=recipe.arms | {"cnn": replace(recipe.arms["cnn"], train=longer)}),
+        replace(recipe, arms=recipe.arms | {"more": recipe.arms["cnn"]}),
+        replace(recipe, seeds=(4, 3)),
+        replace(recipe, compress=False),
+        replace(recipe, folds=recipe.folds | {"a": {"val_seed": 2}}),
+        replace(recipe, tuning={"a": {"val_seed": 2}}),
+    ]
+    for other in changed:
+        assert finished(other, out) == []
+    assert "other settings" in caplog.text
 
 
 def test_a_spread_knows_its_margin() -> None:
@@ -203,6 +222,14 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"folds": {}}, "needs folds"),
     ({"tuning": {"c": {}}}, "`tuning` is about folds, got c"),
     ({"tuning_epochs": -1}, "`tuning_epochs`"),
+    ({"tuning": {"a": {"test_speakers": ["x"]}}}, "could be chosen on what is tested"),
+    ({"tuning": {"a": {"root": "elsewhere"}}}, "could be chosen on what is tested"),
+    ({"folds": {"../x": {}}}, "name of a fold"),
+    ({"folds": {"cache": {}}}, "name of a fold"),
+    ({"folds": {"a:1": {}}}, "name of a fold"),
+    ({"limits": "nope"}, "nope"),
+    ({"student": "cnn"}, "cuts Mamba blocks"),
+    ({"arms": None}, "`arms` holds settings by name, got None"),
     ({"folds": {"a": {"speakers": ["x"]}}}, "Fold 'a': `data` has no such setting"),
     ({"arms": {"student": {"modle": {}}}}, "no key `arms.student.modle`; did you mean `model`"),
     ({"arms": {"student": 3}}, "holds settings of its own, got 3"),
@@ -247,5 +274,14 @@ def test_an_undistilled_student_cannot_be_compressed() -> None:
     arm = ArmConfig(model=model, train=TrainConfig(), lessons=("scratch",))
     with pytest.raises(RecipeError, match="starts from the distilled student"):
         CompareRecipe(name="x", arms={"student": arm})
-    with pytest.raises(RecipeError, match="scratch, distilled or both"):
-        replace(arm, lessons=())
+    for lessons in ((), ("distilled", "distilled")):
+        with pytest.raises(RecipeError, match="scratch, distilled or both"):
+            replace(arm, lessons=lessons)
+    for rates in ((0.01, 0.010000001), (0.0,), (float("inf"),)):
+        with pytest.raises(RecipeError, match="different numbers above 0"):
+            replace(arm, lrs=rates)
+    for name in ("a/b", ".a", ""):
+        with pytest.raises(RecipeError, match="name of an arm"):
+            CompareRecipe(name="x", compress=False, student=name, arms={name: arm})
+    with pytest.raises(RecipeError, match="is the student"):
+        CompareRecipe(name="x", compress=False, arms={"student": replace(arm, half=True)})

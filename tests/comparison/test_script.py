@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
+import psutil
+import pytest
 import yaml
 
 from tests.comparison.test_comparison import recipe_values
@@ -49,11 +54,48 @@ def test_a_fold_that_fails_is_named_and_stops_no_other(tmp_path: Path) -> None:
     path.write_text(yaml.safe_dump(values, sort_keys=False))
     ran = script(path, "--out", tmp_path / "out", "--results", tmp_path / "results")
     assert ran.returncode == 1
-    assert "a-prepared: failed (exit code 1)" in ran.stdout
-    assert "b-prepared: failed (exit code 1)" in ran.stdout
+    assert "a-prepared: failed (exit code 1): error: " in ran.stdout
+    assert "b-prepared: failed (exit code 1): error: " in ran.stdout
     said = (tmp_path / "out" / "a-prepared.log").read_text().strip().splitlines()
     assert said[-1].startswith("error: ")
     assert "Traceback" not in "\n".join(said)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_a_killed_script_leaves_no_run_behind(how: signal.Signals, tmp_path: Path) -> None:
+    values = recipe_values(tones(tmp_path / "tones"))
+    values["teacher"]["train"] = values["teacher"]["train"] | {"epochs": 100_000}
+    path = tmp_path / "small.yaml"
+    path.write_text(yaml.safe_dump(values, sort_keys=False))
+    command = [sys.executable, str(ROOT / "benchmarks" / "accuracy.py"), str(path)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    script = psutil.Popen(
+        [*command, "--out", str(tmp_path / "out")],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=environment,
+    )
+    units: list[psutil.Process] = []
+    try:
+        history = tmp_path / "out" / "a" / "teacher" / "teacher" / "fit-0" / "history.csv"
+        until(lambda: history.exists(), 120)
+        units = script.children()
+        assert units
+        script.send_signal(how)
+        script.wait(60)
+        until(lambda: not any(unit.is_running() for unit in units), 60)
+    finally:
+        for process in [script, *units]:
+            if process.is_running():
+                process.kill()
+
+
+def until(true: Callable[[], bool], seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.2)
 
 
 def test_a_missing_recipe_is_one_line() -> None:
