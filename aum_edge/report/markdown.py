@@ -5,7 +5,9 @@ from __future__ import annotations
 from aum_edge.report.facts import Facts, Grouping, scores_by
 from aum_edge.report.file_tables import export_table, latency_table, stage_table
 from aum_edge.report.numbers import percent, whole
+from aum_edge.report.quantization_section import choice_table, kept_lines
 from aum_edge.report.schema import Report
+from aum_edge.report.sensitivity_section import rounds_table
 from aum_edge.report.stored import front_end_table, stored_table
 from aum_edge.report.table import Cell, Column, Table, markdown_table, markdown_text
 from aum_edge.report.tables import (
@@ -40,10 +42,10 @@ def markdown(report: Report) -> str:
     parts += [_titled(table) for table in found if table]
     parts += ["## Two counts of MACs", markdown_text(facts.official_sentence)]
     rest = [special_table(facts), memory_table(facts), stored_table(facts), front_end_table(facts)]
-    if report.get("export"):
-        rest.append(export_table(facts))
-    rest.append(stage_table(facts))
     parts += [_titled(table) for table in rest if table]
+    parts += _compression(facts)
+    run = [export_table(facts) if report.get("export") else None, stage_table(facts)]
+    parts += [_titled(table) for table in run if table]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -54,6 +56,13 @@ def _about(report: Report) -> str:
         f"training, {whole(corpus['n_val'])} validation and {whole(corpus['n_test'])} test clips. "
         f"Recipe {report['recipe']['name']}, made {report['created']}."
     )
+
+
+def _compression(facts: Facts) -> list[str]:
+    """Pruning and quantization as the page has them, without their pictures."""
+    found = [(rounds_table(facts), "Pruning"), (choice_table(facts), "Quantization")]
+    parts = [_titled(table, title) for table, title in found if table]
+    return [*parts, *(markdown_text(line) for line in kept_lines(facts))]
 
 
 def _titled(table: Table, title: str = "") -> str:

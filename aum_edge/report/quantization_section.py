@@ -38,11 +38,33 @@ def quantization_section(facts: Facts) -> Markup | None:
     rows = sorted(found.get("tensors") or [], key=_loss, reverse=True)
     if not rows:
         return None
-    kept = [(row["kind"], row["layer"]) for row in found.get("kept") or []]
-    parts = [tag("div", html_table(_choice(found)), *_names(kept), class_="stack")]
+    notes = [tag("p", line, class_="note") for line in kept_lines(facts)]
+    parts = [tag("div", html_table(_choice(found)), *notes, class_="stack")]
     words = "Divergence from the float model when one tensor alone is rounded"
-    parts.append(picture(_drawing(rows[:SHOWN], kept), words))
+    parts.append(picture(_drawing(rows[:SHOWN], _kept(found)), words))
     return section("quantization", "Quantization", tag("div", *parts, class_="pair"))
+
+
+def choice_table(facts: Facts) -> Table | None:
+    """Everything rounded against the choice; None where the run did not measure tensors."""
+    found = facts.report.get("quantization") or {}
+    return _choice(found) if found.get("tensors") else None
+
+
+def kept_lines(facts: Facts) -> list[str]:
+    """Which tensors stay in higher precision; nothing where the run did not measure them."""
+    found = facts.report.get("quantization") or {}
+    if not found.get("tensors"):
+        return []
+    lines = []
+    for words, which in (("Weights in 16 bit", "weight"), ("Inputs in float", "input")):
+        if names := [name for kind, name in _kept(found) if kind == which]:
+            lines.append(f"{words}: {', '.join(names)}.")
+    return lines or ["No tensor was worth more bits."]
+
+
+def _kept(found: Row) -> list[tuple[str, str]]:
+    return [(row["kind"], row["layer"]) for row in found.get("kept") or []]
 
 
 def _choice(found: Row) -> Table:
@@ -61,19 +83,6 @@ def _choice(found: Row) -> Table:
         cells: list[Cell] = [title, _nats(reading.get("loss") or 0.0)]
         rows.append([*cells, percent(reading.get("agreement")), whole(size) if size else ""])
     return Table("Distance to the float model", columns, rows)
-
-
-def _names(kept: Sequence[tuple[str, str]]) -> list[Markup]:
-    if not kept:
-        return [tag("p", "No tensor was worth more bits.", class_="note")]
-    weights = ", ".join(name for kind, name in kept if kind == "weight")
-    inputs = ", ".join(name for kind, name in kept if kind == "input")
-    lines = []
-    if weights:
-        lines.append(tag("p", f"Weights in 16 bit: {weights}.", class_="note"))
-    if inputs:
-        lines.append(tag("p", f"Inputs in float: {inputs}.", class_="note"))
-    return lines
 
 
 def _drawing(rows: Sequence[Row], kept: Sequence[tuple[str, str]]) -> Markup:

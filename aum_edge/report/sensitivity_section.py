@@ -46,11 +46,10 @@ Row = Mapping[str, Any]
 
 def pruning_section(facts: Facts) -> Markup | None:
     """A table of rounds beside the curves; None where the run did not prune in rounds."""
-    found = facts.report.get("pruning") or {}
-    rounds, curves = found.get("rounds") or [], found.get("sensitivity") or []
+    curves = (facts.report.get("pruning") or {}).get("sensitivity") or []
     parts = []
-    if rounds:
-        parts.append(tag("div", html_table(_rounds(rounds, found.get("unpruned") or {}))))
+    if table := rounds_table(facts):
+        parts.append(tag("div", html_table(table)))
     if len({row["dimension"] for row in curves}) > 1:
         words = "Training loss when one kind of group is cut alone, the least units first"
         parts.append(picture(_drawing(curves), words))
@@ -59,7 +58,12 @@ def pruning_section(facts: Facts) -> Markup | None:
     return section("pruning", "Pruning", tag("div", *parts, class_="pair"))
 
 
-def _rounds(rounds: Sequence[Row], unpruned: Row) -> Table:
+def rounds_table(facts: Facts) -> Table | None:
+    """What each round cut and got back; None where the run did not prune in rounds."""
+    found = facts.report.get("pruning") or {}
+    rounds, unpruned = found.get("rounds") or [], found.get("unpruned") or {}
+    if not rounds:
+        return None
     columns = [
         Column("Round", number=False),
         Column("MACs"),

@@ -6,6 +6,8 @@ from aum_edge.report.markdown import markdown
 from aum_edge.report.schema import checked
 from aum_edge.report.table import markdown_text
 from tests.report.sample import LABELS, minimal, sample
+from tests.report.test_quantization_section import swept
+from tests.report.test_sensitivity_section import pruned
 
 
 def test_tables_are_square() -> None:
@@ -42,6 +44,27 @@ def test_the_bare_report_has_no_empty_tables() -> None:
     assert "ONNX" not in text
     assert "Stages" not in text
     assert "Latency" not in text
+    assert "Pruning" not in text
+    assert "Quantization" not in text
+
+
+def test_pruning_has_its_table_of_rounds() -> None:
+    text = markdown(pruned())
+    assert "\n## Pruning\n\nCut and recovery\n\n| Round |" in text
+    assert "| before | 4.00 M | 98,765 |  | 82.3 |" in text
+    assert "| 1 | 2.00 M | 43,210 | 51.2 | 78.9 |" in text
+    assert "## Quantization" not in text
+
+
+def test_quantization_has_its_choice_and_what_stayed_precise() -> None:
+    text = markdown(swept())
+    assert "\n## Quantization\n\nDistance to the float model\n\n| Rounded |" in text
+    assert "| everything | 0.00037 | 98.1 |  |" in text
+    assert "| as chosen | 1.9e-05 | 99.6 | 59,030 |" in text
+    assert "\nWeights in 16 bit: stem.convs.0.0." in text
+    assert "\nInputs in float: stem.fold." in text
+    assert "No tensor was worth more bits." in markdown(swept(kept=[]))
+    assert "## Pruning" not in text
 
 
 def test_markdown_text_escapes_links() -> None:
