@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from aum_edge.models.fields import Blocks, check, check_share, check_sizes, check_words
+from aum_edge.models.fields import Blocks, check, check_fields, check_share, check_sizes
 from aum_edge.models.student_config import MambaStudentConfig as MambaStudentConfig
 
 Direction = Literal["fo-fo", "fo-bi", "bi-bi"]
@@ -67,7 +67,7 @@ class AudioMambaConfig(Blocks):
     """Delta rank of each block; ``None`` is ceil(d_model / 16) everywhere."""
 
     def __post_init__(self) -> None:
-        check_words(self)
+        check_fields(self)
         check_sizes(self, "patch_size", "d_conv", "final_norms")
         check(self.n_classes >= 0, f"`n_classes` must be at least 0, got {self.n_classes}.")
         if self.stride is not None:
@@ -104,6 +104,7 @@ class CPMobileConfig:
     """Batch norms live inside their convolutions: the deployed form, made by ``fold``."""
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_sizes(self, "n_classes", "n_mels", "n_frames")
         check(self.base_channels >= 8, f"`base_channels` must be >= 8, got {self.base_channels}.")
         for name in ("channels_multiplier", "expansion_rate"):
@@ -141,7 +142,7 @@ class AstConfig:
     attention_dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        check_words(self)
+        check_fields(self)
         check_sizes(self, "patch_size", "d_model", "depth", "n_heads")
         check(self.n_classes >= 0, f"`n_classes` must be at least 0, got {self.n_classes}.")
         for name in ("stride", "d_hidden"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from aum_edge.errors import RecipeError
@@ -13,13 +14,43 @@ def check(ok: bool, message: str) -> None:
         raise RecipeError(message)
 
 
-def check_words(config: Any) -> None:
-    """Every word is one of those its field names; a config may come from a foreign file."""
+def check_fields(config: Any) -> None:
+    """Every value is what its field's annotation says; a config may come from a foreign file."""
     for name, hint in get_type_hints(type(config)).items():
         value = getattr(config, name)
-        if get_origin(hint) is Literal:
-            allowed = ", ".join(get_args(hint))
-            check(value in get_args(hint), f"`{name}` must be one of {allowed}, got {value!r}.")
+        check(_fits(value, hint), f"`{name}` must be {_words(hint)}, got {value!r}.")
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether the value has this type: no bool is a number, and an int is a float as well."""
+    parts = get_args(hint)
+    if get_origin(hint) is Literal:
+        return value in parts
+    if get_origin(hint) is tuple:
+        if not isinstance(value, tuple):
+            return False
+        each = parts[:1] * len(value) if parts[-1] is ... else parts
+        pairs = zip(value, each, strict=False)
+        return len(value) == len(each) and all(_fits(item, part) for item, part in pairs)
+    if parts:
+        return any(_fits(value, part) for part in parts)
+    if hint in (int, float):
+        return isinstance(value, int | hint) and not isinstance(value, bool)
+    return isinstance(value, hint)
+
+
+def _words(hint: Any) -> str:
+    """What ``_fits`` lets through: "a whole number", "a tuple (whole number, ...) or null"."""
+    parts = get_args(hint)
+    if get_origin(hint) is Literal:
+        return f"one of {', '.join(parts)}"
+    if get_origin(hint) is tuple:
+        each = ["..." if part is ... else _words(part).removeprefix("a ") for part in parts]
+        return f"a tuple ({', '.join(each)})"
+    if parts:
+        return " or ".join(_words(part) for part in parts)
+    words = {int: "a whole number", float: "a number", bool: "true or false", NoneType: "null"}
+    return words.get(hint, hint.__name__)
 
 
 def check_sizes(config: Any, *names: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from aum_edge.models.fields import Blocks, check, check_share, check_sizes, check_words
+from aum_edge.models.fields import Blocks, check, check_fields, check_share, check_sizes
 
 Way = Literal["both", "forward", "backward"]
 TIME_STRIDES = (1, 2, 4)
@@ -40,11 +40,12 @@ class MambaStudentConfig(Blocks):
     time_stride: int = 4
     """Frames a token: 1, 2 or 4."""
     frequency_groups: int = 1
-    """Tokens a time step, in order of time: 1 folds all of frequency into channels."""
+    """Tokens a time step, in order of time, low groups first: 1 folds frequency into channels."""
     norm: Literal["rms", "layer"] = "rms"
     """Before every mixer and before pooling; the norm inside a mixer is always rms."""
     pooling: Literal["mean", "max", "mean-max", "last"] = "mean"
-    """What the head sees of the tokens; mean-max is the sum of both."""
+    """What the head sees of the tokens; mean-max is the sum of both, last the last token alone:
+    with frequency groups the highest group of the last time step."""
     dropout: float = 0.0
     folded: bool = False
     """Batch norms live inside their convolutions: the deployed form, made by ``fold``."""
@@ -76,7 +77,7 @@ class MambaStudentConfig(Blocks):
         return -(-self.n_mels // 8) if self.stem == "conv" else self.n_mels
 
     def __post_init__(self) -> None:
-        check_words(self)
+        check_fields(self)
         check_sizes(self, "n_classes", "n_frames", "head_dim", "d_conv", "stem_channels")
         check_sizes(self, "frequency_groups")
         self.check_blocks()
@@ -123,6 +124,15 @@ class MambaStudentConfig(Blocks):
         check(
             self.mixer != "none" or self.directions is None,
             "`mixer: none` scans in no direction: leave `directions` out.",
+        )
+        check(
+            self.mixer != "none" or self.sharing == "shared",
+            "`mixer: none` has nothing that two directions could share: set `sharing: shared` or "
+            "leave it out.",
+        )
+        check(
+            self.mixer != "none" or self.states is None,
+            f"`mixer: none` has no states: leave `states` out, got {self.states}.",
         )
         if self.mixer == "ssd":
             bad = [size for size in self.block_inner if size % self.head_dim]

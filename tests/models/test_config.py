@@ -8,6 +8,7 @@ import pytest
 
 from aum_edge.errors import RecipeError
 from aum_edge.models.config import (
+    AstConfig,
     AudioMambaConfig,
     BackboneConfig,
     CPMobileConfig,
@@ -56,6 +57,8 @@ REFUSED: list[tuple[type[BackboneConfig], dict[str, Any]]] = [
     (MambaStudentConfig, {"directions": ("both",) * 4, "bidirectional": False}),
     (MambaStudentConfig, {"directions": ("both",) * 4, "mixer": "none"}),
     (MambaStudentConfig, {"dt_ranks": (1, 2)}),
+    (MambaStudentConfig, {"mixer": "none", "sharing": "separate"}),
+    (MambaStudentConfig, {"mixer": "none", "states": (4,) * 4}),
     (CPMobileConfig, {"base_channels": 4}),
     (CPMobileConfig, {"n_frames": 0}),
     (CPMobileConfig, {"expansion_rate": 0.0}),
@@ -69,6 +72,38 @@ def test_wrong_values_are_refused(kind: type[BackboneConfig], values: dict[str, 
     message = str(caught.value)
     assert "\n" not in message
     assert any(name.removeprefix("n_") in message for name in values)
+
+
+FOREIGN: list[tuple[type[BackboneConfig], str, Any, str]] = [
+    (MambaStudentConfig, "stem_channels", 8, "a tuple (whole number, whole number)"),
+    (MambaStudentConfig, "stem_channels", (8,), "a tuple (whole number, whole number)"),
+    (MambaStudentConfig, "stem_channels", [8, 16], "a tuple (whole number, whole number)"),
+    (MambaStudentConfig, "inner", (96, 96, 96, 9.5), "a tuple (whole number, ...) or null"),
+    (MambaStudentConfig, "bidirectional", "yes", "true or false"),
+    (MambaStudentConfig, "depth", True, "a whole number"),
+    (MambaStudentConfig, "d_model", "48", "a whole number"),
+    (MambaStudentConfig, "d_model", 2.5, "a whole number"),
+    (MambaStudentConfig, "dropout", "0.1", "a number"),
+    (MambaStudentConfig, "width", "64", "a whole number or null"),
+    (MambaStudentConfig, "mixer", None, "one of s6, ssd, none"),
+    (AudioMambaConfig, "patch_size", 16, "a tuple (whole number, whole number)"),
+    (AudioMambaConfig, "layer_scale", "1", "a number or null"),
+    (AstConfig, "n_heads", 12.0, "a whole number"),
+    (CPMobileConfig, "base_channels", None, "a whole number"),
+]
+
+
+@pytest.mark.parametrize(("kind", "name", "value", "allowed"), FOREIGN, ids=str)
+def test_a_value_of_another_type_is_refused(
+    kind: type[BackboneConfig], name: str, value: Any, allowed: str
+) -> None:
+    with pytest.raises(RecipeError) as caught:
+        kind(**({"n_classes": 10} | {name: value}))
+    assert str(caught.value) == f"`{name}` must be {allowed}, got {value!r}."
+
+
+def test_a_whole_number_is_a_number_as_well() -> None:
+    assert AudioMambaConfig(n_classes=10, layer_scale=1).layer_scale == 1
 
 
 def test_a_causal_student_may_have_an_even_convolution() -> None:
