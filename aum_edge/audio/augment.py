@@ -268,12 +268,13 @@ def freq_mixstyle(x: Tensor, alpha: float, generator: Generator) -> Tensor:
     """Give each clip (B, 1, F, T) frequency statistics mixed with those of another clip.
 
     Mean and deviation of every mel band over channel and time are taken off and replaced by a
-    Beta(alpha, alpha) mix of the clip's own and its partner's.
+    Beta(alpha, alpha) mix of the clip's own and its partner's. A single value has deviation 0.
 
     Source: Schmid et al., DCASE 2022 Task 1; after MixStyle, Zhou et al., arXiv 2104.02008.
     """
     mean = x.mean(dim=(1, 3), keepdim=True)
-    std = (x.var(dim=(1, 3), keepdim=True) + _EPSILON).sqrt()
+    single = x.shape[1] * x.shape[3] == 1  # n - 1 would divide by zero
+    std = (x.var(dim=(1, 3), keepdim=True, correction=0 if single else 1) + _EPSILON).sqrt()
     partner = torch.randperm(len(x), generator=generator).to(x.device)
     lam = beta(alpha, len(x), generator).to(x)[:, None, None, None]
     mixed_mean = lam * mean + (1 - lam) * mean[partner]

@@ -118,6 +118,14 @@ def test_mixstyle_survives_silence() -> None:
     assert torch.isfinite(freq_mixstyle(x, 0.3, seeded())).all()
 
 
+def test_mixstyle_of_a_single_frame_is_finite() -> None:
+    x = torch.randn(2, 1, 16, 1, generator=seeded(5))
+    seed = next(s for s in range(50) if torch.randperm(2, generator=seeded(s))[0] == 1)
+    mixed = freq_mixstyle(x, 0.5, seeded(seed))
+    assert torch.isfinite(mixed).all()
+    assert not torch.equal(mixed, x), "one value is the mean of its band, and the means are mixed"
+
+
 def test_mixstyle_is_applied_to_its_share_of_batches() -> None:
     augment = Augment(replace(OFF, mixstyle_p=0.4), FRONT_END)
     x, generator = features(), seeded()
