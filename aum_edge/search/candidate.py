@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -15,10 +15,9 @@ from aum_edge.errors import RecipeError
 from aum_edge.models.build import build
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.config import BackboneConfig, MambaStudentConfig
-from aum_edge.recipe import ModelChoice, StudentConfig
+from aum_edge.recipe import ModelChoice
 from aum_edge.search.config import SearchRecipe
 from aum_edge.search.quiet import quiet
-from aum_edge.search.space import Params
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,22 +36,6 @@ class Cost:
     def fits(self) -> bool:
         """Whether every limit is met."""
         return not self.over
-
-
-def settings_of(base: StudentConfig, params: Params) -> StudentConfig:
-    """The recipe's student with a trial's values in it.
-
-    Raises:
-        RecipeError: If a training value is not allowed.
-    """
-    model, made = dict(base.model.overrides), base
-    for name, value in params.items():
-        head, _, rest = name.partition(".")
-        if rest and head in ("train", "distill"):
-            made = _with(made, name.split("."), value)
-        else:
-            model[name] = value
-    return replace(made, model=replace(base.model, overrides=model))
 
 
 def student_config(choice: ModelChoice, n_classes: int, recipe: SearchRecipe) -> MambaStudentConfig:
@@ -128,17 +111,3 @@ def _over(
         for what, value, limit in rows
         if limit is not None and value is not None and value > limit
     }
-
-
-def _with(settings: Any, path: list[str], value: Any) -> Any:
-    """A frozen dataclass with one value deep inside changed."""
-    name, *rest = path
-    inner = getattr(settings, name)
-    if rest:
-        if not is_dataclass(inner):
-            raise RecipeError(f"`{name}` has no settings of its own.")
-        return replace(settings, **{name: _with(inner, rest, value)})
-    known = {f.name for f in fields(settings)}
-    if name not in known:
-        raise RecipeError(f"There is no `{name}`; there are {', '.join(sorted(known))}.")
-    return replace(settings, **{name: tuple(value) if isinstance(value, list) else value})

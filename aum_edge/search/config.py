@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 from aum_edge.audio.config import FrontEndConfig
@@ -14,6 +15,7 @@ from aum_edge.compression.config import QuantizeConfig
 from aum_edge.data.config import DataConfig
 from aum_edge.errors import RecipeError
 from aum_edge.recipe import Recipe, StudentConfig, TeacherConfig, plain
+from aum_edge.search.possible import require_possible, require_student
 from aum_edge.search.space import Dimension, read_space
 
 Objective = Literal["accuracy", "macs", "bytes", "latency"]
@@ -152,7 +154,22 @@ class SearchRecipe:
                 f"`pruning.kind: {self.pruning.kind}` is Optuna's and knows one objective, got "
                 f"{len(self.objectives)}: give dominated or none."
             )
-        read_space(self.space)
+        self._check_space()
+        if self.full and not Path(self.full).is_file():
+            raise RecipeError(
+                f"`full` is {self.full}, and there is no such recipe: give a YAML file, or leave "
+                "it empty to have one written."
+            )
+
+    def _check_space(self) -> None:
+        dimensions = read_space(self.space)
+        idle = [d.name for d in dimensions if d.name.startswith("distill.")]
+        if idle and self.teacher is None:
+            raise RecipeError(
+                f"`space.{idle[0]}` does nothing without a teacher: give `teacher`, or take it out."
+            )
+        require_student(self.student, self.frontend)
+        require_possible(self.student, self.frontend, dimensions)
 
     @property
     def dimensions(self) -> tuple[Dimension, ...]:

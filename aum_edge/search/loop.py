@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import optuna
 
 from aum_edge.errors import RecipeError, SearchError
-from aum_edge.search.candidate import cost_of, fresh, settings_of, student_config
+from aum_edge.search.candidate import cost_of, fresh, student_config
 from aum_edge.search.config import OPTUNA_PRUNERS, SearchRecipe
+from aum_edge.search.finite import all_points, key_of, used_up
 from aum_edge.search.hopeless import Runner, hopeless
 from aum_edge.search.optuna_form import costs_known
 from aum_edge.search.reach import require_reachable
 from aum_edge.search.records import FINISHED, Record, read_records, write_record
 from aum_edge.search.references import check_references, train_references
 from aum_edge.search.room import Room
+from aum_edge.search.settings import settings_of
 from aum_edge.search.space import Params
 from aum_edge.search.study import SharedStudy, counted, records_of
 from aum_edge.search.trial import Plan, costs_of, make_plan, repeat_of, run_plan
@@ -33,6 +35,10 @@ from aum_edge.training.launch import require_launch
 log = logging.getLogger(__name__)
 Progress = Callable[[int, int, str], None]
 POLL_SECONDS = 2.0
+USED_UP = (
+    "the space is used up: all its %d models are tried, %d of %d trials are done; for more, widen "
+    "`space`."
+)
 IDLE = 300
 """Trials rejected or repeated in a row after which the space counts as used up."""
 FAILURES = 5
@@ -49,6 +55,11 @@ class Search:
     idle: int = 0
     failures: int = 0
 
+    @cached_property
+    def points(self) -> frozenset[str] | None:
+        """Every model of the space, where they can be counted."""
+        return all_points(self.recipe.dimensions)
+
     @property
     def recipe(self) -> SearchRecipe:
         """What is asked for."""
@@ -64,10 +75,16 @@ class Search:
         told = False
         while self.idle < IDLE:
             self.study.reap()
-            done, running = counted(self.study.trials())
+            trials = self.study.trials()
+            done, running = counted(trials)
             if len(done) >= self.recipe.trials:
                 return
-            if len(done) + len(running) >= self.recipe.trials:
+            tried = [record.params for record in records_of(trials)]
+            if used_up(self.points, tried):
+                log.warning(USED_UP, len(self.points or ()), len(done), self.recipe.trials)
+                return
+            begun = used_up(self.points, tried + self.study.params_of(running))
+            if (running and begun) or len(done) + len(running) >= self.recipe.trials:
                 if not told:
                     log.info("waiting for %d trials of other processes", len(running))
                 told = True
@@ -85,21 +102,22 @@ class Search:
             if self._too_many(number):
                 self.study.drop(number)
                 return
+            earlier = self._earlier(number, params)
             with Beat(self.study.beat(number)):
-                record = self._record(trial, params)
+                record = self._record(trial, params, earlier)
         except BaseException:
             # Whatever ends this process, the trial is another one's to run. A lost storage needs
             # no telling: its records are read when it is there again.
             self._give_back(number)
             raise
-        write_record(self.room.out, record)
+        if earlier is None:
+            write_record(self.room.out, record)
         shutil.rmtree(self._work(trial), ignore_errors=True)
         if not self.study.tell(trial, record):
             log.info("trial %d: another process had taken it over, its result is left out", number)
         self._after(record)
 
-    def _record(self, trial: optuna.Trial, params: Params) -> Record:
-        earlier = self._earlier(trial.number, params)
+    def _record(self, trial: optuna.Trial, params: Params, earlier: Record | None) -> Record:
         if earlier is not None:
             return repeat_of(self.room, trial.number, params, earlier)
         plan = make_plan(self.room, trial.number, params)
@@ -143,9 +161,9 @@ class Search:
 
     def _earlier(self, number: int, params: Params) -> Record | None:
         """A finished trial of the same values: training is repeatable, so is its result."""
-        wanted = json.dumps(params, sort_keys=True)
+        wanted = key_of(params)
         for record in records_of(self.study.trials()):
-            same = json.dumps(record.params, sort_keys=True) == wanted
+            same = key_of(record.params) == wanted
             if same and record.number != number and record.state in ("complete", "rejected"):
                 return record
         return None

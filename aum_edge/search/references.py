@@ -15,11 +15,12 @@ from aum_edge.errors import RecipeError
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.presets import PRESETS, STUDENTS
 from aum_edge.recipe import ModelChoice
-from aum_edge.search.candidate import cost_of, fresh, settings_of
+from aum_edge.search.candidate import cost_of, fresh
 from aum_edge.search.config import SearchRecipe
 from aum_edge.search.quiet import quiet
 from aum_edge.search.records import Record
 from aum_edge.search.room import CONTROL, Room
+from aum_edge.search.settings import settings_of
 from aum_edge.search.trial import Plan, run_plan
 from aum_edge.search.turns import turn
 

@@ -7,6 +7,7 @@ A dimension is named as the field it sets: ``d_model`` is the student's, ``train
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from difflib import get_close_matches
@@ -60,6 +61,27 @@ class Dimension:
         """Choices as a storage keeps them: lists become JSON text."""
         return tuple(json.dumps(v) if isinstance(v, list) else v for v in self.choices)
 
+    @property
+    def training(self) -> bool:
+        """Whether it is a field of the training or the distillation, not of the model."""
+        return "." in self.name
+
+    def count(self) -> int | None:
+        """How many values there are; None for a range without steps."""
+        if self.choices:
+            return len(self.choices)
+        step = self.step or (1 if self.whole else None)
+        return None if step is None else round((self.high - self.low) / step) + 1
+
+    def values(self) -> tuple[Any, ...]:
+        """Every value of choices or of a range in steps."""
+        if self.choices:
+            return self.choices
+        low, step = self.ends()[0], self.step or 1
+        return tuple(
+            low + (int(step) if self.whole else step) * i for i in range(self.count() or 0)
+        )
+
     def applies(self, params: Params) -> bool:
         """Whether the values so far make this field matter."""
         return all(params.get(name) in values for name, values in self.when.items())
@@ -102,10 +124,15 @@ def read_space(space: Mapping[str, Mapping[str, Any]]) -> tuple[Dimension, ...]:
     for dimension in made:
         for parent, values in dimension.when.items():
             choices = plain[parent].choices if parent in plain else ()
-            if not choices or not set(map(str, values)) <= set(map(str, choices)):
+            if not choices:
                 raise RecipeError(
                     f"`space.{dimension.name}.when` must name choices of a dimension that has no "
                     f"`when` itself, got {parent}: {list(values)}."
+                )
+            for value in (v for v in values if not _among(v, choices)):
+                raise RecipeError(
+                    f"`space.{dimension.name}.when` asks for {parent}: {value!r}, which is none "
+                    f"of the choices {list(choices)} of `space.{parent}`."
                 )
     return tuple(sorted(made, key=lambda dimension: bool(dimension.when)))
 
@@ -153,7 +180,10 @@ def _dimension(name: str, rule: Any, known: Mapping[str, Any]) -> Dimension:
     when = rule.get("when") or {}
     if not isinstance(when, Mapping):
         raise RecipeError(f"{where}: `when` must read `field: values`, got {when!r}.")
-    conditions = {k: tuple(v) if isinstance(v, list) else (v,) for k, v in when.items()}
+    conditions = {
+        parent: tuple(_converted(v, known.get(parent)) for v in _listed(values))
+        for parent, values in when.items()
+    }
     if "choices" in rule:
         return Dimension(name=name, choices=_choices(where, rule, known[name]), when=conditions)
     return _range(where, name, rule, known[name], conditions)
@@ -165,8 +195,10 @@ def _choices(where: str, rule: Mapping[str, Any], hint: Any) -> tuple[Any, ...]:
         raise RecipeError(f"{where} has choices and a range: give one of them.")
     if not isinstance(values, list) or not values:
         raise RecipeError(f"{where}: `choices` must be a list of values, got {values!r}.")
-    made = [_number(value) if _numeric(hint) else value for value in values]
+    made = [_converted(value, hint) for value in values]
     for value in made:
+        if not _finite(value):
+            raise RecipeError(f"{where}: a choice must be finite, got {value!r}.")
         if not _fits(value, hint):
             raise RecipeError(f"{where}: {value!r} is no {_words(hint)}.")
     if len({json.dumps(value) for value in made}) < len(made):
@@ -187,6 +219,8 @@ def _range(
             continue
         if not _fits(value, hint):
             raise RecipeError(f"{where}: `{key}` must be a {_words(hint)}, got {rule.get(key)!r}.")
+        if not _finite(value):
+            raise RecipeError(f"{where}: `{key}` must be finite, got {rule.get(key)!r}.")
     if not low < high:
         raise RecipeError(f"{where}: `low` {low} must be below `high` {high}.")
     if not isinstance(log, bool):
@@ -203,6 +237,32 @@ def _range(
 
 def _numeric(hint: Any) -> bool:
     return hint in (int, float)
+
+
+def _listed(values: Any) -> list[Any]:
+    return values if isinstance(values, list) else [values]
+
+
+def _converted(value: Any, hint: Any) -> Any:
+    return _number(value) if hint is float else value
+
+
+def _among(value: Any, choices: Sequence[Any]) -> bool:
+    """By real type: neither the text 'True' nor the number 1 is the choice true."""
+    return any(
+        value == choice and isinstance(value, bool) == isinstance(choice, bool)
+        for choice in choices
+    )
+
+
+def _finite(value: Any) -> bool:
+    """Also of the numbers inside lists; a whole number may be too large for any float."""
+    if isinstance(value, list):
+        return all(_finite(item) for item in value)
+    try:
+        return not isinstance(value, int | float) or math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def _number(value: Any) -> Any:

@@ -95,6 +95,14 @@ class SharedStudy:
             require_storage(self._storage)
             trial.set_user_attr(name, value)
 
+    def params_of(self, trials: Sequence[FrozenTrial]) -> list[Params]:
+        """Their values as far as they are drawn, as plain JSON values."""
+        known = {dimension.name: dimension for dimension in self.dimensions}
+        return [
+            {name: known[name].plain(value) for name, value in trial.params.items()}
+            for trial in trials
+        ]
+
     def work_of(self, trial: optuna.Trial) -> int:
         """Number of the folder that a trial trains in: that of the one it takes over."""
         with storage_errors(self.where):

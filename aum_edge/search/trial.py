@@ -18,10 +18,11 @@ from aum_edge.errors import AumEdgeError, CompressionError, DataError, RecipeErr
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.directory import save
 from aum_edge.recipe import StudentConfig, plain
-from aum_edge.search.candidate import Cost, cost_of, fresh, settings_of, student_config
+from aum_edge.search.candidate import Cost, cost_of, fresh, student_config
 from aum_edge.search.quiet import quiet
 from aum_edge.search.records import Record, trial_folder
 from aum_edge.search.room import Room
+from aum_edge.search.settings import settings_of
 from aum_edge.search.space import Params
 from aum_edge.training.fit import FitResult, fit
 from aum_edge.training.history import Row

@@ -156,13 +156,19 @@ def test_a_folder_of_other_trials_is_refused(tmp_path, corpus, capsys) -> None:
 
 
 def test_a_used_up_space_ends_the_search(tmp_path, corpus, capsys, monkeypatch) -> None:
-    monkeypatch.setattr(loop, "IDLE", 5)
+    out = tmp_path / "out"
     file = write(tmp_path, corpus.root, space={"depth": {"choices": [1, 2]}}, trials=9)
-    assert search(file, tmp_path / "out", corpus.cache) == 0
+    for _ in range(2):
+        assert search(file, out, corpus.cache) == 0
+        lines = capsys.readouterr().err.splitlines()
+        assert sum("all its 2 models are tried, 2 of 9 trials" in line for line in lines) == 1
+        assert [record.state for record in read_records(out)] == ["complete"] * 2
+    # Where the points cannot be counted, many repeats in a row end it, and none has a folder.
+    monkeypatch.setattr(loop, "IDLE", 5)
+    monkeypatch.setattr(loop, "all_points", lambda dimensions: None)
+    assert search(file, out, corpus.cache) == 0
     assert "seems used up" in capsys.readouterr().err
-    states = [record.state for record in read_records(tmp_path / "out")]
-    assert states.count("complete") == 2
-    assert states[-5:] == ["repeat"] * 5
+    assert len(list((out / "trials").iterdir())) == 2
 
 
 def test_latency_is_an_objective_and_a_limit(tmp_path, corpus, monkeypatch) -> None:
@@ -211,6 +217,17 @@ def test_latency_is_timed_beside_cp_mobile(tmp_path, corpus) -> None:
         ({"student": {"model": {"preset": "cp-mobile"}}}, "student family"),
         ({"trials": -1}, "at least 0"),
         ({"spase": {}}, "did you mean `space`"),
+        (
+            {"student": {"model": {"preset": "cp-mobile", "overrides": {"d_model": 8}}}},
+            "student family and `student.model.preset` is cp-mobile: give one of student-ssd,",
+        ),
+        (
+            {"student": {"model": {"preset": "student-ssd", "overrides": {"d": 8}}}},
+            "has `d`, which",
+        ),
+        ({"full": "/nope.yaml"}, "`full` is /nope.yaml"),
+        ({"space": {"distill.kd_lambda": {"low": 0.1, "high": 0.9}}}, "without a teacher"),
+        ({"space": {"train.lr": {"low": 0.1, "high": float("inf")}}}, "`space.train.lr`: `high`"),
     ],
 )
 def test_a_wrong_recipe_is_one_line(tmp_path, corpus, capsys, changes, words) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import fields
 from typing import Any
 
@@ -10,8 +11,11 @@ import pytest
 from aum_edge.errors import RecipeError
 from aum_edge.models.config import MambaStudentConfig
 from aum_edge.recipe import StudentConfig
-from aum_edge.search.candidate import settings_of
+from aum_edge.search.settings import settings_of
 from aum_edge.search.space import known_fields, read_space, suggest
+
+WAYS: dict[str, Any] = {"bidirectional": {"choices": [True, False]}}
+DEPTHS: dict[str, Any] = {"depth": {"choices": [1, 2]}}
 
 
 class First:
@@ -50,6 +54,15 @@ class First:
         ({"train.lr": {"low": 0, "high": 1, "log": True}}, "above 0"),
         ({"stem_channels": {"choices": [[8]]}}, "list of 2 numbers"),
         ({"d_state": {"choices": [4], "when": {"mixer": "ssd"}}}, "choices of a dimension"),
+        ({"train.lr": {"low": 0.1, "high": math.inf}}, "`high` must be finite"),
+        ({"train.lr": {"low": ".nan", "high": 0.1}}, "`low` must be a number"),
+        ({"train.lr": {"low": math.nan, "high": 0.1}}, "`low` must be finite"),
+        ({"train.lr": {"choices": [0.1, math.inf]}}, "choice must be finite"),
+        ({"train.optimizer.betas": {"choices": [[0.9, math.nan]]}}, "choice must be finite"),
+        ({"d_model": {"low": 8, "high": 10**400}}, "`high` must be finite"),
+        ({**WAYS, "sharing": {"choices": ["shared"], "when": {"bidirectional": "True"}}}, "'True'"),
+        ({**WAYS, "sharing": {"choices": ["shared"], "when": {"bidirectional": 1}}}, ": 1, which"),
+        ({**DEPTHS, "d_model": {"choices": [8], "when": {"depth": "2"}}}, "depth: '2', which is"),
     ],
 )
 def test_a_wrong_space_is_one_line(space: dict[str, Any], words: str) -> None:
