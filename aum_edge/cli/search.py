@@ -55,6 +55,7 @@ def run(options: argparse.Namespace) -> int:
     from aum_edge.recipe import load_recipe_as
     from aum_edge.search.config import SearchRecipe
     from aum_edge.search.loop import open_search, work_on
+    from aum_edge.search.records import read_records
     from aum_edge.search.room import Room
 
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -65,6 +66,11 @@ def run(options: argparse.Namespace) -> int:
     out = options.out or Path("runs") / recipe.name
     cache = options.cache or out.parent / "cache"
     if recipe.trials == 0:
+        if not read_records(out):
+            # Its key depends on the teacher, which a report must not train.
+            raise SearchError(
+                f"{out} holds no trials to report: run the search without --trials 0."
+            )
         return _report(Room(recipe, out, cache, stderr_progress()), None, options.json)
     search = open_search(recipe, out, cache, options.storage, stderr_progress())
     search.progress = _bar()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from aum_edge.cli.main import main
 from aum_edge.errors import RecipeError
 from aum_edge.models.config import MambaStudentConfig
 from aum_edge.recipe import StudentConfig
@@ -115,3 +117,13 @@ def test_values_reach_model_training_and_distillation() -> None:
     assert made.distill.kd_lambda == 0.5
     with pytest.raises(RecipeError, match="lr"):
         settings_of(StudentConfig(), {"train.lr": -1.0})
+
+
+def test_a_report_of_nothing_trains_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = Path(__file__).parents[2] / "recipes" / "search_builtin.yaml"
+    out = tmp_path / "out"
+    assert main(["search", str(recipe), "--trials", "0", "--out", str(out)]) == 1
+    assert "holds no trials to report" in capsys.readouterr().err
+    assert not out.exists()
