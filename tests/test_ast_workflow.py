@@ -80,4 +80,5 @@ def test_an_ast_teaches_a_student(tmp_path: Path) -> None:
     assert type(load(run / "teacher" / "model").backbone).__name__ == "AudioSpectrogramTransformer"
     student = load(run / "distill" / "model")
     assert sum(p.numel() for p in student.parameters()) < 10_000
-    assert len(list((tmp_path / "cache").glob("logits-*.safetensors"))) == 1
+    # The teacher answers each split once: it teaches on one and is scored on the others.
+    assert len(list((tmp_path / "cache").glob("logits-*.safetensors"))) == 3
