@@ -58,7 +58,7 @@ def test_cutting_equals_silencing(name: str, key: Key) -> None:
             units[1, "direction"] = frozenset({0})
     removal, x = Removal(units=units), clips(net)
     small = shrink(net, removal)
-    assert gap(small, silenced(net, removal), x) < 1e-9
+    assert gap(small, silenced(net, removal), x) < 1e-10
     assert gap(small, net, x) > 1e-5, "the removed units did nothing: the test proves nothing"
     fewer = sum(p.numel() for p in small.parameters()) < sum(p.numel() for p in net.parameters())
     # Two scans that share all their tensors cost MACs alone.
@@ -76,7 +76,7 @@ def test_cutting_everything_at_once_equals_silencing(name: str) -> None:
     removal = Removal(frozenset({0}), units)
     small = shrink(net, removal)
     assert len(blocks_of(small)) == small.config.depth == 1
-    assert gap(small, silenced(net, removal), clips(net)) < 1e-9
+    assert gap(small, silenced(net, removal), clips(net)) < 1e-10
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -93,7 +93,7 @@ def test_norms_over_fewer_channels_are_exact_for_nearly_silent_input_too(name: s
     wanted = [key for key in ((0, "inner"), (0, "d_model"), (0, "head_dim")) if key in groups]
     removal = Removal(units={key: last_units(groups[key], 2) for key in wanted})
     reference = silenced(net, removal)
-    assert gap(shrink(net, removal), reference, clips(net)) < 1e-9
+    assert gap(shrink(net, removal), reference, clips(net)) < 1e-10
     assert gap(reference, net, clips(net)) > 1e-6
 
 
@@ -148,9 +148,9 @@ def test_a_group_with_any_tie_wrong_is_caught(
 
 
 def survives(net: nn.Module, removal: Removal, reference: nn.Module, x: Tensor) -> bool:
-    """Whether the cut goes through, loads, and answers what it should."""
+    """Whether the cut goes through, loads, and answers nearly what it should."""
     try:
-        return gap(shrink(net, removal), reference, x) < 1e-9
+        return gap(shrink(net, removal), reference, x) < 1e-6
     except (RuntimeError, IndexError, KeyError, AssertionError):
         return False
 
