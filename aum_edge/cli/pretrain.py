@@ -6,18 +6,12 @@ import argparse
 from pathlib import Path
 
 from aum_edge.cli.progress import stderr_progress
+from aum_edge.cli.recipe_options import add_recipe_options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument(
-        "recipe", type=Path, metavar="RECIPE", help="a YAML file, see recipes/pretrain_*.yaml"
-    )
-    parser.add_argument("--out", type=Path, help="run folder (default: runs/<recipe name>)")
-    parser.add_argument("--cache", type=Path, help="feature cache (default: cache beside --out)")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="A.B=V", help="change one recipe value"
-    )
+    add_recipe_options(parser, "recipes/pretrain_*.yaml")
     parser.add_argument("--from", dest="start", metavar="STAGE", help="redo this stage and on")
 
 

@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 from aum_edge.cli.progress import stderr_progress
+from aum_edge.cli.recipe_options import add_recipe_options
 
 UNTIL = {"train": "teacher", "distill": "distill", "prune": "prune", "quantize": "quantize"}
 log = logging.getLogger(__name__)
@@ -15,12 +16,7 @@ log = logging.getLogger(__name__)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument("recipe", type=Path, metavar="RECIPE", help="a YAML file, see recipes/")
-    parser.add_argument("--out", type=Path, help="run folder (default: runs/<recipe name>)")
-    parser.add_argument("--cache", type=Path, help="feature cache (default: cache beside --out)")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="A.B=V", help="change one recipe value"
-    )
+    add_recipe_options(parser, "recipes/")
     parser.add_argument("--from", dest="start", metavar="STAGE", help="redo this stage and on")
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aum_edge.cli.progress import Progress, stderr_progress
+from aum_edge.cli.recipe_options import add_recipe_options
 from aum_edge.errors import AumEdgeError, SearchError
 
 if TYPE_CHECKING:
@@ -24,14 +25,7 @@ CLEAR = "\r\x1b[K"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument(
-        "recipe", type=Path, metavar="RECIPE", help="a YAML file, see recipes/search_*.yaml"
-    )
-    parser.add_argument("--out", type=Path, help="run folder (default: runs/<recipe name>)")
-    parser.add_argument("--cache", type=Path, help="feature cache (default: cache beside --out)")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="A.B=V", help="change one recipe value"
-    )
+    add_recipe_options(parser, "recipes/search_*.yaml")
     parser.add_argument(
         "--trials",
         type=int,

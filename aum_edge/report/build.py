@@ -31,10 +31,18 @@ def write_report(report: dict[str, Any], out_dir: Path) -> Path:
             f"The report holds a value that JSON has no form for: {error}."
         ) from error
     texts = {"report.json": text, "report.md": markdown(good), "report.html": page(good)}
-    out_dir = Path(out_dir)
+    return write_texts(texts, Path(out_dir))
+
+
+def write_texts(texts: dict[str, str], out_dir: Path) -> Path:
+    """Write a report's files into a folder, all or none; returns its HTML file.
+
+    Raises:
+        AumEdgeError: If the folder cannot be written.
+    """
     try:
         out_dir.mkdir(parents=True, exist_ok=True)
-        put(out_dir, texts)
+        _put(out_dir, texts)
     except OSError as error:
         raise AumEdgeError(
             f"Cannot write the report into {out_dir}: {error.strerror or error}. "
@@ -43,8 +51,8 @@ def write_report(report: dict[str, Any], out_dir: Path) -> Path:
     return out_dir / "report.html"
 
 
-def put(folder: Path, texts: dict[str, str]) -> None:
-    """Write all files, or none: each is made beside its place first."""
+def _put(folder: Path, texts: dict[str, str]) -> None:
+    """Each file is made beside its place first."""
     drafts = {name: folder / f".{name}.{os.getpid()}.tmp" for name in texts}
     try:
         for name, draft in drafts.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import datetime
 
 from aum_edge.report.facts import Facts
@@ -70,14 +71,17 @@ def _header(facts: Facts, sections: list[Markup]) -> Markup:
         f"{corpus['name']}, {len(corpus['labels'])} classes; recipe {report['recipe']['name']}; "
         f"{moment(report['created'])}"
     )
+    return page_header(report["title"], line, sections)
+
+
+def page_header(title: str, line: str, sections: Sequence[Markup]) -> Markup:
+    """Title, a line of facts, and links to all sections but the first."""
     links = [
         tag("a", Markup(found.group(2)), href=f"#{found.group(1)}")
         for section in sections[1:]
         if (found := re.match(r'<section id="([a-z]+)"><h2>([^<]*)</h2>', section))
     ]
-    return tag(
-        "header", tag("h1", report["title"]), tag("p", line, class_="sub"), tag("nav", *links)
-    )
+    return tag("header", tag("h1", title), tag("p", line, class_="sub"), tag("nav", *links))
 
 
 def moment(text: str) -> str:

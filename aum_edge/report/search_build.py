@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from aum_edge.errors import AumEdgeError
-from aum_edge.report.build import put
+from aum_edge.report.build import write_texts
 from aum_edge.report.search_page import headline, notes, search_page
 from aum_edge.report.search_tables import (
     commands,
@@ -42,15 +42,7 @@ def write_search_report(report: Mapping[str, Any], out_dir: Path) -> Path:
         "report.md": search_markdown(report),
         "report.html": search_page(report),
     }
-    try:
-        out_dir.mkdir(parents=True, exist_ok=True)
-        put(out_dir, texts)
-    except OSError as error:
-        raise AumEdgeError(
-            f"Cannot write the report into {out_dir}: {error.strerror or error}. "
-            "Give a folder that can be written to and has some MB free."
-        ) from error
-    return out_dir / "report.html"
+    return write_texts(texts, out_dir)
 
 
 def search_markdown(report: Mapping[str, Any]) -> str:

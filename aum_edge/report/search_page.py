@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
 from aum_edge.report.figure import picture
 from aum_edge.report.markup import Markup, facts_list, join, preformatted, section, tag
 from aum_edge.report.numbers import duration, percent, short, size, whole
-from aum_edge.report.page import HEAD, POLICY, moment
+from aum_edge.report.page import HEAD, POLICY, moment, page_header
 from aum_edge.report.search_plots import Bubble, bubbles, curves, shares
 from aum_edge.report.search_tables import (
     Report,
@@ -74,14 +73,7 @@ def _header(report: Report, sections: Sequence[Markup]) -> Markup:
         f"and {whole(corpus['n_val'])} validation clips; recipe {report['recipe']['name']}; "
         f"{moment(report['created'])}"
     )
-    links = [
-        tag("a", Markup(found.group(2)), href=f"#{found.group(1)}")
-        for part in sections[1:]
-        if (found := re.match(r'<section id="([a-z]+)"><h2>([^<]*)</h2>', part))
-    ]
-    return tag(
-        "header", tag("h1", report["title"]), tag("p", line, class_="sub"), tag("nav", *links)
-    )
+    return page_header(report["title"], line, sections)
 
 
 def _head(report: Report) -> Markup:
