@@ -63,7 +63,8 @@ def _models(recipe: CompareRecipe, runs: Sequence[dict[str, Any]], folds: list[s
         ]
         sizes = [numbers(spread_of(runs, name, size)) for size in SIZES]
         loss = spread_of(runs, name, "log_loss").mean
-        epochs = numbers(spread_of(runs, name, "epochs"))
+        trained = spread_of(runs, name, "epochs")
+        epochs = numbers(trained) if any(trained.values) else "–"
         inside = all(all(run["models"][name]["within"].values()) for run in runs)
         accuracy = with_range(spread_of(runs, name))
         row = [title, accuracy, *by_fold, f"{loss:.3f}", epochs, *sizes]

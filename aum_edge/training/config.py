@@ -93,8 +93,13 @@ class TrainConfig:
                 f"`keep: soup` and `ema_decay` {self.ema_decay} both average the weights: set "
                 "`ema_decay` to 0 or keep best or last."
             )
-        if not self.lr > 0:
+        if not 0 < self.lr < float("inf"):
             raise RecipeError(f"`lr` must be above 0, got {self.lr}.")
+        within("weight_decay", self.weight_decay, 0, 10)
+        if not 0 <= self.gradient_clip < float("inf"):
+            raise RecipeError(
+                f"`gradient_clip` must be 0 (no clipping) or above, got {self.gradient_clip}."
+            )
 
     @property
     def monitor_mode(self) -> Literal["min", "max"]:

@@ -171,6 +171,10 @@ def test_page_and_picture_follow_from_the_runs(
     for title in model_names(recipe).values():
         assert f"| {title} |" in text
     assert "2 of 4 runs" in text
+    int8 = next(
+        line for line in text.splitlines() if line.startswith("| student, distilled, int8 |")
+    )
+    assert "| – |" in int8, "rounding without training has no epochs"
     draw_spread({"one": [50.0, 60.0], "two": [70.0]}, tmp_path / "x.svg", "accuracy, %")
     drawn = (tmp_path / "x.svg").read_text()
     assert "55.0" in drawn

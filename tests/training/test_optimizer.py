@@ -132,6 +132,9 @@ def test_warmup_in_steps_wins_over_its_share() -> None:
         (ScheduleConfig, {"kind": "table", "table": {-1: 0.5}}, "-1: 0.5"),
         (ScheduleConfig, {"every": 0}, r"schedule\.every.*at least 1, got 0"),
         (ScheduleConfig, {"factor": 0.0}, r"schedule\.factor"),
+        (TrainConfig, {"weight_decay": -0.1}, "weight_decay.*between 0 and 10, got -0.1"),
+        (TrainConfig, {"gradient_clip": -1.0}, r"gradient_clip.*0 \(no clipping\).*-1"),
+        (TrainConfig, {"lr": float("inf")}, "lr.*above 0, got inf"),
     ],
 )
 def test_wrong_settings_are_named(kind, settings, message: str) -> None:
