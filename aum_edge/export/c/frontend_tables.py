@@ -115,7 +115,10 @@ def add_mels(tables: Tables, config: FrontEndConfig) -> tuple[int, int]:
     """
     if config.n_fft // 2 >= MOST_BINS:
         raise ExportError(f"The C front end takes `n_fft` below {2 * MOST_BINS}.")
-    first, count, weights, reach = [], [], [], config.n_fft // 2 + 1
+    first: list[int] = []
+    count: list[int] = []
+    weights: list[float] = []
+    reach = config.n_fft // 2 + 1
     for row in mel_filters(config).numpy():
         used = np.flatnonzero(row)
         low, high = (int(used[0]), int(used[-1]) + 1) if len(used) else (0, 0)
