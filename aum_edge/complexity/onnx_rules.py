@@ -26,6 +26,12 @@ def _each(node: NodeProto, shapes: Shapes) -> tuple[int, dict[str, int]]:
     return size_of(shapes[node.output[0]]), {}
 
 
+def _division(node: NodeProto, shapes: Shapes) -> tuple[int, dict[str, int]]:
+    """By many values: one division each; by few: their reciprocals and a multiplication each."""
+    size, divisors = size_of(shapes[node.output[0]]), size_of(shapes[node.input[1]])
+    return (size if 1 < divisors < size else 0), {"division": divisors if divisors > 1 else size}
+
+
 def _special(name: str) -> Count:
     return lambda node, shapes: (0, {name: size_of(shapes[node.output[0]])})
 
@@ -119,7 +125,7 @@ RULES: dict[str, Count] = {
     "Pow": _power,
     "LayerNormalization": _layer_norm,
     "Softmax": _softmax,
-    "Div": _special("division"),
+    "Div": _division,
     "Reciprocal": _special("division"),
     "ReduceMean": _special("division"),
     "GlobalAveragePool": _special("division"),

@@ -7,16 +7,18 @@ import copy
 import io
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
 import onnx_ir as ir
 import torch
-from onnxscript import optimizer
+from onnxscript import opset18, optimizer
 from torch import nn
 
 import aum_edge.ssm.core  # noqa: F401 - registers torch.ops.aum_edge.scan
 from aum_edge.errors import ExportError
+from aum_edge.export.compact import compact
 from aum_edge.export.naming import name_nodes
 from aum_edge.export.scan_op import translate
 from aum_edge.models.classifier import AudioClassifier
@@ -25,6 +27,17 @@ from aum_edge.models.quantized import QuantizedLayer
 INPUT, OUTPUT = "spectrogram", "logits"
 FOLD_LIMIT = 1 << 26
 """Elements; transposed weights and decay rates of the largest teacher are folded too."""
+
+
+def _softplus(x: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
+    """One operator; the exporter's own rule has a threshold after it that ONNX does not need."""
+    return opset18.Softplus(x) if beta == 1 else opset18.Softplus(x * beta) / beta
+
+
+TRANSLATIONS: dict[Callable[..., Any], Callable[..., Any]] = {
+    torch.ops.aum_edge.scan.default: translate,
+    torch.ops.aten.softplus.default: _softplus,
+}
 
 
 def capture(model: AudioClassifier, opset: int) -> ir.Model:
@@ -36,6 +49,7 @@ def capture(model: AudioClassifier, opset: int) -> ir.Model:
         ExportError: If an operator has no ONNX form, or the batch size is fixed by the code.
     """
     plain = float_twin(model)
+    compact(plain)
     try:
         with quiet():
             program = torch.onnx.export(
@@ -46,7 +60,7 @@ def capture(model: AudioClassifier, opset: int) -> ir.Model:
                 input_names=[INPUT],
                 output_names=[OUTPUT],
                 dynamic_shapes=({0: torch.export.Dim("batch")},),
-                custom_translation_table={torch.ops.aum_edge.scan.default: translate},
+                custom_translation_table=TRANSLATIONS,
                 verbose=False,
             )
     except torch.onnx.OnnxExporterError as error:

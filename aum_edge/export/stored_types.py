@@ -48,6 +48,8 @@ def _store_int8(graph: ir.Graph, name: str, layer: QuantizedLayer) -> None:
     forms = {"": (codes, column, wanted)}
     if codes.ndim == 2:
         forms["_t"] = (codes.T, column.T, wanted.T)
+    if codes.ndim == 3:  # A convolution along tokens may be written with two dimensions.
+        forms["_2d"] = (codes[:, :, None], column[:, :, None], wanted[:, :, None])
     found = False
     for value, array in _floats(graph, wanted.size):
         for suffix, (stored, factors, floats) in forms.items():

@@ -1,0 +1,132 @@
+"""The same arithmetic in fewer, larger operators: what is captured instead of a layer's own code.
+
+onnxruntime spends about a microsecond on every operator, whatever it computes, and a student's
+layers compute less than that. Here norms are written as its optimizer knows them (one kernel), the
+depthwise convolution has two dimensions (its blocked kernel knows no others), and SSD runs both
+directions at once on rows of tokens, so that nothing is turned but its input and its output.
+Weights, names and multiplications stay those of the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from aum_edge.models.quantized import QuantTokenConv, float_weight, rounded_input
+from aum_edge.ssm.gated_conv import GatedConvMixer
+from aum_edge.ssm.norm import RMSNorm
+from aum_edge.ssm.softplus import softplus
+from aum_edge.ssm.ssd import MASKED
+from aum_edge.ssm.student_mixer import S6Mixer, SSDMixer
+from aum_edge.ssm.token_conv import TokenConv
+
+FEW = 400
+"""Elements up to which onnxruntime's scalar Softplus beats seven vectorised operators."""
+
+
+def compact(model: nn.Module) -> None:
+    """Give the layers of a copy made for capture their compact forms, in place."""
+    for layer in list(model.modules()):
+        if type(layer) is RMSNorm:
+            layer.forward = _bound(_norm, layer)  # type: ignore[method-assign]
+        if isinstance(layer, SSDMixer):
+            layer.forward = _bound(_mix_ssd, layer)  # type: ignore[method-assign]
+            _replace_convolutions(layer, tokens_last=False)
+        if isinstance(layer, S6Mixer | GatedConvMixer):
+            _replace_convolutions(layer, tokens_last=True)
+
+
+def _bound(function: Callable[..., Tensor], layer: nn.Module) -> Any:
+    return lambda x: function(layer, x)
+
+
+def _replace_convolutions(mixer: nn.Module, tokens_last: bool) -> None:
+    for name, layer in list(mixer.named_children()):
+        if isinstance(layer, TokenConv | QuantTokenConv):
+            setattr(mixer, name, FlatConv(layer, tokens_last))
+
+
+class FlatConv(nn.Module):
+    """A convolution along tokens as one of a picture that is one pixel high.
+
+    Shape: (batch, channels, L) to the same; with ``tokens_last`` False. Otherwise channels are
+    last on both sides, as in the layer it stands for.
+    """
+
+    def __init__(self, layer: TokenConv | QuantTokenConv, tokens_last: bool) -> None:
+        super().__init__()
+        self.layer = [layer]
+        """In a list: its weights are in ``weight`` and ``bias``, under the names they had."""
+        self.weight = nn.Parameter(float_weight(layer).detach().clone(), requires_grad=False)
+        self.bias = layer.bias
+        self.sides = layer.reach, int(layer.padding[0])
+        self.turned = tokens_last
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve along tokens."""
+        layer = self.layer[0]
+        x = rounded_input(layer, x)
+        rows = (x.transpose(1, 2) if self.turned else x).unsqueeze(2)
+        reach, padding = self.sides
+        if reach:
+            rows = F.pad(rows, (reach, 0))
+        groups = self.weight.shape[0]
+        y = F.conv2d(rows, self.weight.unsqueeze(2), self.bias, 1, (0, padding), 1, groups)
+        return y.squeeze(2).transpose(1, 2) if self.turned else y.squeeze(2)
+
+
+def _norm(layer: RMSNorm, x: Tensor) -> Tensor:
+    """RMSNorm by a square, a root and a division: onnxruntime makes one kernel of just this."""
+    return x / torch.sqrt(x.pow(2).mean(-1, keepdim=True) + layer.eps) * layer.weight
+
+
+def _mix_ssd(mixer: SSDMixer, x: Tensor) -> Tensor:
+    """:class:`SSDMixer` on (batch, channels, L): tokens stay last until the norm."""
+    steps = mixer.heads * mixer.directions
+    rows = mixer.in_proj(x).transpose(1, 2)
+    z, mixed, dt = rows.split([mixer.d_inner, mixer.mixed, steps], dim=1)
+    mixed = F.silu(mixer.conv1d(mixed))
+    u, *BC = mixed.split([mixer.d_inner, *[mixer.d_state] * (2 * mixer.sets)], dim=1)
+    u = u.unflatten(1, (mixer.heads, mixer.head_dim))
+    dt = dt.unflatten(1, (mixer.directions, mixer.heads)).unsqueeze(-1)
+    dt = _softplus(dt + mixer.dt_bias[:, :, None, None], steps * x.shape[1])
+    weights = _decays(mixer, dt) * dt
+    scores = [
+        torch.matmul(B.transpose(1, 2), C).unsqueeze(1)
+        for B, C in zip(*[iter(BC)] * 2, strict=True)
+    ]
+    if mixer.sets == 1:
+        seen = (weights.sum(1) if mixer.directions == 2 else weights.squeeze(1)) * scores[0]
+    else:
+        seen = (weights * torch.stack(scores, dim=1)).sum(1)
+    y = torch.matmul(u, seen) + mixer.D[:, None, None] * u
+    y = y.flatten(1, 2) * F.silu(z)
+    return mixer.out_proj(mixer.norm(y.transpose(1, 2)))
+
+
+def _decays(mixer: SSDMixer, dt: Tensor) -> Tensor:
+    """exp(sum of dt A between s and t), 0 where t must not see s: (batch, dirs, H, L_s, L_t).
+
+    dt is (batch, dirs, H, L, 1). The sums of :func:`aum_edge.ssm.ssd.ssd`, both directions in one.
+    """
+    rate = dt * -torch.exp(mixer.A_log)[:, :, None, None]
+    reach = torch.cumsum(rate, dim=3)
+    ahead = torch.tensor(mixer.ways)[:, None, None, None]
+    if all(mixer.ways):
+        reach = rate - reach
+    elif any(mixer.ways):
+        reach = torch.where(ahead, rate - reach, reach)
+    place = torch.arange(rate.shape[3], dtype=rate.dtype)
+    gap = place[:, None] - place
+    sign = torch.tensor([-MASKED if way else MASKED for way in mixer.ways])
+    hidden = torch.clamp(gap * sign[:, None, None, None], max=0.0)
+    return torch.exp(torch.minimum(reach.transpose(3, 4) - reach, hidden))
+
+
+def _softplus(x: Tensor, elements: int) -> Tensor:
+    """Elements may be a symbol, where the length is free."""
+    return F.softplus(x) if isinstance(elements, int) and elements <= FEW else softplus(x)
