@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import os
-
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 FAST = ["-O3", "-std=c99", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math"]
-FAST += ["-fno-signed-zeros", "-fassociative-math"]
+FAST += ["-fno-signed-zeros", "-Wno-psabi"]
+PLAIN = ["-O2", "-DAUM_PLAIN"]
+"""For compilers that cannot build several instruction sets into one file."""
+SOURCES = "aum_edge/ssm/csrc"
 
 
 class BuildKernel(build_ext):
-    """Tries the flags for this very machine first, then plainer ones."""
+    """Compiles for every CPU of the family; nothing here depends on the machine that builds."""
 
     def build_extension(self, ext: Extension) -> None:
         """Compile, or leave the kernel out."""
         if self.compiler.compiler_type == "msvc":
-            attempts = [["/O2", "/fp:fast"]]
-        else:
-            native = [] if os.environ.get("AUM_EDGE_PORTABLE") else [["-march=native", *FAST]]
-            attempts = [*native, FAST, ["-O2"]]
-        for flags in attempts:
+            print("aum-edge: the C kernel needs gcc or clang; the scan will run in pure torch.")
+            return
+        for flags in (FAST, PLAIN):
             ext.extra_compile_args = flags
             try:
                 super().build_extension(ext)
@@ -29,9 +28,18 @@ class BuildKernel(build_ext):
                 print(f"aum-edge: the C kernel was not built with {flags}: {error}")
             else:
                 return
+        print("aum-edge: no C kernel; the scan will run in pure torch.")
 
 
 setup(
-    ext_modules=[Extension("aum_edge.ssm._scan", ["aum_edge/ssm/csrc/scan.c"], optional=True)],
+    ext_modules=[
+        Extension(
+            "aum_edge.ssm._scan",
+            [f"{SOURCES}/scan.c"],
+            depends=[f"{SOURCES}/{name}.h" for name in ("lanes", "recurrence")],
+            libraries=["m"],
+            optional=True,
+        )
+    ],
     cmdclass={"build_ext": BuildKernel},
 )

@@ -15,10 +15,12 @@ from __future__ import annotations
 import os
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
 from aum_edge.errors import RecipeError
-from aum_edge.ssm import cuda, native
+from aum_edge.ssm import cuda, library, native
 
 SWITCH = "AUM_EDGE_SCAN"
 CHOICES = ("torch", "c", "cuda")
@@ -44,7 +46,8 @@ def backend(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor) -> Backen
         return "cuda"
     if wanted == {cuda.DEVICE: "cuda", "cpu": "c"}.get(u.device.type):
         forms = ", ".join(sorted({str(x.dtype).removeprefix("torch.") for x in tensors}))
-        limits = "float32" if wanted == "c" else f"no float64 and at most {cuda.MOST_STATES} states"
+        limits = f"no float64 and at most {cuda.MOST_STATES} states"
+        limits = "real floating types" if wanted == "c" else limits
         raise RecipeError(
             f"{SWITCH}={wanted} cannot run this scan ({forms}; {A.shape[1]} states): that kernel "
             f"takes {limits}. Unset {SWITCH} or set it to torch."
@@ -60,6 +63,23 @@ def fast_convolution(layer: nn.Module, x: Tensor) -> bool:
 def chunked_ssd(u: Tensor, dt: Tensor, B: Tensor) -> bool:
     """Whether mamba-ssm's chunked kernel runs this SSD; shapes as in ``ssm.ssd.ssd``."""
     return cuda.takes_ssd(u, dt, B) and asked_for() != "torch"
+
+
+def linear_ssd(*tensors: Tensor) -> bool:
+    """Whether SSD of these tensors runs in its linear form, with an analytic backward pass.
+
+    On the CPU always, but for what is to be seen operator by operator: while a graph is recorded
+    (compile, export) or a dispatch mode looks on (counters), the matrix form runs.
+    """
+    recorded = torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined]
+    if recorded or is_in_torch_dispatch_mode():
+        return False
+    return all(x.device.type == "cpu" and x.dtype in native.KINDS and x.numel() for x in tensors)
+
+
+def c_ssd(*tensors: Tensor) -> bool:
+    """Whether the C kernel runs the linear form of SSD."""
+    return asked_for() != "torch" and native.usable(*tensors)
 
 
 def asked_for() -> Backend | None:
@@ -101,6 +121,6 @@ def describe() -> dict[str, str]:
     if wanted:
         asked[wanted] = [f" ({SWITCH}={wanted})"] * 2
     return {
-        "cpu": f"torch: {why_c}" if why_c else f"c: the compiled kernel{asked['c'][0]}",
+        "cpu": f"torch: {why_c}" if why_c else f"c: {library.describe()}{asked['c'][0]}",
         "cuda": f"torch: {why_cuda}" if why_cuda else f"cuda: mamba-ssm{asked['cuda'][0]}",
     }

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from aum_edge.ssm import choice, cuda, native
+from aum_edge.ssm.native import compute_dtype
 
 CHUNK = 32
 """Tokens whose states exist at once in the pure-torch backward."""
@@ -43,7 +44,7 @@ def _forward(
     u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, reverse: bool
 ) -> tuple[Tensor, Tensor]:
     """The scan in pure torch, in float32 at least."""
-    kind = _compute_dtype(u)
+    kind = compute_dtype(u)
     parts = _to_chunks(u.to(kind), delta.to(kind), A.to(kind), B.to(kind), C.to(kind), reverse)
     state = _zero_state(*parts)
     outputs = []
@@ -69,12 +70,11 @@ def scan_backward(
 ) -> Grads:
     """Gradients of u, delta, A, B, C; shapes as in :func:`scan`. No ``grad_last`` is zeros."""
     backend = choice.backend(u, delta, A, B, C)
-    if backend == "cuda":
-        return cuda.backward(grad_y, grad_last, u, delta, A, B, C, reverse)
+    if backend != "torch":
+        kernel = native if backend == "c" else cuda
+        return kernel.backward(grad_y, grad_last, u, delta, A, B, C, reverse)
     if grad_last is None:
-        grad_last = u.new_zeros(u.shape[0], *A.shape, dtype=_compute_dtype(u))
-    if backend == "c":
-        return native.backward(grad_y, grad_last, u, delta, A, B, C, reverse)
+        grad_last = u.new_zeros(u.shape[0], *A.shape, dtype=compute_dtype(u))
     with torch.autocast(u.device.type, enabled=False):
         return _gradients((grad_y, grad_last), u, delta, A, B, C, reverse)
 
@@ -90,7 +90,7 @@ def _gradients(
 ) -> Grads:
     """Gradients in pure torch, in float32 at least."""
     grad_y, grad_last = grads_out
-    kind = _compute_dtype(u)
+    kind = compute_dtype(u)
     parts = _to_chunks(u.to(kind), delta.to(kind), A.to(kind), B.to(kind), C.to(kind), reverse)
     gy = (grad_y.flip(1) if reverse else grad_y).to(kind).unflatten(2, parts[2].shape[::2])
     pieces = list(_pieces(parts))
@@ -122,11 +122,6 @@ def _gradients(
 
 Parts = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
 Piece = tuple[Tensor, Tensor, Tensor, Tensor]
-
-
-def _compute_dtype(u: Tensor) -> torch.dtype:
-    """States live in float32 at least; half inputs are computed in float32 as upstream does."""
-    return u.dtype if u.dtype in (torch.float32, torch.float64) else torch.float32
 
 
 def _to_chunks(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, reverse: bool) -> Parts:
@@ -197,7 +192,7 @@ def _chunk_gradients(
 def _(
     u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, reverse: bool = False
 ) -> tuple[Tensor, Tensor]:
-    state = u.new_empty(u.shape[0], u.shape[2], A.shape[1], dtype=_compute_dtype(u))
+    state = u.new_empty(u.shape[0], u.shape[2], A.shape[1], dtype=compute_dtype(u))
     return torch.empty_like(u, memory_format=torch.contiguous_format), state
 
 

@@ -1,6 +1,8 @@
 """State space duality: a scan with one decay a head, as matrices over all token pairs.
 
-With few tokens the matrix form needs no loop at all: it exports to a handful of large operators.
+With few tokens the matrix form needs no loop at all: it exports to a handful of large operators,
+and exporters and counters see it. Training and evaluation on a CPU run the linear form instead
+(``ssd_function``), with the same values to rounding.
 Reference: Dao & Gu, arXiv 2405.21060, section 3 (the quadratic, attention-like form).
 """
 
@@ -10,6 +12,7 @@ import torch
 from torch import Tensor
 
 from aum_edge.ssm import choice, cuda
+from aum_edge.ssm.ssd_function import ChunkedSSD
 
 MASKED = -1e30
 """Added to an exponent to make its weight exactly zero."""
@@ -44,10 +47,14 @@ def ssd(
 
     Cost: L² (N + H P) + (dirs + 1) L² H + dirs L H MACs. Exponents are never above zero, so nothing
     overflows however long the clip is. On CUDA a long sequence takes mamba-ssm's chunked kernel.
+    The linear form on a CPU is counted as the matrices that an exported graph runs.
     """
     ways = ways or (False, True)[: dt.shape[2]]
     if ways != (True,) and choice.chunked_ssd(u, dt, B):
         return cuda.ssd(u, dt, A, B, C)
+    if choice.linear_ssd(u, dt, A, B, C):
+        y: Tensor = ChunkedSSD.apply(u, dt, A, B, C, ways)
+        return y
     rate = (dt * A).permute(0, 2, 3, 1)
     weights = _weights(rate[:, 0], dt[:, :, 0], ways[0])
     if len(ways) == 2:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from aum_edge.errors import RecipeError
-from aum_edge.ssm import choice, cuda, native
+from aum_edge.ssm import choice, cuda, library, native
 from aum_edge.ssm.core import scan
 
 
@@ -56,7 +56,7 @@ def test_unknown_values_are_refused(monkeypatch) -> None:
 
 
 def test_a_kernel_that_is_not_there_is_refused(monkeypatch) -> None:
-    monkeypatch.setattr(native, "_library", lambda: None)
+    monkeypatch.setattr(native, "missing", lambda: "the C kernel was not built")
     monkeypatch.setenv(choice.SWITCH, "c")
     assert "AUM_EDGE_SCAN=c cannot be used: the C kernel was not built" in message(*tensors())
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
@@ -68,8 +68,11 @@ def test_a_kernel_that_is_not_there_is_refused(monkeypatch) -> None:
 def test_c_refuses_what_it_cannot_take(monkeypatch) -> None:
     monkeypatch.setenv(choice.SWITCH, "c")
     assert choice.backend(*tensors()) == "c"
-    assert "cannot run this scan (float64; 2 states)" in message(*tensors(torch.float64))
-    assert choice.describe()["cpu"] == "c: the compiled kernel (AUM_EDGE_SCAN=c)"
+    assert choice.backend(*tensors(torch.float64)) == "c"
+    text = message(*tensors(torch.complex64))
+    assert "cannot run this scan (complex64; 2 states): that kernel takes real" in text
+    assert choice.describe()["cpu"].startswith(f"c: {library.active_set()}, the ")
+    assert choice.describe()["cpu"].endswith(" (AUM_EDGE_SCAN=c)")
 
 
 def test_missing_packages_are_named(monkeypatch) -> None:
