@@ -1,0 +1,161 @@
+"""Where everything lies in the arena. What is not needed at the same time shares its place.
+
+The stem works column by column and keeps three columns of each convolution; the front end works
+frame by frame. Both are done before the blocks begin, so in a clip the blocks' rows take their
+place. Offsets are in floats from the arena's start, whole cache lines.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aum_edge.export.c.plan import Block, Plan
+
+LINE = 16
+"""Floats of a cache line; also how far a vector may be read beyond the end."""
+HEADER = 16
+BATCH = 6
+"""Time steps that are folded into tokens at once: the rows of a tile."""
+ROOM_LIMIT = 6144
+"""Floats that int8 or half weights of one layer are expanded into at a time."""
+
+
+@dataclass(frozen=True)
+class FrontEndRoom:
+    """What the front end needs, floats."""
+
+    scratch: int = 0
+    stream: int = 0
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Offsets by name, and the bytes in all."""
+
+    offsets: dict[str, int]
+    bytes: int
+
+
+def column(plan: Plan) -> int:
+    """Floats that the fold sees of one time step."""
+    config = plan.config
+    inputs = config.stem_channels[1] if config.stem == "conv" else config.time_stride
+    return config.rows * inputs
+
+
+def rings(plan: Plan) -> int:
+    """Floats of the columns that the stem's convolutions keep."""
+    return sum(3 * (level.height + 2) * level.inputs for level in plan.levels)
+
+
+def batch(plan: Plan) -> int:
+    """Time steps folded at once in a clip."""
+    return min(BATCH, plan.steps)
+
+
+def room(plan: Plan) -> int:
+    """Floats for rows of a large weight that has to be expanded; 0 if none has."""
+    large = [plan.fold, plan.head]
+    for block in plan.blocks:
+        names = ("in_proj", "out_proj")
+        large += [block.weights[name] for name in names]
+        large += [path[name] for path in block.paths for name in ("x_proj", "dt_proj")]
+    stored = [packed for packed in large if packed.expanded]
+    if not stored:
+        return 0
+    most = max(packed.expanded for packed in stored)
+    return max(min(most, ROOM_LIMIT), *(packed.cols for packed in stored))
+
+
+def small(plan: Plan) -> int:
+    """Floats for the small weights that are expanded together."""
+    last = plan.last_norm.gain.expanded + plan.last_norm.bias.expanded
+    sizes = [last, plan.head_bias.expanded, plan.fold_bias.expanded + plan.band.expanded]
+    return max(sizes + [_small_of(block) for block in plan.blocks])
+
+
+def clip_layout(plan: Plan, frontend: FrontEndRoom) -> Layout:
+    """For whole clips: the blocks lie where the stem and the front end were."""
+    places = _Places()
+    places.add("tokens", plan.tokens * plan.config.d_model)
+    _common(places, plan)
+    start = places.end
+    _stem(places, plan, batch(plan))
+    places.add("features", frontend.scratch)
+    after = places.end
+    places.end = start
+    _blocks(places, plan, plan.tokens)
+    return places.finish(after)
+
+
+def stream_layout(plan: Plan, frontend: FrontEndRoom) -> Layout:
+    """For a stream: one token at a time, with all that is kept between two."""
+    places = _Places()
+    places.add("tokens", plan.config.d_model)
+    _common(places, plan)
+    _stem(places, plan, 1)
+    places.add("kept", sum(block.kept for block in plan.blocks))
+    start = places.end
+    _blocks(places, plan, 1)
+    places.end = max(places.end, start + _whole(frontend.scratch))
+    places.offsets["features"] = places.end - frontend.scratch
+    places.end += frontend.stream
+    return places.finish(places.end)
+
+
+class _Places:
+    """Offsets given out one after the other."""
+
+    def __init__(self) -> None:
+        self.offsets: dict[str, int] = {}
+        self.end = HEADER
+
+    def add(self, name: str, count: int) -> None:
+        self.offsets[name] = self.end
+        self.end += _whole(count)
+
+    def finish(self, other_end: int) -> Layout:
+        return Layout(dict(self.offsets), 4 * (_whole(max(self.end, other_end)) + LINE))
+
+
+def _whole(count: int) -> int:
+    return -(-count // LINE) * LINE
+
+
+def _common(places: _Places, plan: Plan) -> None:
+    needed = room(plan)
+    places.add("pool", 3 * plan.config.d_model)
+    places.add("small", small(plan))
+    places.add("room", needed + LINE if needed else 0)
+
+
+def _stem(places: _Places, plan: Plan, steps: int) -> None:
+    held = sum(level.weight.expanded + level.bias.expanded for level in plan.levels)
+    places.add("stem", held)
+    places.add("rings", rings(plan))
+    places.add("columns", steps * column(plan))
+
+
+def _blocks(places: _Places, plan: Plan, length: int) -> None:
+    """One block after the other in the same place."""
+    config = plan.config
+    inner = max(block.inner for block in plan.blocks)
+    places.add("rows", length * max(b.weights["in_proj"].cols for b in plan.blocks))
+    mixed = max(max(block.conv[0], block.inner) for block in plan.blocks)
+    places.add("mixed", length * max(mixed, config.d_model))
+    if config.mixer == "ssd":
+        places.add("decay", length * max(block.weights["bias"].cols for block in plan.blocks))
+    if config.mixer == "s6":
+        parts = max(path["x_proj"].cols for block in plan.blocks for path in block.paths)
+        places.add("parts", length * parts)
+        places.add("step", length * inner)
+        places.add("y", length * inner)
+
+
+def _small_of(block: Block) -> int:
+    """All small weights of a block, one path of S6 at a time."""
+    names = ("gain", "taps", "tap_bias", "bias", "rate", "skip")
+    norm = block.norm.gain.expanded + block.norm.bias.expanded
+    own = sum(block.weights[name].expanded for name in names if name in block.weights)
+    paths = [sum(path[n].expanded for n in names if n in path) for path in block.paths]
+    return norm + own + max(paths, default=0)

@@ -1,0 +1,103 @@
+/* A matrix of weights [rows][cols], or a vector with one row. */
+typedef struct {
+    int32_t rows, cols;
+    int32_t at;       /* first value in the array of its type */
+    int32_t scale_at; /* int8: one scale a column, in the array of their type */
+    int8_t type, scale_type;
+} tensor_t;
+
+enum { TYPE_FLOAT = 0, TYPE_HALF = 1, TYPE_INT8 = 2 };
+
+#if HAS_HALF
+/* IEEE half to float; exact. */
+static float half_value(uint16_t half)
+{
+    const uint32_t sign = (uint32_t)(half >> 15) << 31;
+    const uint32_t exponent = (half >> 10) & 31u;
+    const uint32_t mantissa = half & 1023u;
+    uint32_t bits = sign | ((exponent + 112u) << 23) | (mantissa << 13);
+    float value;
+    if (exponent == 0) {
+        value = (float)mantissa * 5.9604644775390625e-8f;
+        return sign ? -value : value;
+    }
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+#endif
+
+#if HAS_HALF || HAS_INT8
+static float stored(int8_t type, int32_t at)
+{
+#if HAS_HALF
+    if (type == TYPE_HALF) return half_value(WEIGHTS_HALF[at]);
+#endif
+    (void)type;
+    return WEIGHTS_FLOAT[at];
+}
+
+#if HAS_INT8
+/* int8 rows [first, first + rows) times their columns' scales. */
+static void expand_codes(const tensor_t *w, int32_t first, int32_t rows, float *out)
+{
+    const int8_t *codes = WEIGHTS_INT8 + w->at + first * w->cols;
+    const int32_t cols = w->cols;
+    float scales[16];
+    int32_t r, c, i;
+    for (c = 0; c < cols; c += 16) {
+        const int32_t width = cols - c < 16 ? cols - c : 16;
+        for (i = 0; i < 16; i++) scales[i] = i < width ? stored(w->scale_type, w->scale_at + c + i) : 0.0f;
+        for (i = 0; i < width; i += LANES) {
+            const vec scale = v_load(scales + i);
+            const int32_t lanes = width - i;
+            for (r = 0; r < rows; r++) {
+                const int32_t at = r * cols + c + i;
+                v_store_n(out + at, v_mul(v_codes(codes + at), scale), lanes);
+            }
+        }
+    }
+}
+#endif
+
+static void expand(const tensor_t *w, int32_t first, int32_t rows, float *out)
+{
+    const int32_t count = rows * w->cols;
+    int32_t i;
+#if HAS_INT8
+    if (w->type == TYPE_INT8) {
+        expand_codes(w, first, rows, out);
+        return;
+    }
+#endif
+    for (i = 0; i < count; i++) out[i] = stored(w->type, w->at + first * w->cols + i);
+}
+#endif
+
+/* A small tensor as floats: where it lies, or expanded into *room, which moves on. */
+static const float *small(const tensor_t *w, float **room)
+{
+    if (w->cols == 0) return NULL;
+#if HAS_HALF || HAS_INT8
+    if (w->type != TYPE_FLOAT) {
+        float *out = *room;
+        expand(w, 0, w->rows, out);
+        *room = out + w->rows * w->cols;
+        return out;
+    }
+#endif
+    (void)room;
+    return WEIGHTS_FLOAT + w->at;
+}
+
+/* Where small() has put a tensor, or would put it: nothing is expanded. */
+#if CONV_STEM
+static const float *placed(const tensor_t *w, float **room)
+{
+    if (w->type != TYPE_FLOAT) {
+        float *out = *room;
+        *room = out + w->rows * w->cols;
+        return out;
+    }
+    return WEIGHTS_FLOAT + w->at;
+}
+#endif

@@ -1,0 +1,252 @@
+"""A student as the text of a C file, its header and, if wished, an array file of its weights.
+
+The network's code is fixed text (``csrc``) around tables made here: sizes, where each weight lies,
+where everything goes in the arena. Nothing depends on time, place or machine.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import aum_edge
+from aum_edge.export.c.arena import (
+    FrontEndRoom,
+    Layout,
+    batch,
+    clip_layout,
+    column,
+    rings,
+    room,
+    stream_layout,
+)
+from aum_edge.export.c.arrays import array_name, declarations, definitions, kinds_of
+from aum_edge.export.c.blocks import block_table
+from aum_edge.export.c.header import ALIGNMENT, header, named
+from aum_edge.export.c.plan import Plan, number, plan
+from aum_edge.export.c.scans import scan_source
+from aum_edge.export.c.tensors import FLOAT, HALF, INT8
+from aum_edge.export.c.tiles import gemm_source, piece
+from aum_edge.models.classifier import AudioClassifier
+
+PROLOGUE = """\
+#include <stdint.h>
+#include <string.h>
+
+#include "@PREFIX@.h"
+
+#if defined(__GNUC__)
+#define INLINE static inline __attribute__((always_inline, unused))
+#else
+#define INLINE static inline
+#endif
+#if defined(AUM_STAGE)
+#define STAGE(i) AUM_STAGE(i);
+#else
+#define STAGE(i)
+#endif
+"""
+STAGES = (
+    "INPUT FRONT_END CONV_1 CONV_2 DEPTHWISE FOLD NORM IN_PROJ CONV X_PROJ SCAN GATE OUT_PROJ HEAD"
+).split()
+"""What AUM_STAGE(i) is told when a part is over; for measurements."""
+POOLING = {"mean": 0, "max": 1, "mean-max": 2, "last": 3}
+PLACES = ("tokens", "pool", "rings", "stem", "columns", "rows", "mixed", "decay", "y", "parts")
+MORE_PLACES = ("step", "room", "small", "features", "kept")
+
+
+@dataclass(frozen=True)
+class Program:
+    """A student as C: texts by file, and its sizes in bytes."""
+
+    name: str
+    header: str
+    source: str
+    weights: str | None
+    arena_bytes: int
+    stream_bytes: int | None
+    weight_bytes: int
+
+
+@dataclass(frozen=True)
+class FrontEndSource:
+    """The front end's part of the file: see INTERFACE."""
+
+    source: str
+    scratch_floats: int
+    stream_floats: int = 0
+    tables_bytes: int = 0
+
+
+def generate(
+    model: AudioClassifier,
+    name: str,
+    separate_weights: bool = False,
+    frontend: FrontEndSource | None = None,
+) -> Program:
+    """Write a student as C.
+
+    Args:
+        model: A student, float or quantized.
+        name: Prefix of all public names, a C identifier.
+        separate_weights: Give the arrays in a text of their own.
+        frontend: Makes features of samples; without it there are only the functions that take
+            features.
+
+    Raises:
+        UnsupportedOperatorError: If the engine lacks an operator of the model; it is named.
+        ExportError: If a weight is not finite or the weights are too large for 32 bit offsets.
+    """
+    made = plan(model)
+    space = FrontEndRoom()
+    if frontend:
+        space = FrontEndRoom(frontend.scratch_floats, frontend.stream_floats)
+    clip = clip_layout(made, space)
+    stream = stream_layout(made, space) if made.streams else None
+    sizes = {"ALIGNMENT": ALIGNMENT, "ARENA_BYTES": clip.bytes}
+    if stream:
+        sizes["STREAM_BYTES"] = stream.bytes
+    head = header(made, name, sizes, frontend is not None)
+    weights, arrays = _weights(made, name, separate_weights)
+    parts = [
+        _title(name),
+        PROLOGUE,
+        _defines(made, name, frontend),
+        arrays,
+        piece("vectors.c"),
+        frontend.source if frontend else "",
+        *_network(made),
+        *_entries(clip, stream, frontend is not None),
+    ]
+    source = named("\n".join(part for part in parts if part), name)
+    return Program(
+        name=name,
+        header=head,
+        source=source,
+        weights=weights,
+        arena_bytes=clip.bytes,
+        stream_bytes=stream.bytes if stream else None,
+        weight_bytes=made.weights.bytes,
+    )
+
+
+def _title(name: str) -> str:
+    return (
+        f"/* {name}: an audio classifier as one C99 file, written by aum-edge "
+        f"{aum_edge.__version__}.\n   No allocation, no library beyond memcpy and memset, no state "
+        "outside the caller's arena.\n   Build: cc -std=c99 -O2, and -march=native or the like for "
+        "the vector instructions. */"
+    )
+
+
+def _weights(plan: Plan, name: str, separate: bool) -> tuple[str | None, str]:
+    """The array file, if there is one, and what the source says of the arrays."""
+    if not separate:
+        return None, definitions(plan.weights, name, "static ")
+    extern = declarations(plan.weights, name)
+    text = f"{_title(name)}\n#include <stdint.h>\n\n" + (
+        f'#ifdef __cplusplus\nextern "C" {{\n#endif\n{extern}#ifdef __cplusplus\n}}\n#endif\n\n'
+        f"{definitions(plan.weights, name, '')}"
+    )
+    linked = f'#ifdef __cplusplus\nextern "C" {{\n#endif\n{extern}#ifdef __cplusplus\n}}\n#endif\n'
+    return text, linked
+
+
+def _defines(plan: Plan, name: str, frontend: FrontEndSource | None) -> str:
+    """Sizes as macros."""
+    config, normalization = plan.config, plan.model.normalization
+    conv = config.stem == "conv"
+    kinds = kinds_of(plan.weights)
+    ahead = config.time_stride - 1
+    height = config.rows // config.frequency_groups
+    values: dict[str, object] = {
+        "HAS_HALF": int(HALF in kinds),
+        "HAS_INT8": int(INT8 in kinds),
+        "STREAM": int(plan.streams),
+        "FRONT_END": int(frontend is not None),
+        "FE_SCRATCH": frontend.scratch_floats if frontend else 0,
+        "LAYER_NORM": int(config.norm == "layer"),
+        "MELS": config.n_mels,
+        "FRAMES": config.n_frames,
+        "MEAN": number(normalization.mean),
+        "GAIN": number(1 / normalization.scale),
+        "WIDTH": config.d_model,
+        "DEPTH": config.depth,
+        "CLASSES": config.n_classes,
+        "POOLING": POOLING[config.pooling],
+        "TOKENS": plan.tokens,
+        "GROUPS": config.frequency_groups,
+        "TIME_STRIDE": config.time_stride,
+        "CONV_STEM": int(conv),
+        "AHEAD": int(config.bidirectional),
+        "REACH": ahead // 2 if config.bidirectional else ahead,
+        "SEGMENTS": 1 if conv else config.time_stride,
+        "GROUP_ROWS": height * (config.stem_channels[1] if conv else 1),
+        "COLUMN": column(plan),
+        "RINGS": rings(plan),
+        "BATCH": batch(plan),
+        "ROOM": max(1, room(plan)),
+        "HEAD": config.head_dim,
+    }
+    lines = [f"#define {key} {value}" for key, value in values.items()]
+    for kind, word in ((FLOAT, "FLOAT"), (HALF, "HALF"), (INT8, "INT8")):
+        if kind in kinds:
+            lines.append(f"#define WEIGHTS_{word} {array_name(name, kind)}")
+    stages = ", ".join(f"STAGE_{stage}" for stage in STAGES)
+    return "\n".join(lines) + f"\nenum {{ {stages} }};\n"
+
+
+def _network(plan: Plan) -> list[str]:
+    config = plan.config
+    fold = piece("fold.c").replace("@FOLD@", plan.fold.initializer())
+    fold = fold.replace("@FOLD_BIAS@", plan.fold_bias.initializer())
+    fold = fold.replace("@BAND@", plan.band.initializer())
+    pool = piece("pool.c").replace("@LAST_NORM@", plan.last_norm.initializer())
+    pool = pool.replace("@HEAD_WEIGHT@", plan.head.initializer())
+    pool = pool.replace("@HEAD_BIAS@", plan.head_bias.initializer())
+    scans = config.mixer != "none"
+    return [
+        piece("functions.c"),
+        piece("softplus.c") if scans else "",
+        piece("tensors.c"),
+        piece("types.c"),
+        gemm_source(),
+        piece("helpers.c"),
+        piece("norms.c"),
+        piece("conv.c"),
+        piece("gate.c"),
+        scan_source(config.mixer) if scans else "",
+        block_table(plan),
+        piece(f"block_{config.mixer}.c"),
+        fold,
+        _stem(plan),
+        pool,
+    ]
+
+
+def _stem(plan: Plan) -> str:
+    if not plan.levels:
+        return piece("stem_patch.c")
+    rows, ring = [], 0
+    for level in plan.levels:
+        sizes = (level.inputs, level.outputs, level.height, level.made, level.step, ring)
+        values = [*map(str, sizes), level.weight.initializer(), level.bias.initializer()]
+        rows.append("    {" + ", ".join(values) + "}")
+        ring += 3 * (level.height + 2) * level.inputs
+    return piece("stem_conv.c").replace("@LEVELS@", ",\n".join(rows))
+
+
+def _entries(clip: Layout, stream: Layout | None, front_end: bool) -> list[str]:
+    parts = [piece("entry.c").replace("@CLIP_PLACES@", _places(clip))]
+    if front_end:
+        parts.append(piece("entry_clip.c"))
+    if stream:
+        parts.append(piece("entry_stream.c").replace("@STREAM_PLACES@", _places(stream)))
+    return parts
+
+
+def _places(layout: Layout) -> str:
+    lines = []
+    for name in PLACES + MORE_PLACES:
+        at = layout.offsets.get(name)
+        lines.append(f"    w->{name} = " + (f"base + {at};" if at is not None else "NULL;"))
+    return "\n".join(lines)
