@@ -42,8 +42,8 @@ static size_t fe_push(fe_stream *state, const float *samples, size_t count, floa
 {
     size_t taken = 0;
     for (;;) {
-        /* The first windows hear a reflection, for which their mirror must have come. */
-        const int32_t mirror = FE_REFLECT && state->start < 0 ? 1 - state->start : 0;
+        /* The first window hears a reflection, for which its mirror must have come. */
+        const int32_t mirror = state->start < 0 ? 1 - state->start : 0;
         const int32_t end = state->start + FE_SPAN, need = end > mirror ? end : mirror;
         size_t some = count - taken, room;
         *ready = state->held >= need;
