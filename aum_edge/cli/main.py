@@ -27,6 +27,7 @@ COMMANDS = {
     "bench": "latency of models side by side",
     "eval": "accuracy of a model on a corpus",
     "predict": "labels of audio files",
+    "submit": "a challenge submission: package, outputs, meta file, checks",
     "data": "check, describe or prepare a corpus",
     "doctor": "what this machine has and what aum-edge will use",
 }

@@ -52,7 +52,7 @@ def write_package(config: SubmissionConfig, members: dict[str, Member], out: Pat
         runtime = _write_code(config, members, home)
         own = [name for name in members if name != "general"]
         write_text(home / f"{label.text}.py", api_module(label.text, own, runtime))
-        _write_weights(members, home / "ckpts" / label.text)
+        write_weights(members, home / "ckpts" / label.text)
         _write_resources(home / "resources")
         _write_project(config, members, out)
     return home
@@ -109,7 +109,8 @@ def _write_code(config: SubmissionConfig, members: dict[str, Member], home: Path
     return f".models.{name}.submission"
 
 
-def _write_weights(members: dict[str, Member], folder: Path) -> None:
+def write_weights(members: dict[str, Member], folder: Path) -> None:
+    """A folder for each model: config.json, and its weights or its graph."""
     shutil.rmtree(folder, ignore_errors=True)
     for name, member in members.items():
         target = folder / name
@@ -129,11 +130,10 @@ def _write_resources(folder: Path) -> None:
     write_wav(folder / "dummy.wav", noise, DUMMY_RATE, bits=24)
 
 
-def _write_project(config: SubmissionConfig, members: dict[str, Member], out: Path) -> None:
-    """setup.py, requirements.txt, licence and the marker with all systems so far."""
-    label = config.parsed
+def record(config: SubmissionConfig, members: dict[str, Member], out: Path) -> list[str]:
+    """Note a system in the folder's marker; return the requirements of all systems so far."""
     marker = read_json(out / MARKER)
-    marker["systems"][str(label.index)] = {
+    marker["systems"][str(config.parsed.index)] = {
         "year": config.year,
         "limits": config.limits_name,
         "requires": requirements(
@@ -143,9 +143,14 @@ def _write_project(config: SubmissionConfig, members: dict[str, Member], out: Pa
         ),
         "models": {name: str(member.config["architecture"]) for name, member in members.items()},
     }
-    every = {line for system in marker["systems"].values() for line in system.get("requires", [])}
     write_json(out / MARKER, marker)
-    write_text(out / "requirements.txt", "\n".join(sorted(every)) + "\n")
+    return sorted({line for system in marker["systems"].values() for line in system["requires"]})
+
+
+def _write_project(config: SubmissionConfig, members: dict[str, Member], out: Path) -> None:
+    """setup.py, requirements.txt, notice and licence."""
+    label = config.parsed
+    write_text(out / "requirements.txt", "\n".join(record(config, members, out)) + "\n")
     write_text(out / "setup.py", setup_text(label.package))
     write_text(out / label.package / "NOTICE", notice())
     licence = _licence()
