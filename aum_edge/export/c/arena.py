@@ -80,8 +80,14 @@ def clip_layout(plan: Plan, frontend: FrontEndRoom) -> Layout:
     places.add("tokens", plan.tokens * plan.config.d_model)
     _common(places, plan)
     start = places.end
+    if not plan.whole_clip:
+        places.add("scratch", frontend.scratch)
     _stem(places, plan, batch(plan))
-    places.add("features", frontend.scratch)
+    if plan.whole_clip:
+        # All features are made before the first column: the stem takes the scratch's place.
+        places.offsets["scratch"] = start
+        places.end = max(places.end, start + _whole(frontend.scratch))
+        places.add("features", plan.config.n_mels * plan.config.n_frames)
     after = places.end
     places.end = start
     _blocks(places, plan, plan.tokens)
@@ -95,12 +101,11 @@ def stream_layout(plan: Plan, frontend: FrontEndRoom) -> Layout:
     _common(places, plan)
     _stem(places, plan, 1)
     places.add("kept", sum(block.kept for block in plan.blocks))
+    places.add("heard", frontend.stream)
     start = places.end
     _blocks(places, plan, 1)
-    places.end = max(places.end, start + _whole(frontend.scratch))
-    places.offsets["features"] = places.end - frontend.scratch
-    places.end += frontend.stream
-    return places.finish(places.end)
+    places.offsets["scratch"] = start
+    return places.finish(start + frontend.scratch)
 
 
 class _Places:

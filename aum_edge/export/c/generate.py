@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import aum_edge
+from aum_edge.export.c.about import comment
 from aum_edge.export.c.arena import (
     FrontEndRoom,
     Layout,
@@ -21,13 +21,19 @@ from aum_edge.export.c.arena import (
 )
 from aum_edge.export.c.arrays import array_name, declarations, definitions, kinds_of
 from aum_edge.export.c.blocks import block_table
+from aum_edge.export.c.frontend import Entry, front_end
 from aum_edge.export.c.header import ALIGNMENT, header, named
 from aum_edge.export.c.plan import Plan, number, plan
 from aum_edge.export.c.scans import scan_source
 from aum_edge.export.c.tensors import FLOAT, HALF, INT8
 from aum_edge.export.c.tiles import gemm_source, piece
+from aum_edge.export.metadata import describe_model
 from aum_edge.models.classifier import AudioClassifier
 
+TITLE = """\
+/* @PREFIX@: an audio classifier as one C99 file. No allocation, no library beyond memcpy and its
+   like, no state outside the caller's arena.
+   Build: cc -std=c99 -O2, and -march=native or the like for vector instructions. */"""
 PROLOGUE = """\
 #include <stdint.h>
 #include <string.h>
@@ -38,6 +44,11 @@ PROLOGUE = """\
 #define INLINE static inline __attribute__((always_inline, unused))
 #else
 #define INLINE static inline
+#endif
+#if defined(__cplusplus)
+#define RESTRICT
+#else
+#define RESTRICT restrict
 #endif
 #if defined(AUM_STAGE)
 #define STAGE(i) AUM_STAGE(i);
@@ -51,7 +62,7 @@ STAGES = (
 """What AUM_STAGE(i) is told when a part is over; for measurements."""
 POOLING = {"mean": 0, "max": 1, "mean-max": 2, "last": 3}
 PLACES = ("tokens", "pool", "rings", "stem", "columns", "rows", "mixed", "decay", "y", "parts")
-MORE_PLACES = ("step", "room", "small", "features", "kept")
+MORE_PLACES = ("step", "room", "small", "features", "scratch", "heard", "kept")
 
 
 @dataclass(frozen=True)
@@ -65,76 +76,45 @@ class Program:
     arena_bytes: int
     stream_bytes: int | None
     weight_bytes: int
+    table_bytes: int
+    """Constants of the front end."""
 
 
-@dataclass(frozen=True)
-class FrontEndSource:
-    """The front end's part of the file: see INTERFACE."""
-
-    source: str
-    scratch_floats: int
-    stream_floats: int = 0
-    tables_bytes: int = 0
-
-
-def generate(
-    model: AudioClassifier,
-    name: str,
-    separate_weights: bool = False,
-    frontend: FrontEndSource | None = None,
-) -> Program:
+def generate(model: AudioClassifier, name: str, separate_weights: bool = False) -> Program:
     """Write a student as C.
 
     Args:
         model: A student, float or quantized.
         name: Prefix of all public names, a C identifier.
         separate_weights: Give the arrays in a text of their own.
-        frontend: Makes features of samples; without it there are only the functions that take
-            features.
 
     Raises:
         UnsupportedOperatorError: If the engine lacks an operator of the model; it is named.
-        ExportError: If a weight is not finite or the weights are too large for 32 bit offsets.
+        ExportError: If a weight is not finite, the weights are too large for 32 bit offsets, or
+            the front end does not suit.
     """
     made = plan(model)
-    space = FrontEndRoom()
-    if frontend:
-        space = FrontEndRoom(frontend.scratch_floats, frontend.stream_floats)
+    entries: tuple[Entry, ...] = ("frame", "stream", "end") if made.streams else ("frame",)
+    frontend = front_end(made.model.frontend, ("clip",) if made.whole_clip else entries)
+    space = FrontEndRoom(frontend.scratch_floats, frontend.stream_floats)
     clip = clip_layout(made, space)
     stream = stream_layout(made, space) if made.streams else None
     sizes = {"ALIGNMENT": ALIGNMENT, "ARENA_BYTES": clip.bytes}
     if stream:
         sizes["STREAM_BYTES"] = stream.bytes
-    head = header(made, name, sizes, frontend is not None)
     weights, arrays = _weights(made, name, separate_weights)
-    parts = [
-        _title(name),
-        PROLOGUE,
-        _defines(made, name, frontend),
-        arrays,
-        piece("vectors.c"),
-        frontend.source if frontend else "",
-        *_network(made),
-        *_entries(clip, stream, frontend is not None),
-    ]
-    source = named("\n".join(part for part in parts if part), name)
+    about = comment(describe_model(model, {"c.name": name}))
+    parts = [TITLE, PROLOGUE, _defines(made, name), arrays, piece("vectors.c"), frontend.source]
+    parts += [*_network(made), *_entries(clip, stream)]
     return Program(
         name=name,
-        header=head,
-        source=source,
+        header=header(made, name, sizes),
+        source=about + named("\n".join(part for part in parts if part), name),
         weights=weights,
         arena_bytes=clip.bytes,
         stream_bytes=stream.bytes if stream else None,
         weight_bytes=made.weights.bytes,
-    )
-
-
-def _title(name: str) -> str:
-    return (
-        f"/* {name}: an audio classifier as one C99 file, written by aum-edge "
-        f"{aum_edge.__version__}.\n   No allocation, no library beyond memcpy and memset, no state "
-        "outside the caller's arena.\n   Build: cc -std=c99 -O2, and -march=native or the like for "
-        "the vector instructions. */"
+        table_bytes=frontend.tables_bytes,
     )
 
 
@@ -143,7 +123,7 @@ def _weights(plan: Plan, name: str, separate: bool) -> tuple[str | None, str]:
     if not separate:
         return None, definitions(plan.weights, name, "static ")
     extern = declarations(plan.weights, name)
-    text = f"{_title(name)}\n#include <stdint.h>\n\n" + (
+    text = f"/* Weights of {name}. */\n#include <stdint.h>\n\n" + (
         f'#ifdef __cplusplus\nextern "C" {{\n#endif\n{extern}#ifdef __cplusplus\n}}\n#endif\n\n'
         f"{definitions(plan.weights, name, '')}"
     )
@@ -151,7 +131,7 @@ def _weights(plan: Plan, name: str, separate: bool) -> tuple[str | None, str]:
     return text, linked
 
 
-def _defines(plan: Plan, name: str, frontend: FrontEndSource | None) -> str:
+def _defines(plan: Plan, name: str) -> str:
     """Sizes as macros."""
     config, normalization = plan.config, plan.model.normalization
     conv = config.stem == "conv"
@@ -162,8 +142,7 @@ def _defines(plan: Plan, name: str, frontend: FrontEndSource | None) -> str:
         "HAS_HALF": int(HALF in kinds),
         "HAS_INT8": int(INT8 in kinds),
         "STREAM": int(plan.streams),
-        "FRONT_END": int(frontend is not None),
-        "FE_SCRATCH": frontend.scratch_floats if frontend else 0,
+        "WHOLE_CLIP": int(plan.whole_clip),
         "LAYER_NORM": int(config.norm == "layer"),
         "MELS": config.n_mels,
         "FRAMES": config.n_frames,
@@ -235,10 +214,8 @@ def _stem(plan: Plan) -> str:
     return piece("stem_conv.c").replace("@LEVELS@", ",\n".join(rows))
 
 
-def _entries(clip: Layout, stream: Layout | None, front_end: bool) -> list[str]:
+def _entries(clip: Layout, stream: Layout | None) -> list[str]:
     parts = [piece("entry.c").replace("@CLIP_PLACES@", _places(clip))]
-    if front_end:
-        parts.append(piece("entry_clip.c"))
     if stream:
         parts.append(piece("entry_stream.c").replace("@STREAM_PLACES@", _places(stream)))
     return parts

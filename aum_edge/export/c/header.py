@@ -13,28 +13,23 @@ CLIP = """\
    arenas. Functions return @NAME@_OK or another @PREFIX@_error. */
 size_t @PREFIX@_size(void);
 int @PREFIX@_init(void *arena, size_t bytes);
-"""
-RUN = """\
 /* samples [@NAME@_CLIP_SAMPLES] at @NAME@_SAMPLE_RATE, within -1 .. 1, to logits
    [@NAME@_CLASSES]. */
 int @PREFIX@_run(void *arena, const float *samples, float *logits);
-"""
-FEATURES = """\
 /* The same from log-mel features [@NAME@_MELS][@NAME@_FRAMES], not normalised. */
 int @PREFIX@_run_features(void *arena, const float *features, float *logits);
 """
 STREAM = """\
-/* Streams: an arena of @NAME@_STREAM_BYTES; the result, logits [@NAME@_CLASSES] of all that was
+/* Streams: an arena of @NAME@_STREAM_BYTES. The result, logits [@NAME@_CLASSES] of all that was
    heard, may be asked for at any time once the first token is there (else @NAME@_NOT_READY). */
 size_t @PREFIX@_stream_size(void);
 int @PREFIX@_stream_init(void *arena, size_t bytes);
-"""
-PUSH = """\
 /* Any number of samples at @NAME@_SAMPLE_RATE. */
 int @PREFIX@_push(void *arena, const float *samples, size_t count);
-"""
-PUSH_FEATURES = """\
-/* The log-mel features of one frame [@NAME@_MELS], not normalised. */
+/* The stream is over: hear the frames that reach beyond its last sample, as a whole clip has them.
+   Begin again with @PREFIX@_stream_init. */
+int @PREFIX@_end(void *arena);
+/* In place of samples: the log-mel features of one frame [@NAME@_MELS], not normalised. */
 int @PREFIX@_push_features(void *arena, const float *mels);
 int @PREFIX@_result(void *arena, float *logits);
 """
@@ -51,7 +46,7 @@ typedef enum {
 """
 
 
-def header(plan: Plan, prefix: str, sizes: dict[str, int], front_end: bool) -> str:
+def header(plan: Plan, prefix: str, sizes: dict[str, int]) -> str:
     """The text of NAME.h; ``sizes`` are the constants that the layout gives."""
     guard = f"{prefix.upper()}_H"
     values = {"CLASSES": plan.config.n_classes, **_front_end(plan.model.frontend), **sizes}
@@ -64,10 +59,10 @@ def header(plan: Plan, prefix: str, sizes: dict[str, int], front_end: bool) -> s
         f'#define @NAME@_ACTIVATION "{plan.model.activation}"\n',
         f"{ERRORS}",
         '#ifdef __cplusplus\nextern "C" {\n#endif\n',
-        CLIP + (RUN if front_end else "") + FEATURES,
+        CLIP,
     ]
     if plan.streams:
-        parts.append(STREAM + (PUSH if front_end else "") + PUSH_FEATURES)
+        parts.append(STREAM)
     parts.append("#ifdef __cplusplus\n}\n#endif\n\n#endif\n")
     return named("\n".join(parts), prefix)
 

@@ -97,11 +97,16 @@ class Plan:
         return self.steps * self.config.frequency_groups
 
     @property
+    def whole_clip(self) -> bool:
+        """Whether a frame's features depend on the rest of the clip."""
+        return self.model.frontend.whole_clip
+
+    @property
     def streams(self) -> bool:
         """Whether the student can hear a stream: causal, one token a step, no look at the clip."""
         config = self.config
-        whole = config.bidirectional or self.model.frontend.whole_clip
-        return not whole and config.frequency_groups == 1
+        grouped = config.frequency_groups > 1
+        return not (config.bidirectional or self.whole_clip or grouped)
 
 
 def plan(model: AudioClassifier) -> Plan:

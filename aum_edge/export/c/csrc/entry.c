@@ -14,13 +14,11 @@ static int is_made_for(const void *arena, uint32_t purpose)
     return found == purpose;
 }
 
-#if FRONT_END || STREAM
 static void normalise(float *mels)
 {
     int32_t i;
     for (i = 0; i < MELS; i++) mels[i] = (mels[i] - MEAN) * GAIN;
 }
-#endif
 
 static void run_blocks(const work_t *w, int32_t length, float *kept)
 {
@@ -65,20 +63,53 @@ int @PREFIX@_init(void *arena, size_t bytes)
     return error;
 }
 
+static void run_features(const work_t *w, const float *features, float *logits)
+{
+    int32_t frame, i;
+    clip_begin(w);
+    for (frame = 0; frame < FRAMES; frame++) {
+        float *mels = next_frame(w);
+        for (i = 0; i < MELS; i++) mels[i] = features[i * FRAMES + frame];
+        normalise(mels);
+        STAGE(STAGE_INPUT)
+        put_frame(w);
+    }
+    clip_end(w, logits);
+}
+
 int @PREFIX@_run_features(void *arena, const float *features, float *logits)
 {
     work_t w;
-    int32_t frame, i;
     if (arena == NULL || features == NULL || logits == NULL) return @NAME@_NULL_POINTER;
     if (!is_made_for(arena, MADE_FOR_CLIPS)) return @NAME@_NOT_INITIALISED;
     clip_places(arena, &w);
-    clip_begin(&w);
-    for (frame = 0; frame < FRAMES; frame++) {
-        float *mels = next_frame(&w);
-        for (i = 0; i < MELS; i++) mels[i] = (features[i * FRAMES + frame] - MEAN) * GAIN;
-        STAGE(STAGE_INPUT)
-        put_frame(&w);
+    run_features(&w, features, logits);
+    return @NAME@_OK;
+}
+
+int @PREFIX@_run(void *arena, const float *samples, float *logits)
+{
+    work_t w;
+    if (arena == NULL || samples == NULL || logits == NULL) return @NAME@_NULL_POINTER;
+    if (!is_made_for(arena, MADE_FOR_CLIPS)) return @NAME@_NOT_INITIALISED;
+    clip_places(arena, &w);
+#if WHOLE_CLIP
+    fe_clip(samples, w.features, w.scratch);
+    STAGE(STAGE_FRONT_END)
+    run_features(&w, w.features, logits);
+#else
+    {
+        int32_t frame;
+        clip_begin(&w);
+        for (frame = 0; frame < FRAMES; frame++) {
+            float *mels = next_frame(&w);
+            fe_frame(samples, frame, mels, w.scratch);
+            normalise(mels);
+            STAGE(STAGE_FRONT_END)
+            put_frame(&w);
+        }
+        clip_end(&w, logits);
     }
-    clip_end(&w, logits);
+#endif
     return @NAME@_OK;
 }

@@ -29,9 +29,7 @@ int @PREFIX@_stream_init(void *arena, size_t bytes)
     memcpy(arena, &purpose, sizeof purpose);
     stream_places(arena, &w);
     stem_begin(&w);
-#if FRONT_END
-    fe_begin((fe_stream *)(void *)(w.features + FE_SCRATCH));
-#endif
+    fe_begin((fe_stream *)(void *)w.heard);
     return @NAME@_OK;
 }
 
@@ -49,7 +47,6 @@ int @PREFIX@_push_features(void *arena, const float *mels)
     return @NAME@_OK;
 }
 
-#if FRONT_END
 int @PREFIX@_push(void *arena, const float *samples, size_t count)
 {
     work_t w;
@@ -59,8 +56,8 @@ int @PREFIX@_push(void *arena, const float *samples, size_t count)
     stream_places(arena, &w);
     while (count > 0 || ready) {
         float *mels = next_frame(&w);
-        fe_stream *state = (fe_stream *)(void *)(w.features + FE_SCRATCH);
-        const size_t taken = fe_push(state, samples, count, mels, w.features, &ready);
+        fe_stream *state = (fe_stream *)(void *)w.heard;
+        const size_t taken = fe_push(state, samples, count, mels, w.scratch, &ready);
         if (w.state->seen[0] > INT32_MAX - 8) return @NAME@_BAD_COUNT;
         samples += taken;
         count -= taken;
@@ -68,7 +65,19 @@ int @PREFIX@_push(void *arena, const float *samples, size_t count)
     }
     return @NAME@_OK;
 }
-#endif
+
+int @PREFIX@_end(void *arena)
+{
+    work_t w;
+    if (arena == NULL) return @NAME@_NULL_POINTER;
+    if (!is_made_for(arena, MADE_FOR_STREAM)) return @NAME@_NOT_INITIALISED;
+    stream_places(arena, &w);
+    for (;;) {
+        float *mels = next_frame(&w);
+        if (!fe_end((fe_stream *)(void *)w.heard, mels, w.scratch)) return @NAME@_OK;
+        stream_frame(&w, mels);
+    }
+}
 
 int @PREFIX@_result(void *arena, float *logits)
 {

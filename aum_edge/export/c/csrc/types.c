@@ -11,7 +11,7 @@ typedef struct {
     state_t *state;
     float *tokens, *pool, *rings, *stem, *columns;
     float *rows, *mixed, *decay, *y, *parts, *step, *room, *small;
-    float *features, *kept;
+    float *features, *scratch, *heard, *kept;
     int32_t batch; /* columns folded at once */
 } work_t;
 
