@@ -31,7 +31,7 @@ MOST_SAMPLES = 1 << 30
 class CFrontEnd:
     """A front end in C, with static linkage and no state of its own.
 
-    ``source`` needs ``INLINE`` (static), ``RESTRICT``, <stdint.h>, <stddef.h> and <string.h>.
+    ``source`` needs ``INLINE`` (static inline), <stdint.h>, <stddef.h> and <string.h>.
     """
 
     source: str
@@ -171,7 +171,10 @@ def _calls(steps: list[Pass]) -> str:
 def _view(config: FrontEndConfig) -> str:
     mean = " float mean;" if config.kind == "kaldi_fbank" else ""
     return (
-        "\n/* Samples, how many there are, and where a window among them begins. */\n"
+        "\n#if defined(__GNUC__)\n#define FE_RESTRICT __restrict\n"
+        "#elif !defined(__cplusplus)\n#define FE_RESTRICT restrict\n"
+        "#else\n#define FE_RESTRICT\n#endif\n"
+        "/* Samples, how many there are, and where a window among them begins. */\n"
         f"typedef struct {{ const float *samples; int32_t count, first;{mean} }} fe_view;\n"
     )
 

@@ -62,7 +62,7 @@ def function(step: Pass) -> str:
         body.lines.append(f"const float {re} = r[{at}], {im} = i[{at}];")
     for k, out in enumerate(_butterfly(body, inputs)):
         body.store(k, k * step.step * step.lanes, out, turned=step.step > 1 and k > 0)
-    head = [f"static void fe_{step.name}(float *RESTRICT re, float *RESTRICT im)", "{"]
+    head = [f"static void fe_{step.name}(float *FE_RESTRICT re, float *FE_RESTRICT im)", "{"]
     head += ["    size_t b, j, l;", f"    for (b = 0; b < {step.rows}; b += {step.span})"]
     head += [f"        for (j = 0; j < {step.step}; j++) {{"]
     head += [f"            float *const r = re + (b + j) * {step.lanes};"]

@@ -19,11 +19,6 @@ PROLOGUE = """
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
-#if defined(__GNUC__)
-#define RESTRICT __restrict
-#else
-#define RESTRICT
-#endif
 #define INLINE static inline
 """
 CALLS = {

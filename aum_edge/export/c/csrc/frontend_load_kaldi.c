@@ -14,7 +14,7 @@ static float fe_mean(const float *samples)
 }
 
 /* The same without offset and with pre-emphasis; the sample before the first is a copy of it. */
-static void fe_load(const fe_view *view, int32_t column, float *RESTRICT re, float *RESTRICT im)
+static void fe_load(const fe_view *view, int32_t column, float *FE_RESTRICT re, float *FE_RESTRICT im)
 {
     const float *const samples = view->samples + view->first;
     const float mean = view->mean;

@@ -13,7 +13,7 @@ static float fe_sample(const fe_view *view, int32_t at)
 }
 
 /* Windowed samples of FE_TILE columns, even ones into re and odd ones into im [FE_ROWS][FE_TILE]. */
-static void fe_load(const fe_view *view, int32_t column, float *RESTRICT re, float *RESTRICT im)
+static void fe_load(const fe_view *view, int32_t column, float *FE_RESTRICT re, float *FE_RESTRICT im)
 {
     float edge[2 * FE_TILE];
     int32_t row, l;

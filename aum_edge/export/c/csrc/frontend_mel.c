@@ -44,7 +44,7 @@ INLINE float fe_band(const float *power, const float *weights, int32_t count)
 }
 
 /* Powers to log-mel [FE_MELS]. Weights of a band fill whole fours; powers are 0 up to there. */
-static void fe_mel(float *RESTRICT power, float *RESTRICT mels)
+static void fe_mel(float *FE_RESTRICT power, float *FE_RESTRICT mels)
 {
     const float *weights = fe_weights;
     int32_t band = 0, k;

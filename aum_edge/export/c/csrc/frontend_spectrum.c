@@ -17,7 +17,7 @@ INLINE void fe_put(float *to, fe_four value)
 }
 
 /* Four rows of four become four columns. */
-INLINE void fe_flip(fe_four *RESTRICT v)
+INLINE void fe_flip(fe_four *FE_RESTRICT v)
 {
     const fe_four a = __builtin_shufflevector(v[0], v[1], 0, 4, 1, 5);
     const fe_four b = __builtin_shufflevector(v[2], v[3], 0, 4, 1, 5);
@@ -33,7 +33,7 @@ INLINE void fe_flip(fe_four *RESTRICT v)
 #endif
 
 /* Between the two steps: a tile's rows [FE_ROWS][FE_TILE] times their twiddle factors. */
-static void fe_twist(int32_t column, float *RESTRICT re, float *RESTRICT im)
+static void fe_twist(int32_t column, float *FE_RESTRICT re, float *FE_RESTRICT im)
 {
     const float *w = fe_twiddles + (size_t)column * (2 * (FE_ROWS - 1));
     int32_t row, l;
@@ -48,7 +48,7 @@ static void fe_twist(int32_t column, float *RESTRICT re, float *RESTRICT im)
 }
 
 /* A tile's columns become rows out [FE_TILE][FE_ROWS], in the natural order of its rows. */
-static void fe_turn(const float *RESTRICT tile, float *RESTRICT out)
+static void fe_turn(const float *FE_RESTRICT tile, float *FE_RESTRICT out)
 {
     int32_t k, l;
 #if FE_FOUR
@@ -85,7 +85,7 @@ INLINE void fe_pair(float zr, float zi, float yr, float yi, float c, float s,
 
 /* One row against its mirror: z and c go up, y, s and high go down. */
 static void fe_fold(const float *zr, const float *zi, const float *yr, const float *yi,
-                    const float *c, const float *s, float *RESTRICT low, float *RESTRICT high)
+                    const float *c, const float *s, float *FE_RESTRICT low, float *FE_RESTRICT high)
 {
     int32_t i;
     for (i = 0; i < FE_ROWS; i++)
