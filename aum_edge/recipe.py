@@ -23,6 +23,8 @@ from aum_edge.export.config import ExportConfig
 from aum_edge.models.config import BackboneConfig
 from aum_edge.models.presets import preset
 from aum_edge.training.config import DistillConfig, TrainConfig
+from aum_edge.training.device_config import DevicesConfig
+from aum_edge.training.outside import ExternalData, check_external
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,9 +131,22 @@ class Recipe:
     student: StudentConfig = StudentConfig()
     prune: PruningConfig = PruningConfig()
     quantize: QuantizeConfig = QuantizeConfig()
+    devices: DevicesConfig = DevicesConfig()
     control: ControlConfig = ControlConfig()
     export: ExportConfig = ExportConfig()
     bench: BenchConfig = BenchConfig()
+    external_data: tuple[ExternalData, ...] = ()
+    """What weights, teachers or variations of this run owe to data from outside its corpus; every
+    model that is trained carries it in its lineage."""
+
+    def __post_init__(self) -> None:
+        check_external(self.external_data)
+        if self.export.with_frontend or self.export.dynamic_length:
+            raise RecipeError(
+                "A run compares and quantizes its files on features of one length: leave "
+                "`export.with_frontend` and `export.dynamic_length` out, and export the finished "
+                "model with `aum-edge export MODEL OUT.onnx --with-frontend`."
+            )
 
     def resolved(self) -> dict[str, Any]:
         """Every value, defaults included, as plain JSON and YAML values."""

@@ -16,6 +16,7 @@ from aum_edge.pipeline import Run, Stage, environment
 from aum_edge.report.build import write_report
 from aum_edge.report.card import model_card
 from aum_edge.stages import STAGES as WORK_STAGES
+from aum_edge.stages.device_facts import device_facts
 
 FINAL = "student_int8"
 MODELS = {
@@ -49,6 +50,7 @@ def build_report(run: Run, folder: Path) -> dict[str, Any]:
         "bench": _bench(run),
         "pruning": _pruning(run),
         "quantization": run.result("quantize").get("sensitivity"),
+        "device_models": device_facts(run, limits),
         "stages": _stage_times(run),
         "environment": environment(),
     }
@@ -77,6 +79,7 @@ def summary(report: dict[str, Any]) -> dict[str, Any]:
             }
             for model in report["models"]
         },
+        "device_models": report["device_models"],
         "export": report["export"],
         "ratios": report["bench"]["ratios"],
     }
@@ -183,7 +186,7 @@ STAGES = (
     *WORK_STAGES,
     Stage(
         name="report",
-        needs=("data", "teacher", "distill", "prune", "quantize", "control", "export", "bench"),
+        needs=tuple(stage.name for stage in WORK_STAGES),
         settings=lambda r: {"limits": r.limits, "title": r.title},
         work=build_report,
         check=require_one_label,

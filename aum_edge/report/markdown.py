@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from aum_edge.report.device_section import device_models_tables, verdict_line
 from aum_edge.report.facts import Facts, Grouping, scores_by
 from aum_edge.report.file_tables import export_table, latency_table, stage_table
 from aum_edge.report.numbers import percent, whole
@@ -40,6 +41,7 @@ def markdown(report: Report) -> str:
     if facts.bench:
         found.append(latency_table(facts))
     parts += [_titled(table) for table in found if table]
+    parts += _device_models(facts)
     parts += ["## Two counts of MACs", markdown_text(facts.official_sentence)]
     rest = [special_table(facts), memory_table(facts), stored_table(facts), front_end_table(facts)]
     parts += [_titled(table) for table in rest if table]
@@ -63,6 +65,15 @@ def _compression(facts: Facts) -> list[str]:
     found = [(rounds_table(facts), "Pruning"), (choice_table(facts), "Quantization")]
     parts = [_titled(table, title) for table, title in found if table]
     return [*parts, *(markdown_text(line) for line in kept_lines(facts))]
+
+
+def _device_models(facts: Facts) -> list[str]:
+    """The general model against one for each device."""
+    tables = device_models_tables(facts)
+    if not tables:
+        return []
+    head = f"## One model for each device\n\n{markdown_text(verdict_line(facts))}"
+    return [head, *(_titled(table) for table in tables)]
 
 
 def _titled(table: Table, title: str = "") -> str:

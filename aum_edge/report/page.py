@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from datetime import datetime
 
+from aum_edge.report.device_section import device_models_section
 from aum_edge.report.facts import Facts
 from aum_edge.report.markup import Markup, join, tag
 from aum_edge.report.quantization_section import quantization_section
@@ -50,6 +51,7 @@ def page(report: Report) -> str:
         verdict_section(facts),
         accuracy_section(facts),
         detail_section(facts),
+        device_models_section(facts),
         latency_section(facts),
         complexity_section(facts),
         training_section(facts),

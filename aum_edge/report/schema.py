@@ -202,6 +202,7 @@ class Report(TypedDict):
     bench: NotRequired[Bench | None]
     pruning: NotRequired[Pruning | None]
     quantization: NotRequired[Quantization | None]
+    device_models: NotRequired[dict[str, Any] | None]
     stages: NotRequired[list[StageTime] | None]
     environment: NotRequired[dict[str, Any] | None]
 

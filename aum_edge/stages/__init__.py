@@ -1,4 +1,4 @@
-"""The stages of the main job: data, teacher, distill, prune, quantize, control, export, bench."""
+"""The stages of the main job, from data to bench."""
 
 from __future__ import annotations
 
@@ -9,21 +9,28 @@ from aum_edge.pipeline import Stage
 from aum_edge.recipe import ModelChoice, Recipe
 from aum_edge.stages.corpus import prepare
 from aum_edge.stages.deployment import bench, export
+from aum_edge.stages.devices import tune_devices
 from aum_edge.stages.learning import distill, train_control, train_teacher
 from aum_edge.stages.pruning import prune_student
 from aum_edge.stages.quantization import quantize_student
+from aum_edge.stages.rules import check_rules
 from aum_edge.training.start import start_key
 
 
 def _teacher_settings(recipe: Recipe) -> Any:
     teacher = recipe.teacher
-    settings = _training_settings("teacher", recipe.seed, teacher, teacher.model)
+    settings = _training_settings("teacher", recipe, teacher, teacher.model)
     others = [start_key(kind.model.init) for kind in teacher.also]
     return settings | {"given": [start_key(path) for path in teacher.checkpoints], "also": others}
 
 
-def _training_settings(name: str, seed: int, settings: Any, choice: ModelChoice) -> dict[str, Any]:
-    return {"seed": seed, name: asdict(settings), "init": start_key(choice.init)}
+def _training_settings(
+    name: str, recipe: Recipe, settings: Any, choice: ModelChoice
+) -> dict[str, Any]:
+    made = {"seed": recipe.seed, name: asdict(settings), "init": start_key(choice.init)}
+    # Lineages hold declarations; without any, keys stay as they were.
+    outside = [asdict(entry) for entry in recipe.external_data]
+    return {**made, "external_data": outside} if outside else made
 
 
 STAGES = (
@@ -32,6 +39,7 @@ STAGES = (
         needs=(),
         settings=lambda r: {"data": asdict(r.data), "frontend": asdict(r.frontend)},
         work=prepare,
+        check=check_rules,
     ),
     Stage(
         name="teacher", needs=("data",), settings=_teacher_settings, work=train_teacher, trains=True
@@ -39,7 +47,7 @@ STAGES = (
     Stage(
         name="distill",
         needs=("teacher",),
-        settings=lambda r: _training_settings("student", r.seed, r.student, r.student.model),
+        settings=lambda r: _training_settings("student", r, r.student, r.student.model),
         work=distill,
         trains=True,
     ),
@@ -60,8 +68,17 @@ STAGES = (
     Stage(
         name="control",
         needs=("data", "teacher"),
-        settings=lambda r: _training_settings("control", r.seed, r.control, r.control.model),
+        settings=lambda r: _training_settings("control", r, r.control, r.control.model),
         work=train_control,
+        trains=True,
+    ),
+    Stage(
+        name="devices",
+        needs=("prune", "quantize", "teacher", "control"),
+        settings=lambda r: (
+            {"seed": r.seed, "devices": asdict(r.devices)} if r.devices.names else {}
+        ),
+        work=tune_devices,
         trains=True,
     ),
     Stage(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -102,13 +102,31 @@ def train_model(
         frontend=data.frontend,
         normalization=data.normalization,
         labels=tuple(data.labels),
-        lineage=({"step": title, "preset": choice.preset, "seed": seed, "loss": train.loss},),
+        lineage=(_first_step(run, title, choice, train, seed),),
         activation="sigmoid" if train.loss == "bce" else "softmax",
     )
     if choice.init:
         start_model(model, Path(choice.init), choice.init_rule)
     result = fit(model, data, train, work, seed=seed, title=title, distillation=distillation)
     return result.model, result.history
+
+
+def _first_step(
+    run: Run, title: str, choice: ModelChoice, train: TrainConfig, seed: int
+) -> dict[str, Any]:
+    """How a model came to be, with the data from outside that its run declares."""
+    recipe = run.recipe
+    subset = f" {recipe.data.subset}" if recipe.data.corpus == "tau2022" else ""
+    step: dict[str, Any] = {
+        "step": title,
+        "preset": choice.preset,
+        "seed": seed,
+        "loss": train.loss,
+        "data": f"{recipe.data.corpus}{subset}",
+    }
+    if recipe.external_data:
+        step["external_data"] = [asdict(entry) for entry in recipe.external_data]
+    return step
 
 
 def _heard_through(run: Run, frontend: FrontEndConfig | None) -> Run:
