@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -75,8 +76,12 @@ class FrontEnd(nn.Module):
             features = self._of_clip(features)
         return features if lengths is None else self._padded(features, lengths)
 
-    def frames(self, samples: Tensor) -> Tensor:
-        """Frames (n_mels, k) of whole windows of samples (n,), nothing padded on either side."""
+    def frames(self, samples: Tensor, mel: Callable[[Tensor], Tensor]) -> Tensor:
+        """Frames (n_mels, k) of whole windows of samples (n,), nothing padded on either side.
+
+        ``mel`` maps power spectra (bins, k) to mel bands (n_mels, k); Kaldi's features have their
+        own way.
+        """
         if self.config.kind == "kaldi_fbank":
             return self._kaldi_fbank(samples.unsqueeze(0))[0].T
         config = self.config
@@ -89,7 +94,10 @@ class FrontEnd(nn.Module):
             center=False,
             return_complex=True,
         )
-        return self._log(_power(spectrum).T).T
+        power = _power(spectrum)
+        if config.power == 1:
+            power = power.sqrt()
+        return mel(power).add_(config.log_offset).log_()
 
     def _of_clip(self, features: Tensor) -> Tensor:
         """Features (B, n_mels, frames) relative to their clip's own highest and mean ones.

@@ -54,14 +54,26 @@ def resample(waveform: Tensor, old_rate: int, new_rate: int) -> Tensor:
     samples = waveform.shape[-1]
     length = -(-samples * new // old)
     flat = waveform.reshape(-1, samples)
-    dense = new * (2 * reach(old, new) + old) <= _DENSE_LIMIT
-    out = _by_convolution(flat, old, new) if dense else _by_position(flat, old, new, length)
+    if has_bank(old, new):
+        out = _by_convolution(flat, old, new)
+    else:
+        out = _by_position(flat, old, new, length)
     return out[:, :length].reshape(*waveform.shape[:-1], length)
 
 
 def reach(old: int, new: int) -> int:
     """Old samples on either side that one new sample hears."""
     return math.ceil(ZERO_CROSSINGS * old / (min(old, new) * ROLLOFF))
+
+
+def has_bank(old: int, new: int) -> bool:
+    """Whether the kernels of all phases are few enough to be kept."""
+    return new * (2 * reach(old, new) + old) <= _DENSE_LIMIT
+
+
+def kernels(old: int, new: int) -> Tensor:
+    """Float32 kernels (new, 2 * reach + old) of all phases, the first tap ``reach`` before 0."""
+    return _bank(old, new, torch.float32, torch.device("cpu"))[:, 0]
 
 
 def _weights(offset: Tensor, old: int, new: int) -> Tensor:

@@ -12,7 +12,9 @@ from torch import Tensor
 from aum_edge.audio.config import FrontEndConfig
 from aum_edge.audio.frontend import FrontEnd
 from aum_edge.audio.io import blocks, open_sound
-from aum_edge.audio.resample import reach, resample
+from aum_edge.audio.mel_sums import MelSums
+from aum_edge.audio.phases import PhaseGroups
+from aum_edge.audio.resample import has_bank, reach, resample
 from aum_edge.errors import AudioError
 
 
@@ -29,6 +31,8 @@ class StreamingResampler:
         # Whole periods of both rates, so that a piece begins on a sample of either.
         margin = 0 if old_rate == new_rate else reach(self._old, self._new) + 1
         self._margin = -(-margin // self._old) * self._old
+        few = old_rate != new_rate and has_bank(self._old, self._new)
+        self._phases = PhaseGroups(self._old, self._new) if few else None
         self._buffer = torch.zeros(self._margin)
 
     def push(self, samples: Tensor) -> Tensor:
@@ -47,6 +51,8 @@ class StreamingResampler:
     def _take(self, count: int) -> Tensor:
         piece = self._buffer[: count + 2 * self._margin]
         self._buffer = self._buffer[count:]
+        if self._phases is not None:
+            return self._phases(piece, self._margin, count // self._old)
         new = resample(piece, *self._rates)
         first = self._margin * self._new // self._old
         return new[first : first + count * self._new // self._old]
@@ -70,6 +76,7 @@ class StreamingFrontEnd:
         self.config = config
         self._front_end = FrontEnd(config)
         self._centred = config.kind == "log_mel"
+        self._mel = MelSums(self._front_end.filters)
         self._window = config.n_fft if self._centred else config.win_length
         self._buffer = torch.zeros(0)
         self._started = not self._centred
@@ -124,9 +131,8 @@ class StreamingFrontEnd:
         count = (len(self._buffer) - first - self._window) // hop + 1
         if count <= 0:
             return self._none()
-        frames = self._front_end.frames(
-            self._buffer[first : first + (count - 1) * hop + self._window]
-        )
+        windows = self._buffer[first : first + (count - 1) * hop + self._window]
+        frames = self._front_end.frames(windows, self._mel)
         self._next = first + count * hop
         # Half a window is kept: the end of a stream is reflected into it.
         spare = min(self._next, max(0, len(self._buffer) - self._window))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,9 +11,9 @@ from torch import Tensor
 
 from aum_edge.audio.streaming import StreamingFrontEnd, stream_file
 from aum_edge.errors import ExportError
+from aum_edge.export.bound_steps import BoundSteps
 from aum_edge.export.metadata import read_metadata
 from aum_edge.export.runner import open_session
-from aum_edge.export.streaming import FRAMES_IN
 
 
 class StreamingClassifier:
@@ -39,19 +38,19 @@ class StreamingClassifier:
                 f"{path} takes whole clips: export the model with `aum-edge export --streaming`."
             )
         self.labels, self.frontend, self.metadata = read.labels, read.frontend, read.values
-        self._frames: int = read.values["streaming"]["frames"]
-        self._shapes: dict[str, Any] = read.values["streaming"]["state"]
+        streaming = read.values["streaming"]
+        self._frames: int = streaming["frames"]
+        self._steps = BoundSteps(
+            self.session, (1, 1, self.frontend.n_mels, self._frames), streaming["state"]
+        )
         self.reset()
 
     def reset(self) -> None:
         """Forget all that was heard."""
         self._front_end = StreamingFrontEnd(self.frontend)
-        self._state = {
-            f"state.{name}": np.zeros((1, *shape), np.float32)
-            for name, shape in self._shapes.items()
-        }
+        self._steps.reset()
         # What stands before the first frame: the first step does not look at it.
-        self._waiting = torch.zeros(self.frontend.n_mels, self._frames - 1)
+        self._waiting = np.zeros((self.frontend.n_mels, self._frames - 1), np.float32)
         self.logits: Tensor | None = None
         self.tokens = 0
 
@@ -93,18 +92,14 @@ class StreamingClassifier:
             yield logits
 
     def _step(self, frames: Tensor) -> Tensor | None:
-        waiting = torch.cat([self._waiting, frames], dim=1).numpy()
-        steps = waiting.shape[1] // self._frames
-        names = list(self._state)
-        for step in range(steps):
-            cut = waiting[:, step * self._frames : (step + 1) * self._frames]
-            feed = {FRAMES_IN: np.ascontiguousarray(cut[None, None])} | self._state
-            logits, *after = self.session.run(None, feed)
-            self._state = dict(zip(names, after, strict=True))
-        if steps:
-            self.tokens += steps
-            self.logits = torch.from_numpy(logits[0])
+        waiting = np.concatenate([self._waiting, frames.numpy()], axis=1)
+        count = waiting.shape[1] // self._frames
+        for first in range(0, count * self._frames, self._frames):
+            self._steps.step(waiting[:, first : first + self._frames])
+        if count:
+            self.tokens += count
+            self.logits = torch.from_numpy(self._steps.logits[0].copy())
             if not torch.isfinite(self.logits).all():
                 raise ExportError(f"{self.path.name} answers NaN: its input holds NaN or Inf.")
-        self._waiting = torch.from_numpy(waiting[:, steps * self._frames :].copy())
+        self._waiting = waiting[:, count * self._frames :]
         return self.logits
