@@ -1,9 +1,14 @@
-"""A student becomes NAME.c and NAME.h (and NAME_weights.c), or nothing is written."""
+"""A student becomes NAME.c and NAME.h (and NAME_weights.c), compiled, run and compared first.
+
+``NAME_test.c`` beside them holds the golden vectors of that comparison, for every other target.
+"""
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import os
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -11,11 +16,16 @@ from pathlib import Path
 from typing import Any
 
 from aum_edge.errors import ExportError
+from aum_edge.export.c.about import UNVERIFIED, VERIFIED, marked
+from aum_edge.export.c.compiler import MissingCompilerError
 from aum_edge.export.c.config import CExportConfig, identifier
 from aum_edge.export.c.generate import Program, generate
+from aum_edge.export.c.golden import golden, golden_source
+from aum_edge.export.c.proof import Proof, prove
 from aum_edge.models.classifier import AudioClassifier
 
 Progress = Callable[[int, int, str], None]
+STEPS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,14 +38,23 @@ class CExportReport:
     seconds: float
     bytes: int
     sha256: str
+    """Of the .c file."""
     arena_bytes: int
     stream_bytes: int | None
     weight_bytes: int
     table_bytes: int
+    proof: Proof | None
+    """None where there was no compiler: the file then says that it is unverified."""
+
+    @property
+    def verified(self) -> bool:
+        """Whether the program was compiled, run and found equal."""
+        return self.proof is not None
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON values."""
-        return {**asdict(self), "path": str(self.path), "file": self.path.name}
+        names = {"path": str(self.path), "file": self.path.name, "verified": self.verified}
+        return {**asdict(self), **names}
 
 
 def export_c(
@@ -44,42 +63,55 @@ def export_c(
     config: CExportConfig | None = None,
     progress: Progress | None = None,
 ) -> CExportReport:
-    """Write a student as C beside its header.
+    """Write a student as C beside its header, proven equal on golden vectors.
+
+    Without a compiler the files are written all the same, marked as unverified, and ``proof`` is
+    None.
 
     Args:
         model: A student, float or quantized. Left as it is.
         out: The .c file; the header and the array file are named after it. Files already there
-            are replaced when all of the new ones have been written.
-        config: Name, arrays in a file of their own.
+            are replaced when all of the new ones have passed.
+        config: Name, arrays in a file of their own, tolerance.
         progress: Told (steps done, steps in all, what comes).
 
     Raises:
         UnsupportedOperatorError: If the engine lacks an operator of the model; it is named.
-        ExportError: If the model does not fit, or the files cannot be written.
+        ExportError: If the model does not fit, it does not compile, or files cannot be written.
+        ParityError: If a logit differs by more than ``config.atol``. Nothing is left behind.
     """
     started = time.perf_counter()
     config, out = config or CExportConfig(), Path(out)
     if out.is_dir() or out.suffix != ".c":
         raise ExportError(f"The C engine is written to a file NAME.c, got {out}.")
+    if not model.labels:
+        raise ExportError("An encoder without classes has no logits to export: train it first.")
     told = progress or _nobody
-    told(0, 2, "writing C")
-    program = generate(model, config.name or identifier(out.stem), config.separate_weights)
+    still = copy.deepcopy(model).cpu().eval()
+    told(0, STEPS, "writing C")
+    program = generate(still, config.name or identifier(out.stem), config.separate_weights)
     texts = file_texts(program, out)
-    told(1, 2, "writing files")
+    told(1, STEPS, "golden vectors")
+    streams = program.stream_bytes is not None
+    vectors = golden_source(program.name, golden(still), still, config.atol, streams)
+    texts[out.with_name(f"{program.name}_test.c")] = vectors
+    told(2, STEPS, "compiling and comparing")
+    proof = _proof(texts)
+    texts[out] = marked(texts[out], VERIFIED if proof else UNVERIFIED)
     write_all(texts)
-    told(2, 2, "done")
-    data = b"".join(text.encode() for text in texts.values())
+    told(STEPS, STEPS, "compiling and comparing")
     return CExportReport(
         path=out,
         files=tuple(path.name for path in texts),
         name=program.name,
         seconds=time.perf_counter() - started,
-        bytes=len(data),
-        sha256=hashlib.sha256(data).hexdigest(),
+        bytes=sum(len(text.encode()) for text in texts.values()),
+        sha256=hashlib.sha256(texts[out].encode()).hexdigest(),
         arena_bytes=program.arena_bytes,
         stream_bytes=program.stream_bytes,
         weight_bytes=program.weight_bytes,
         table_bytes=program.table_bytes,
+        proof=proof,
     )
 
 
@@ -109,6 +141,17 @@ def write_all(texts: Mapping[Path, str]) -> None:
     finally:
         for draft in drafts.values():
             draft.unlink(missing_ok=True)
+
+
+def _proof(texts: Mapping[Path, str]) -> Proof | None:
+    """Compile and compare in a folder of its own; None without a compiler."""
+    with tempfile.TemporaryDirectory(prefix="aum-edge-c-") as folder:
+        copies = {Path(folder) / path.name: text for path, text in texts.items()}
+        write_all(copies)
+        try:
+            return prove([path for path in copies if path.suffix == ".c"])
+        except MissingCompilerError:
+            return None
 
 
 def _nobody(done: int, total: int, what: str) -> None:

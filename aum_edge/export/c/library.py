@@ -1,0 +1,171 @@
+"""An exported C file in Python: compiled once, loaded through ctypes, used like any classifier."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from aum_edge.errors import ExportError
+from aum_edge.export.c.about import PROOF, read_about
+from aum_edge.export.c.compiler import Isa, build_library
+
+ALIGNMENT = 64
+ERRORS = {
+    1: "an argument is NULL",
+    2: "the arena is misaligned",
+    3: "the arena is too small",
+    4: "the arena is not initialised",
+    5: "the stream is longer than can be counted",
+    6: "the stream has no token yet",
+}
+
+
+class CClassifier:
+    """Raw log-mel features or samples in, logits out; all arithmetic is the C file's.
+
+    One object is one arena: threads use one each.
+    """
+
+    def __init__(self, path: str | Path, isa: Isa = "native") -> None:
+        """Compile and load a file that ``export_c`` wrote; its header lies beside it.
+
+        Raises:
+            ExportError: If it is missing, not one of ours, or does not compile.
+            MissingCompilerError: If there is no compiler.
+        """
+        self.path = Path(path)
+        read = read_about(self.path)
+        self.labels, self.frontend = read.labels, read.frontend
+        self.normalization = read.normalization
+        self.metadata: dict[str, Any] = read.values
+        self.isa = isa
+        self.name = _name(self.metadata, self.path)
+        self.library_path = _compiled(self.path, self.name, isa)
+        started = time.perf_counter()
+        self._functions = _loaded(self.library_path, self.path)
+        self._arena = self._ready("size", "init")
+        self.load_ms = (time.perf_counter() - started) * 1e3
+        self._run_features = self._function("run_features")
+        self._run_samples = self._function("run")
+
+    @property
+    def arena_bytes(self) -> int:
+        """What the program works in."""
+        return int(self._arena.nbytes)
+
+    @property
+    def verified(self) -> bool:
+        """Whether the export was compared with torch when it was written."""
+        return self.metadata.get(PROOF) == "verified"
+
+    def logits(self, features: np.ndarray | Tensor) -> Tensor:
+        """Features (B, 1, n_mels, n_frames), not normalised, to logits (B, n_classes) float32.
+
+        Raises:
+            ExportError: If the features have another shape.
+        """
+        array = features.detach().cpu().numpy() if isinstance(features, Tensor) else features
+        wanted = (1, self.frontend.n_mels, self.frontend.n_frames)
+        if array.ndim != 4 or array.shape[1:] != wanted:
+            raise ExportError(
+                f"{self.path.name} takes features (batch, {', '.join(map(str, wanted))}), "
+                f"got {array.shape}: make them with the front end that it names."
+            )
+        return torch.from_numpy(self.run(np.ascontiguousarray(array, dtype=np.float32)))
+
+    def run(self, features: np.ndarray) -> np.ndarray:
+        """The same on a contiguous float32 array, unchecked: what the benchmark times."""
+        return self._each(self._run_features, features)
+
+    def hear(self, samples: np.ndarray | Tensor) -> Tensor:
+        """Clips (B, clip_samples) at the front end's rate to logits (B, n_classes) float32.
+
+        Raises:
+            ExportError: If the clips have another length.
+        """
+        array = samples.detach().cpu().numpy() if isinstance(samples, Tensor) else samples
+        if array.ndim != 2 or array.shape[1] != self.frontend.clip_samples:
+            raise ExportError(
+                f"{self.path.name} takes clips (batch, {self.frontend.clip_samples}) at "
+                f"{self.frontend.sample_rate} Hz, got {array.shape}."
+            )
+        clips = np.ascontiguousarray(array, dtype=np.float32)
+        return torch.from_numpy(self._each(self._run_samples, clips))
+
+    def describe(self) -> dict[str, Any]:
+        """The file in numbers: ``{file, bytes, sha256, load_ms, arena_bytes, verified, isa}``."""
+        data = self.path.read_bytes()
+        return {
+            "file": self.path.name,
+            "bytes": len(data),
+            "sha256": hashlib.sha256(data).hexdigest(),
+            "load_ms": self.load_ms,
+            "arena_bytes": self.arena_bytes,
+            "verified": self.verified,
+            "isa": self.isa,
+        }
+
+    def _each(self, call: Any, clips: np.ndarray) -> np.ndarray:
+        logits = np.empty((len(clips), len(self.labels)), np.float32)
+        for clip, row in zip(clips, logits, strict=True):
+            self._checked(call(self._arena.ctypes.data, clip.ctypes.data, row.ctypes.data))
+        return logits
+
+    def _ready(self, size: str, init: str) -> np.ndarray:
+        """An arena, aligned to a cache line, that the program has accepted."""
+        asked = self._function(size, arguments=0)
+        asked.restype = ctypes.c_size_t
+        whole = np.zeros(asked() + ALIGNMENT, np.uint8)
+        start = -whole.ctypes.data % ALIGNMENT
+        arena = whole[start : start + asked()]
+        begin = self._function(init)
+        begin.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+        self._checked(begin(arena.ctypes.data, arena.nbytes))
+        return arena
+
+    def _function(self, name: str, arguments: int = 3) -> Any:
+        try:
+            found = getattr(self._functions, f"{self.name}_{name}")
+        except AttributeError as error:
+            raise ExportError(
+                f"{self.path} has no function {self.name}_{name}: export the model again."
+            ) from error
+        found.restype, found.argtypes = ctypes.c_int, [ctypes.c_void_p] * arguments
+        return found
+
+    def _checked(self, code: int) -> None:
+        if code:
+            reason = ERRORS.get(code, f"error {code}")
+            raise ExportError(f"{self.path.name} refused its input: {reason}.")
+
+
+def _loaded(library: Path, path: Path) -> ctypes.CDLL:
+    try:
+        return ctypes.CDLL(str(library))
+    except OSError as error:
+        raise ExportError(
+            f"{path} was compiled but cannot be loaded ({' '.join(str(error).split())[:150]}): keep "
+            f"the files of one export together, or delete {library}."
+        ) from error
+
+
+def _name(values: dict[str, Any], path: Path) -> str:
+    name = values.get("c.name")
+    if not isinstance(name, str) or not name.isidentifier():
+        raise ExportError(f"{path} does not name its functions (c.name): export it again.")
+    return name
+
+
+def _compiled(path: Path, name: str, isa: Isa) -> Path:
+    header, weights = path.with_name(f"{name}.h"), path.with_name(f"{path.stem}_weights.c")
+    if not header.is_file():
+        raise ExportError(f"{header.name} is missing beside {path}: keep the two together.")
+    separate = [weights] if weights.is_file() else []
+    return build_library([path, *separate], [header], isa)
