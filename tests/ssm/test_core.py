@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from aum_edge.ssm import native
-from aum_edge.ssm.core import CHUNK, scan
+from aum_edge.ssm.core import scan
 from aum_edge.ssm.scan import selective_scan, selective_scan_ref
+from aum_edge.ssm.torch_scan import CHUNK
 
 
 def inputs(batch=2, length=7, channels=6, states=3, groups=2, dtype=torch.float64, seed=0):
