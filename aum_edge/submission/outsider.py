@@ -1,11 +1,9 @@
 """Run by ``submit --check`` in a process of its own: a package as the challenge would use it.
 
-This file imports nothing of aum_edge and blocks it, so that a package that leans on it fails here.
-It does what the kit's two scripts do (complexity by device, predictions) and writes down what
-they would only print or trip over. Usage: ``python -I outsider.py JOB.json``; the job names
-``root``, ``package``, ``index``, ``macs``, ``bytes``, ``allow`` (may aum_edge be imported) and
-``answer``, the file to write, and
-``sounds``, eight different clips.
+It imports nothing of aum_edge and blocks it, does what the kit's two scripts do, and writes down
+what they would only print or trip over. Usage: ``python -I outsider.py JOB.json``; the job names
+``root``, ``package``, ``index``, ``macs``, ``bytes``, ``allow`` (may aum_edge be imported),
+``answer``, the file to write, and ``sounds``, eight different clips.
 """
 
 from __future__ import annotations
@@ -138,13 +136,17 @@ class Inspection:
         if inputs is None or not self.tensors(inputs, len(devices)):
             return
         for device, tensor in zip(devices, inputs, strict=True):
-            what = f"get_model_for_device(model, {device!r})"
-            network = self.attempt(what, module.get_model_for_device, model, device)
+            network = self.network_of(module, model, device)
             if network is None:
                 continue
             self.forward(device, network, tensor)
             if device in KIT_DEVICES:
                 self.count(device, network, tuple(tensor.shape))
+
+    def network_of(self, module: Any, model: Any, device: str) -> Any:
+        """The network of a device, or None and a finding."""
+        what = f"get_model_for_device(model, {device!r})"
+        return self.attempt(what, module.get_model_for_device, model, device)
 
     def tensors(self, inputs: Any, wanted: int) -> bool:
         """One float tensor a file, the batch first."""
@@ -206,17 +208,13 @@ class Inspection:
         import torch
 
         devices = ["a", "unknown", "s1", "s9", "", "b", "c", "s3"][: len(files)]
-        cuda = torch.cuda.is_available()
+        settings = {"model_file_path": None, "use_cuda": torch.cuda.is_available()}
 
         def ask(some: list[str], ids: list[str]) -> Any:
-            return module.predict(
-                file_paths=some, device_ids=ids, model_file_path=None, use_cuda=cuda
-            )
+            return module.predict(file_paths=some, device_ids=ids, **settings)
 
         answer = self.attempt("predict", ask, files, devices)
-        if answer is None:
-            return
-        rows = self.rows(answer, len(files))
+        rows = None if answer is None else self.rows(answer, len(files))
         if rows is None:
             return
         back = self.attempt("predict", ask, files[::-1], devices[::-1])
@@ -260,7 +258,9 @@ class Inspection:
         if inputs is None or not self.tensors(inputs, len(files)):
             return
         for device, tensor, row in zip(devices, inputs, rows, strict=True):
-            network = module.get_model_for_device(model, device)
+            network = self.network_of(module, model, device)
+            if network is None:
+                return
             with torch.no_grad():
                 alone = self.attempt(f"the model of device {device!r}", network, tensor)
             if alone is None:
