@@ -111,6 +111,7 @@ def describe() -> dict[str, str]:
     """What runs a float32 scan on each device and why, for people: ``cpu`` and ``cuda``."""
     try:
         wanted = asked_for()
+        form = "" if native.missing() else library.describe()
     except RecipeError as error:
         return {"cpu": f"none: {error}", "cuda": f"none: {error}"}
     if wanted == "torch":
@@ -121,6 +122,6 @@ def describe() -> dict[str, str]:
     if wanted:
         asked[wanted] = [f" ({SWITCH}={wanted})"] * 2
     return {
-        "cpu": f"torch: {why_c}" if why_c else f"c: {library.describe()}{asked['c'][0]}",
+        "cpu": f"torch: {why_c}" if why_c else f"c: {form}{asked['c'][0]}",
         "cuda": f"torch: {why_cuda}" if why_cuda else f"cuda: mamba-ssm{asked['cuda'][0]}",
     }
