@@ -22,10 +22,10 @@ def comment(props: Mapping[str, str]) -> str:
     A file begins as unverified: the proof says otherwise, see :func:`marked`.
     """
     values = {PROOF: UNVERIFIED, **props}
-    # No value may end the comment, and none may be read as a trigraph.
-    text = (
-        json.dumps(values, indent=1, sort_keys=True).replace("*/", "*\\/").replace("??", "?\\u003f")
-    )
+    # No value may end the comment or begin another, and none may be read as a trigraph.
+    text = json.dumps(values, indent=1, sort_keys=True)
+    for word, written in (("/*", "\\u002f*"), ("*/", "*\\u002f"), ("??", "?\\u003f")):
+        text = text.replace(word, written)
     return f"{OPENING}{text}{CLOSING}"
 
 

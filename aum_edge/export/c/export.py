@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import hashlib
 import os
@@ -140,7 +141,8 @@ def write_all(texts: Mapping[Path, str]) -> None:
         raise ExportError(f"Cannot write {error.filename}: {error.strerror}.") from error
     finally:
         for draft in drafts.values():
-            draft.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                draft.unlink(missing_ok=True)
 
 
 def _proof(texts: Mapping[Path, str]) -> Proof | None:
