@@ -57,6 +57,7 @@ class Inspection:
         self.label = f"{job['package']}_{job['index']}"
         self.findings: list[dict[str, str]] = []
         self.per_device: dict[str, dict[str, int]] = {}
+        self.counted: dict[Any, Any] = {}
 
     def say(self, level: str, what: str) -> None:
         """Write one finding down."""
@@ -186,7 +187,10 @@ class Inspection:
 
     def count(self, device: str, network: Any, shape: tuple[int, ...]) -> None:
         """Multiply-adds by torchinfo and bytes by type, against the limits."""
-        figures = self.attempt(f"counting device {device!r}", official, network, shape)
+        if (network, shape) not in self.counted:
+            what = f"counting device {device!r}"
+            self.counted[network, shape] = self.attempt(what, official, network, shape)
+        figures = self.counted[network, shape]
         if figures is None:
             return
         self.per_device[device] = {"MACs": figures[0], "Params": figures[1]}
