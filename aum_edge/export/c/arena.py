@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from aum_edge.export.c.plan import Block, Plan
+from aum_edge.export.c.tensors import FLOAT
 
 LINE = 16
 """Floats of a cache line; also how far a vector may be read beyond the end."""
@@ -67,26 +68,34 @@ def room(plan: Plan) -> int:
     return max(min(most, ROOM_LIMIT), *(packed.cols for packed in stored))
 
 
+def spill(plan: Plan) -> int:
+    """Floats that expanding int8 weights may write beyond them: a vector, and half scales."""
+    matrices = [plan.fold, plan.head, *(level.weight for level in plan.levels)]
+    for block in plan.blocks:
+        for weights in (block.weights, *block.paths):
+            matrices += weights.values()
+    cols = [packed.cols for packed in matrices if packed.scale_kind != FLOAT]
+    return LINE + max(cols, default=0)
+
+
 def small(plan: Plan) -> int:
     """Floats for the small weights that are expanded together."""
     last = plan.last_norm.gain.expanded + plan.last_norm.bias.expanded
     sizes = [last, plan.head_bias.expanded, plan.fold_bias.expanded + plan.band.expanded]
-    return max(sizes + [_small_of(block) for block in plan.blocks])
+    most = max(sizes + [_small_of(block) for block in plan.blocks])
+    return most + spill(plan) if most else 0
 
 
 def clip_layout(plan: Plan, frontend: FrontEndRoom) -> Layout:
     """For whole clips: the blocks lie where the stem and the front end were."""
     places = _Places()
     places.add("tokens", plan.tokens * plan.config.d_model)
-    _common(places, plan)
+    _common(places, plan, frontend.scratch)
     start = places.end
-    if not plan.whole_clip:
+    if "scratch" not in places.offsets:
         places.add("scratch", frontend.scratch)
     _stem(places, plan, batch(plan))
     if plan.whole_clip:
-        # All features are made before the first column: the stem takes the scratch's place.
-        places.offsets["scratch"] = start
-        places.end = max(places.end, start + _whole(frontend.scratch))
         places.add("features", plan.config.n_mels * plan.config.n_frames)
     after = places.end
     places.end = start
@@ -98,13 +107,13 @@ def stream_layout(plan: Plan, frontend: FrontEndRoom) -> Layout:
     """For a stream: one token at a time, with all that is kept between two."""
     places = _Places()
     places.add("tokens", plan.config.d_model)
-    _common(places, plan)
+    _common(places, plan, frontend.scratch)
     _stem(places, plan, 1)
     places.add("kept", sum(block.kept for block in plan.blocks))
     places.add("heard", frontend.stream)
     start = places.end
     _blocks(places, plan, 1)
-    places.offsets["scratch"] = start
+    places.offsets.setdefault("scratch", start)
     return places.finish(start + frontend.scratch)
 
 
@@ -127,16 +136,18 @@ def _whole(count: int) -> int:
     return -(-count // LINE) * LINE
 
 
-def _common(places: _Places, plan: Plan) -> None:
-    needed = room(plan)
+def _common(places: _Places, plan: Plan, scratch: int) -> None:
     places.add("pool", 3 * plan.config.d_model)
     places.add("small", small(plan))
-    places.add("room", needed + LINE if needed else 0)
+    if room(plan):
+        # Nothing is expanded while the front end is at work.
+        places.add("room", max(room(plan) + spill(plan), scratch))
+        places.offsets["scratch"] = places.offsets["room"]
 
 
 def _stem(places: _Places, plan: Plan, steps: int) -> None:
     held = sum(level.weight.expanded + level.bias.expanded for level in plan.levels)
-    places.add("stem", held)
+    places.add("stem", held + spill(plan) if held else 0)
     places.add("rings", rings(plan))
     places.add("columns", steps * column(plan))
 

@@ -42,8 +42,10 @@ PROLOGUE = """\
 
 #if defined(__GNUC__)
 #define INLINE static inline __attribute__((always_inline, unused))
+#define OUTLINE static __attribute__((noinline, unused))
 #else
 #define INLINE static inline
+#define OUTLINE static
 #endif
 #if defined(__cplusplus)
 #define RESTRICT

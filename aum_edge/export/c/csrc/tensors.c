@@ -24,52 +24,54 @@ static float half_value(uint16_t half)
     memcpy(&value, &bits, sizeof value);
     return value;
 }
+
+static void expand_halves(const tensor_t *w, int32_t first, int32_t rows, float *out)
+{
+    const uint16_t *halves = WEIGHTS_HALF + w->at + first * w->cols;
+    const int32_t count = rows * w->cols;
+    int32_t i = 0;
+#ifdef v_halves
+    for (; i + LANES <= count; i += LANES) v_store(out + i, v_halves(halves + i));
+#endif
+    for (; i < count; i++) out[i] = half_value(halves[i]);
+}
 #endif
 
 #if HAS_HALF || HAS_INT8
-static float stored(int8_t type, int32_t at)
-{
-#if HAS_HALF
-    if (type == TYPE_HALF) return half_value(WEIGHTS_HALF[at]);
-#endif
-    (void)type;
-    return WEIGHTS_FLOAT[at];
-}
-
 #if HAS_INT8
-/* int8 rows [first, first + rows) times their columns' scales. */
+/* int8 rows [first, first + rows) times their columns' scales. Writes up to a vector beyond, and
+   behind that scales that are not stored as floats. */
 static void expand_codes(const tensor_t *w, int32_t first, int32_t rows, float *out)
 {
     const int8_t *codes = WEIGHTS_INT8 + w->at + first * w->cols;
+    const float *scales = WEIGHTS_FLOAT + w->scale_at;
     const int32_t cols = w->cols;
-    float scales[16];
-    int32_t r, c, i;
-    for (c = 0; c < cols; c += 16) {
-        const int32_t width = cols - c < 16 ? cols - c : 16;
-        for (i = 0; i < 16; i++) scales[i] = i < width ? stored(w->scale_type, w->scale_at + c + i) : 0.0f;
-        for (i = 0; i < width; i += LANES) {
-            const vec scale = v_load(scales + i);
-            const int32_t lanes = width - i;
-            for (r = 0; r < rows; r++) {
-                const int32_t at = r * cols + c + i;
-                v_store_n(out + at, v_mul(v_codes(codes + at), scale), lanes);
-            }
+    int32_t r, c;
+#if HAS_HALF
+    if (w->scale_type == TYPE_HALF) {
+        float *copy = out + rows * cols + 16;
+        for (c = 0; c < cols; c++) copy[c] = half_value(WEIGHTS_HALF[w->scale_at + c]);
+        scales = copy;
+    }
+#endif
+    for (r = 0; r < rows; r++) {
+        for (c = 0; c < cols; c += LANES) {
+            v_store(out + c, v_mul(v_codes(codes + c), v_load(scales + c)));
         }
+        out += cols;
+        codes += cols;
     }
 }
 #endif
 
 static void expand(const tensor_t *w, int32_t first, int32_t rows, float *out)
 {
-    const int32_t count = rows * w->cols;
-    int32_t i;
 #if HAS_INT8
-    if (w->type == TYPE_INT8) {
-        expand_codes(w, first, rows, out);
-        return;
-    }
+    if (w->type == TYPE_INT8) expand_codes(w, first, rows, out);
 #endif
-    for (i = 0; i < count; i++) out[i] = stored(w->type, w->at + first * w->cols + i);
+#if HAS_HALF
+    if (w->type == TYPE_HALF) expand_halves(w, first, rows, out);
+#endif
 }
 #endif
 

@@ -19,6 +19,7 @@ typedef __m512 vec;
 #define v_scale(x, n) _mm512_scalef_ps((x), (n))
 #define v_codes(p) \
     _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(const void *)(p))))
+#define v_halves(p) _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)(p)))
 #elif !defined(AUM_SCALAR) && defined(__AVX2__) && defined(__FMA__)
 #include <immintrin.h>
 #define LANES 8
@@ -39,6 +40,9 @@ typedef __m256 vec;
                                          _mm256_slli_epi32(_mm256_cvtps_epi32(n), 23)))
 #define v_codes(p) \
     _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)(p))))
+#if defined(__F16C__)
+#define v_halves(p) _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)(p)))
+#endif
 #elif !defined(AUM_SCALAR) && defined(__aarch64__) && defined(__ARM_NEON)
 #include <arm_neon.h>
 #define LANES 4
@@ -56,11 +60,8 @@ typedef float32x4_t vec;
 #define v_round(x) vrndnq_f32(x)
 #define v_scale(x, n) \
     vreinterpretq_f32_s32(vaddq_s32(vreinterpretq_s32_f32(x), vshlq_n_s32(vcvtnq_s32_f32(n), 23)))
-INLINE vec v_codes(const signed char *p)
-{
-    const int32_t four[4] = {p[0], p[1], p[2], p[3]};
-    return vcvtq_f32_s32(vld1q_s32(four));
-}
+/* Four of the eight codes that are read. */
+#define v_codes(p) vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(vld1_s8(p)))))
 #elif !defined(AUM_SCALAR) && defined(__SSE2__)
 #include <emmintrin.h>
 #define LANES 4
@@ -107,52 +108,53 @@ INLINE vec v_scale(vec x, vec n)
 #endif
 
 /* The first n lanes; the others read as zero and are not written. */
-INLINE vec v_load_n(const float *p, int32_t n)
-{
 #if LANES == 1
-    (void)n;
-    return *p;
+#define v_load_n(p, n) ((void)(n), *(p))
+#define v_store_n(p, v, n) ((void)(n), (void)(*(p) = (v)))
+#define v_sum(v) (v)
 #elif LANES == 16
-    return _mm512_maskz_loadu_ps((__mmask16)(n >= 16 ? 0xFFFFu : (1u << n) - 1u), p);
+#define v_some(n) ((__mmask16)((n) >= 16 ? 0xFFFFu : (1u << (n)) - 1u))
+#define v_load_n(p, n) _mm512_maskz_loadu_ps(v_some(n), (p))
+#define v_store_n(p, v, n) _mm512_mask_storeu_ps((p), v_some(n), (v))
+#define v_sum(v) _mm512_reduce_add_ps(v)
 #else
+/* Out of line: they are rare, and inlined everywhere they would be half of the code. */
+OUTLINE vec v_load_part(const float *p, int32_t n)
+{
     float part[LANES] = {0};
     int32_t i;
-    if (n >= LANES) return v_load(p);
     for (i = 0; i < n; i++) part[i] = p[i];
     return v_load(part);
-#endif
+}
+
+OUTLINE void v_store_part(float *p, vec v, int32_t n)
+{
+    float part[LANES];
+    int32_t i;
+    v_store(part, v);
+    for (i = 0; i < n; i++) p[i] = part[i];
+}
+
+INLINE vec v_load_n(const float *p, int32_t n)
+{
+    return n >= LANES ? v_load(p) : v_load_part(p, n);
 }
 
 INLINE void v_store_n(float *p, vec v, int32_t n)
 {
-#if LANES == 1
-    (void)n;
-    *p = v;
-#elif LANES == 16
-    _mm512_mask_storeu_ps(p, (__mmask16)(n >= 16 ? 0xFFFFu : (1u << n) - 1u), v);
-#else
-    float part[LANES];
-    int32_t i;
     if (n >= LANES) {
         v_store(p, v);
-        return;
+    } else {
+        v_store_part(p, v, n);
     }
-    v_store(part, v);
-    for (i = 0; i < n; i++) p[i] = part[i];
-#endif
 }
 
 INLINE float v_sum(vec v)
 {
-#if LANES == 1
-    return v;
-#elif LANES == 16
-    return _mm512_reduce_add_ps(v);
-#else
     float part[LANES], total = 0.0f;
     int32_t i;
     v_store(part, v);
     for (i = 0; i < LANES; i++) total += part[i];
     return total;
-#endif
 }
+#endif
