@@ -15,8 +15,9 @@ from aum_edge.export.c.tensors import FLOAT
 LINE = 16
 """Floats of a cache line; also how far a vector may be read beyond the end."""
 HEADER = 16
-BATCH = 6
-"""Time steps that are folded into tokens at once: the rows of a tile."""
+BATCH, BATCH_STORED = 6, 9
+"""Time steps that are folded into tokens at once: the rows of a tile, or more where the weights
+have to be expanded for each batch."""
 ROOM_LIMIT = 6144
 """Floats that int8 or half weights of one layer are expanded into at a time."""
 
@@ -51,7 +52,7 @@ def rings(plan: Plan) -> int:
 
 def batch(plan: Plan) -> int:
     """Time steps folded at once in a clip."""
-    return min(BATCH, plan.steps)
+    return min(BATCH_STORED if plan.fold.expanded else BATCH, plan.steps)
 
 
 def room(plan: Plan) -> int:
@@ -64,8 +65,8 @@ def room(plan: Plan) -> int:
     stored = [packed for packed in large if packed.expanded]
     if not stored:
         return 0
-    most = max(packed.expanded for packed in stored)
-    return max(min(most, ROOM_LIMIT), *(packed.cols for packed in stored))
+    most = max(packed.rows * _whole(packed.cols) for packed in stored)
+    return max(min(most, ROOM_LIMIT), *(_whole(packed.cols) for packed in stored))
 
 
 def spill(plan: Plan) -> int:

@@ -20,7 +20,7 @@ def array_name(prefix: str, kind: int) -> str:
 
 def kinds_of(weights: Weights) -> list[int]:
     """Types that occur; the engine always has an array of floats."""
-    return [kind for kind in C_TYPES if kind == FLOAT or weights.arrays[kind]]
+    return [kind for kind in C_TYPES if kind == FLOAT or len(weights.array(kind))]
 
 
 def declarations(weights: Weights, prefix: str) -> str:
@@ -32,14 +32,25 @@ def declarations(weights: Weights, prefix: str) -> str:
     )
 
 
+ALIGNED = """\
+#if defined(__GNUC__)
+#define ALIGNED __attribute__((aligned(64)))
+#else
+#define ALIGNED
+#endif
+"""
+
+
 def definitions(weights: Weights, prefix: str, storage: str) -> str:
     """The arrays with their values."""
-    parts = []
+    parts = [ALIGNED]
     for kind in kinds_of(weights):
         values = _texts(weights.array(kind), kind) + ["0"] * PAD
         step = PER_LINE[kind]
         rows = [", ".join(values[i : i + step]) for i in range(0, len(values), step)]
-        head = f"{storage}const {C_TYPES[kind][0]} {array_name(prefix, kind)}[{len(values)}]"
+        head = (
+            f"ALIGNED {storage}const {C_TYPES[kind][0]} {array_name(prefix, kind)}[{len(values)}]"
+        )
         parts.append(head + " = {\n" + ",\n".join(rows) + "\n};\n")
     return "\n".join(parts)
 

@@ -37,16 +37,17 @@ static void project(gemm_t *g, const tensor_t *w, int32_t rows, float *room)
 #if HAS_HALF || HAS_INT8
     if (w->type != TYPE_FLOAT) {
         gemm_t part = *g;
-        const int32_t most = ROOM / w->cols;
+        const int32_t ld = (w->cols + 15) / 16 * 16, most = ROOM / ld;
         int32_t s, k;
         part.segments = 1;
         part.w = room;
+        part.ldw = ld;
         for (s = 0; s < g->segments; s++) {
             for (k = 0; k < g->depth; k += most) {
                 const int32_t left = g->depth - k;
                 part.depth = left < most ? left : most;
                 part.a[0] = g->a[s] + k;
-                expand(w, s * g->depth + k, part.depth, room);
+                expand(w, s * g->depth + k, part.depth, room, ld);
                 gemm(&part, rows, w->cols);
                 part.add = 1;
             }

@@ -25,23 +25,28 @@ static float half_value(uint16_t half)
     return value;
 }
 
-static void expand_halves(const tensor_t *w, int32_t first, int32_t rows, float *out)
+static void expand_halves(const tensor_t *w, int32_t first, int32_t rows, float *out, int32_t ld)
 {
     const uint16_t *halves = WEIGHTS_HALF + w->at + first * w->cols;
-    const int32_t count = rows * w->cols;
-    int32_t i = 0;
+    const int32_t cols = w->cols;
+    int32_t r, c;
+    for (r = 0; r < rows; r++) {
+        c = 0;
 #ifdef v_halves
-    for (; i + LANES <= count; i += LANES) v_store(out + i, v_halves(halves + i));
+        for (; c + LANES <= cols; c += LANES) v_store(out + c, v_halves(halves + c));
 #endif
-    for (; i < count; i++) out[i] = half_value(halves[i]);
+        for (; c < cols; c++) out[c] = half_value(halves[c]);
+        out += ld;
+        halves += cols;
+    }
 }
 #endif
 
 #if HAS_HALF || HAS_INT8
 #if HAS_INT8
-/* int8 rows [first, first + rows) times their columns' scales. Writes up to a vector beyond, and
-   behind that scales that are not stored as floats. */
-static void expand_codes(const tensor_t *w, int32_t first, int32_t rows, float *out)
+/* int8 rows [first, first + rows) times their columns' scales, to rows of ld floats. Writes up to
+   a vector beyond, and behind that scales that are not stored as floats. */
+static void expand_codes(const tensor_t *w, int32_t first, int32_t rows, float *out, int32_t ld)
 {
     const int8_t *codes = WEIGHTS_INT8 + w->at + first * w->cols;
     const float *scales = WEIGHTS_FLOAT + w->scale_at;
@@ -49,7 +54,7 @@ static void expand_codes(const tensor_t *w, int32_t first, int32_t rows, float *
     int32_t r, c;
 #if HAS_HALF
     if (w->scale_type == TYPE_HALF) {
-        float *copy = out + rows * cols + 16;
+        float *copy = out + rows * ld + 16;
         for (c = 0; c < cols; c++) copy[c] = half_value(WEIGHTS_HALF[w->scale_at + c]);
         scales = copy;
     }
@@ -58,19 +63,19 @@ static void expand_codes(const tensor_t *w, int32_t first, int32_t rows, float *
         for (c = 0; c < cols; c += LANES) {
             v_store(out + c, v_mul(v_codes(codes + c), v_load(scales + c)));
         }
-        out += cols;
+        out += ld;
         codes += cols;
     }
 }
 #endif
 
-static void expand(const tensor_t *w, int32_t first, int32_t rows, float *out)
+static void expand(const tensor_t *w, int32_t first, int32_t rows, float *out, int32_t ld)
 {
 #if HAS_INT8
-    if (w->type == TYPE_INT8) expand_codes(w, first, rows, out);
+    if (w->type == TYPE_INT8) expand_codes(w, first, rows, out, ld);
 #endif
 #if HAS_HALF
-    if (w->type == TYPE_HALF) expand_halves(w, first, rows, out);
+    if (w->type == TYPE_HALF) expand_halves(w, first, rows, out, ld);
 #endif
 }
 #endif
@@ -82,7 +87,7 @@ static const float *small(const tensor_t *w, float **room)
 #if HAS_HALF || HAS_INT8
     if (w->type != TYPE_FLOAT) {
         float *out = *room;
-        expand(w, 0, w->rows, out);
+        expand(w, 0, w->rows, out, w->cols);
         *room = out + w->rows * w->cols;
         return out;
     }
