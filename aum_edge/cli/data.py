@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from aum_edge.cli.corpus import add_corpus_arguments, corpus_config
+from aum_edge.cli.prepare import add_prepare, run_prepare
 from aum_edge.cli.progress import stderr_progress
 
 CACHE = Path("runs/cache")
@@ -28,17 +29,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_normalization(actions.add_parser("normalization", help="mean and std of the features"))
     _add_reroot(actions.add_parser("reroot", help="a manifest made elsewhere, with paths here"))
     _add_manifest(actions.add_parser("manifest", help="a manifest from a published table"))
-    prepare = actions.add_parser("prepare", help="write the built-in corpus to a folder")
-    prepare.add_argument("out", type=Path, metavar="DIR")
-    prepare.add_argument("--seed", type=int, default=0)
-    prepare.add_argument("--train", type=int, default=1200, help="clips to learn from")
-    prepare.add_argument("--test", type=int, default=450, help="clips to test on")
+    add_prepare(actions.add_parser("prepare", help="make a corpus ready: challenge or built-in"))
 
 
 def run(options: argparse.Namespace) -> int:
     """Do what the action says."""
     actions = {
-        "prepare": _prepare,
+        "prepare": run_prepare,
         "normalization": _normalization,
         "reroot": _reroot,
         "manifest": _manifest,
@@ -158,15 +155,6 @@ def _manifest(options: argparse.Namespace) -> int:
         _print({"rows": rows, "found": found}, True)
     else:
         print(f"{found} of {rows} rows have audio; wrote {options.out}")
-    return 0
-
-
-def _prepare(options: argparse.Namespace) -> int:
-    from aum_edge.data.config import SyntheticConfig
-    from aum_edge.data.synthetic import generate
-
-    config = SyntheticConfig(seed=options.seed, n_train=options.train, n_test=options.test)
-    print(generate(config, options.out, stderr_progress()))
     return 0
 
 

@@ -14,6 +14,10 @@ from aum_edge.errors import DataError
 
 log = logging.getLogger(__name__)
 META = ("filename", "scene_label", "identifier", "source_label")
+EXCLUDED = "excluded.csv"
+"""Clips that ``aum-edge data prepare --clean`` took out, with the reason."""
+CLEANED = "meta.cleaned.csv"
+"""meta.csv without them and without repeated rows."""
 SPLIT_FOLDERS = ("", "split_setup", "evaluation_setup")
 Rows = dict[str, dict[str, str]]
 """Lines of a table by their filename."""
@@ -34,11 +38,14 @@ def load_tau2022(config: DataConfig) -> Manifest:
 
 def read_layout(root: Path, subset: str, name: str) -> Manifest:
     """The manifest of a folder in TAU's layout, under the corpus name given."""
-    meta = _read_table(root / "meta.csv", META, "unpack the corpus's meta archive there")
+    cleaned = (root / CLEANED).is_file()
+    table = root / (CLEANED if cleaned else "meta.csv")
+    meta = _read_table(table, META, "unpack the corpus's meta archive there")
     splits: dict[Split, Rows] = {
-        "train": _split_table(root, subset),
-        "test": _split_table(root, "test"),
+        "train": _split_table(root, subset, cleaned),
+        "test": _split_table(root, "test", cleaned),
     }
+    splits = _without_excluded(root, splits)
     straddling = _straddling(splits, meta)
     clips = [
         _clip(root, split, filename, meta[filename], straddling)
@@ -46,6 +53,21 @@ def read_layout(root: Path, subset: str, name: str) -> Manifest:
         for filename in rows
     ]
     return make_manifest(name, clips)
+
+
+def _without_excluded(root: Path, splits: dict[Split, Rows]) -> dict[Split, Rows]:
+    """The splits less the clips of excluded.csv, where there is one; how many is told."""
+    path = root / EXCLUDED
+    if not path.is_file():
+        return splits
+    out = _read_table(path, ("filename", "reason"), "")
+    kept: dict[Split, Rows] = {}
+    for split, rows in splits.items():
+        kept[split] = {name: row for name, row in rows.items() if name not in out}
+        if len(kept[split]) < len(rows):
+            less = len(rows) - len(kept[split])
+            log.warning("%s takes %d clips out of the %s split.", path, less, split)
+    return kept
 
 
 def _clip(
@@ -81,11 +103,11 @@ def _straddling(splits: dict[Split, Rows], meta: Rows) -> set[str]:
     return both
 
 
-def _split_table(root: Path, name: str) -> Rows:
+def _split_table(root: Path, name: str, repeated: bool) -> Rows:
     for folder in SPLIT_FOLDERS:
         path = root / folder / f"{name}.csv"
         if path.is_file():
-            return _read_table(path, ("filename", "scene_label"), "")
+            return _read_table(path, ("filename", "scene_label"), "", repeated)
     found = [
         subset
         for subset in SUBSETS
@@ -98,7 +120,7 @@ def _split_table(root: Path, name: str) -> Rows:
     )
 
 
-def _read_table(path: Path, columns: tuple[str, ...], advice: str) -> Rows:
+def _read_table(path: Path, columns: tuple[str, ...], advice: str, repeated: bool = False) -> Rows:
     if not path.is_file():
         raise DataError(f"There is no {path}: {advice}.")
     with path.open(encoding="utf-8-sig", newline="") as file:
@@ -113,7 +135,7 @@ def _read_table(path: Path, columns: tuple[str, ...], advice: str) -> Rows:
         for row in reader:
             if any(row[name] is None for name in columns):
                 raise DataError(f"{path} line {reader.line_num} has too few columns.")
-            if row["filename"] in rows:
+            if row["filename"] in rows and not repeated:
                 raise DataError(f"{path} lists {row['filename']} twice (line {reader.line_num}).")
             rows[row["filename"]] = row
     return rows
