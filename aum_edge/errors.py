@@ -52,6 +52,10 @@ class ExportError(AumEdgeError):
     """An ONNX file could not be made or read."""
 
 
+class BenchError(AumEdgeError):
+    """Latencies cannot be measured here, or may not be compared."""
+
+
 class ParityError(ExportError):
     """Two runtimes disagree by more than the tolerance."""
 

@@ -1,101 +1,102 @@
-"""A model to be timed: a model directory run by torch, or an .onnx file run by onnxruntime."""
+"""A model to be timed in a runtime: a model directory or an .onnx file."""
 
 from __future__ import annotations
 
-import gc
 import hashlib
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import psutil
 import torch
 
-from aum_edge.audio.config import FrontEndConfig
+from aum_edge.bench.footprint import footprint
 from aum_edge.errors import ExportError
-from aum_edge.export.runner import OnnxClassifier
+from aum_edge.export.onnx import export_onnx
 from aum_edge.models.directory import load
 
-LOADS = 3
-"""Times a model is loaded; the median counts."""
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A model as its user named it, a runtime, and the file or directory that is opened."""
+
+    model: str
+    runtime: str
+    path: Path
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Contestant:
     """A loaded model, what it took to load it, and a call that classifies its example."""
 
     model: str
     runtime: str
-    sha256: str
-    clip_seconds: float
-    load_ms: float
-    rss_mb: float
+    threads: int
     run: Callable[[], Any]
+    clip_seconds: float = 1.0
+    input: str = "features"
+    sha256: str = ""
+    bytes: int = 0
+    load_ms: float = 0.0
+    rss_mb: float = 0.0
+    process_mb: float = 0.0
 
 
-def enter(path: Path, threads: int, seed: int) -> Contestant:
+def entry_of(path: Path, runtime: str | None, folder: Path) -> Entry | None:
+    """What is opened for a model in a runtime; None if it has no form for it.
+
+    A directory is exported into ``folder`` for onnxruntime and OpenVINO, once for both. An .onnx
+    file cannot run in torch.
+
+    Raises:
+        CheckpointError: If the directory holds no usable model.
+        ExportError: If nothing is there, or the model cannot be exported.
+    """
+    if not path.exists():
+        raise ExportError(f"There is no model {path}: give a model directory or an .onnx file.")
+    runtime = runtime or ("onnxruntime" if path.is_file() else "torch")
+    if path.is_file():
+        return None if runtime == "torch" else Entry(model=str(path), runtime=runtime, path=path)
+    if runtime == "torch":
+        return Entry(model=str(path), runtime=runtime, path=path)
+    name = hashlib.sha256(str(path).encode()).hexdigest()[:12]
+    file = folder / f"{path.resolve().name}-{name}.onnx"
+    if not file.exists():
+        export_onnx(load(path), file)
+    return Entry(model=str(path), runtime=runtime, path=file)
+
+
+def enter(entry: Entry, threads: int, batch: int, seed: int) -> Contestant:
     """Load a model and run it once.
 
-    ``rss_mb`` is what the process grew by for the first load and run; pages that an earlier model
-    left free may make it small.
+    Args:
+        entry: What to load.
+        threads: Of its runtime.
+        batch: Clips at once.
+        seed: Of the noise it classifies.
 
     Raises:
         CheckpointError: If the directory holds no usable model.
         ExportError: If the file is no ONNX classifier of ours.
+        BenchError: If its runtime refuses it.
     """
-    if not path.exists():
-        raise ExportError(f"There is no model {path}: give a model directory or an .onnx file.")
-    opened = _open_onnx if path.is_file() else _open_directory
-    gc.collect()
-    before = psutil.Process().memory_info().rss
-    loads = []
-    started = time.perf_counter_ns()
-    frontend, run = opened(path, threads, seed)
-    loads.append(time.perf_counter_ns() - started)
-    run()
-    grown = psutil.Process().memory_info().rss - before
-    for _ in range(LOADS - 1):
-        started = time.perf_counter_ns()
-        opened(path, threads, seed)
-        loads.append(time.perf_counter_ns() - started)
+    torch.set_num_threads(threads)
+    cost, opened = footprint(entry.path, entry.runtime, threads, batch, seed)
+    data = _timed_file(entry.path).read_bytes()
     return Contestant(
-        model=str(path),
-        runtime="onnxruntime" if path.is_file() else "torch",
-        sha256=_sha256(path if path.is_file() else path / "model.safetensors"),
-        clip_seconds=frontend.clip_seconds,
-        load_ms=float(np.median(loads)) / 1e6,
-        rss_mb=max(0.0, grown / 1e6),
-        run=run,
+        model=entry.model,
+        runtime=entry.runtime,
+        threads=threads,
+        run=opened.run,
+        clip_seconds=opened.clip_seconds,
+        input=opened.input,
+        sha256=hashlib.sha256(data).hexdigest(),
+        bytes=len(data),
+        load_ms=cost.load_ms,
+        rss_mb=cost.rss_mb,
+        process_mb=cost.process_mb,
     )
 
 
-Opened = tuple[FrontEndConfig, Callable[[], Any]]
-
-
-def _open_onnx(path: Path, threads: int, seed: int) -> Opened:
-    classifier = OnnxClassifier(path, threads)
-    example = _noise(classifier.frontend, seed)
-    return classifier.frontend, lambda: classifier.run(example)
-
-
-def _open_directory(path: Path, threads: int, seed: int) -> Opened:
-    model = load(path)
-    example = torch.from_numpy(_noise(model.frontend, seed))
-
-    def run() -> torch.Tensor:
-        with torch.inference_mode():
-            return model(example)
-
-    return model.frontend, run
-
-
-def _noise(frontend: FrontEndConfig, seed: int) -> np.ndarray:
-    shape = (1, 1, frontend.n_mels, frontend.n_frames)
-    return np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def _timed_file(path: Path) -> Path:
+    return path if path.is_file() else path / "model.safetensors"

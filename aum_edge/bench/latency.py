@@ -1,55 +1,27 @@
-"""Latency of models side by side: one clip, warm, in turns, as percentiles and as ratios."""
+"""Latency of models side by side: warm, in turns, as percentiles and as ratios."""
 
 from __future__ import annotations
 
 import contextlib
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
 from aum_edge.bench.config import BenchConfig
-from aum_edge.bench.contestant import Contestant, enter
-from aum_edge.bench.host import host
-from aum_edge.errors import RecipeError
+from aum_edge.bench.contestant import Contestant, Entry, enter, entry_of
+from aum_edge.bench.footprint import Footprint, fresh_footprint
+from aum_edge.bench.host import busy, host
+from aum_edge.bench.plan import BenchPlan
+from aum_edge.bench.rows import BenchReport, Row, control_rows, row_of
+from aum_edge.errors import AumEdgeError, BenchError, RecipeError
 
 Progress = Callable[[int, int, str], None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """One model's numbers. ``rtf`` is computing time over the clip's length (p50)."""
-
-    model: str
-    runtime: str
-    threads: int
-    runs: int
-    p50_ms: float
-    p90_ms: float
-    p99_ms: float
-    min_ms: float
-    load_ms: float
-    rss_mb: float
-    rtf: float
-    sha256: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class BenchReport:
-    """All rows in the order asked for; ``ratios`` are p50 over the control's p50."""
-
-    rows: tuple[Row, ...]
-    control: str
-    ratios: dict[str, float]
-    host: dict[str, Any]
-
-    def to_dict(self) -> dict[str, Any]:
-        """As plain JSON values."""
-        return {**asdict(self), "rows": [asdict(row) for row in self.rows]}
+Failures = list[tuple[str, AumEdgeError]]
 
 
 def measure(
@@ -57,34 +29,56 @@ def measure(
     config: BenchConfig | None = None,
     control: str | None = None,
     progress: Progress | None = None,
+    plan: BenchPlan | None = None,
 ) -> BenchReport:
-    """Time model directories and .onnx files on noise, one clip at a time.
+    """Time model directories and .onnx files on noise.
 
     Args:
         paths: Models; the same one may not be given twice.
         config: Threads, runs, warm-up.
         control: Path or stem of the model that ratios are against; the first one by default.
-        progress: Told (runs done, runs in all, model).
+        progress: Told (done, in all, what).
+        plan: Several runtimes and numbers of threads, and how failures are met.
 
     Raises:
         RecipeError: If there is no model, one is given twice, or the control is not among them.
         CheckpointError: If a directory holds no usable model.
         ExportError: If a file is no ONNX classifier of ours.
+        BenchError: If nothing is left to time. With ``plan.tolerant`` these only when no model is
+            left, and the report names the others.
     """
-    config = config or BenchConfig()
+    config, plan = config or BenchConfig(), plan or BenchPlan()
     files = [Path(path) for path in paths]
     if not files or len(set(files)) < len(files):
         raise RecipeError(f"`bench` needs one model or more, each once, got {len(files)} paths.")
-    names = [str(path) for path in files]
     chosen = _control(files, control)
     before = host()
-    with _torch_threads(config.threads):
-        entered = [enter(path, config.threads, config.seed) for path in files]
-        times = _take_turns(entered, config, progress)
-    rows = tuple(_row(one, taken, config) for one, taken in zip(entered, times, strict=True))
-    unit = rows[names.index(chosen)].p50_ms
-    ratios = {row.model: row.p50_ms / unit for row in rows}
-    return BenchReport(rows=rows, control=chosen, ratios=ratios, host=before)
+    failures: Failures = []
+    rows: list[Row] = []
+    known: dict[Entry, Footprint] = {}
+    with tempfile.TemporaryDirectory() as folder, _torch_threads_kept():
+        entries, skipped = _entries(files, plan, Path(folder), failures)
+        for threads in plan.threads or (config.threads,):
+            models = _entered(
+                entries, (replace(config, threads=threads), plan), known, failures, progress
+            )
+            times = _take_turns(models, config, progress)
+            rows += [row_of(m, t, plan.batch) for m, t in zip(models, times, strict=True)]
+    if not rows:
+        raise failures[0][1] if failures else BenchError(skipped[0]["reason"])
+    rows, chosen = _with_ratios(rows, chosen)
+    ratios: dict[str, float] = {}
+    for row in rows:
+        ratios.setdefault(row.model, row.ratio or 0.0)
+    return BenchReport(
+        rows=tuple(rows),
+        control=chosen,
+        ratios=ratios,
+        host=before,
+        warnings=tuple(filter(None, [busy(before)])),
+        skipped=tuple(skipped),
+        failed=tuple({"model": m, "reason": str(error)} for m, error in failures),
+    )
 
 
 def _control(files: Sequence[Path], wanted: str | None) -> str:
@@ -96,6 +90,61 @@ def _control(files: Sequence[Path], wanted: str | None) -> str:
     raise RecipeError(
         f"The control {wanted!r} is not among the models {', '.join(map(str, files))}."
     )
+
+
+def _entries(
+    files: Sequence[Path], plan: BenchPlan, folder: Path, failures: Failures
+) -> tuple[list[Entry], list[dict[str, str]]]:
+    """Every model in every runtime it has a form for, and a line for each it has none for."""
+    entries, skipped = [], []
+    for path in files:
+        try:
+            for runtime in plan.runtimes or (None,):
+                entry = entry_of(path, runtime, folder)
+                if entry is not None:
+                    entries.append(entry)
+                    continue
+                reason = f"{path} is an ONNX file and cannot run in torch: give its directory."
+                skipped.append({"model": str(path), "reason": reason})
+        except AumEdgeError as error:
+            if not plan.tolerant:
+                raise
+            failures.append((str(path), error))
+    return entries, skipped
+
+
+def _entered(
+    entries: Sequence[Entry],
+    settings: tuple[BenchConfig, BenchPlan],
+    known: dict[Entry, Footprint],
+    failures: Failures,
+    progress: Progress | None,
+) -> list[Contestant]:
+    """All that load; a fresh process is asked once for a model, whatever the threads."""
+    config, plan = settings
+    found = []
+    gone = {name for name, _ in failures}
+    for done, entry in enumerate(entries):
+        label = f"{entry.model} in {entry.runtime}"
+        if label in gone or entry.model in gone:
+            continue
+        try:
+            # Loaded here first: a broken file says what is wrong with it.
+            model = enter(entry, config.threads, plan.batch, config.seed)
+            if plan.fresh:
+                if entry not in known:
+                    if progress:
+                        progress(done, len(entries), f"loading {Path(entry.model).name}")
+                    known[entry] = fresh_footprint(
+                        entry.path, entry.runtime, config.threads, plan.batch
+                    )
+                model = replace(model, **asdict(known[entry]))
+            found.append(model)
+        except AumEdgeError as error:
+            if not plan.tolerant:
+                raise
+            failures.append((label, error))
+    return found
 
 
 def _take_turns(
@@ -120,29 +169,23 @@ def _take_turns(
     return [np.array(taken) for taken in times]
 
 
-def _row(model: Contestant, taken: np.ndarray, config: BenchConfig) -> Row:
-    p50, p90, p99 = (float(value) / 1e6 for value in np.percentile(taken, (50, 90, 99)))
-    return Row(
-        model=model.model,
-        runtime=model.runtime,
-        threads=config.threads,
-        runs=len(taken),
-        p50_ms=p50,
-        p90_ms=p90,
-        p99_ms=p99,
-        min_ms=float(taken.min()) / 1e6,
-        load_ms=model.load_ms,
-        rss_mb=model.rss_mb,
-        rtf=p50 / 1e3 / model.clip_seconds,
-        sha256=model.sha256,
-    )
+def _with_ratios(rows: Sequence[Row], control: str) -> tuple[list[Row], str]:
+    """Each row over the control's at as many threads; the first model is it where it failed."""
+    base = control_rows(rows, control)
+    if not base:
+        control = rows[0].model
+        base = control_rows(rows, control)
+    found = []
+    for row in rows:
+        under = base.get(row.threads)
+        found.append(replace(row, ratio=row.p50_ms / under.p50_ms if under else None))
+    return found, control
 
 
 @contextlib.contextmanager
-def _torch_threads(count: int) -> Iterator[None]:
-    """Torch's own threads set for the block and put back afterwards."""
+def _torch_threads_kept() -> Iterator[None]:
+    """Torch's own threads put back afterwards."""
     before = torch.get_num_threads()
-    torch.set_num_threads(count)
     try:
         yield
     finally:

@@ -4,38 +4,171 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from aum_edge.cli.progress import stderr_progress
+from aum_edge.errors import RecipeError
+
+if TYPE_CHECKING:
+    from aum_edge.bench.compare import Change
+
+PLOTS = (".svg", ".png")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument("models", type=Path, nargs="+", metavar="MODEL")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--runs", type=int, default=200)
+    parser.add_argument(
+        "models", type=Path, nargs="+", metavar="MODEL", help="model directories and .onnx files"
+    )
+    parser.add_argument(
+        "--runtime",
+        metavar="NAME,...",
+        default="",
+        help="onnxruntime, torch, openvino; by default onnxruntime for files and torch for "
+        "directories. A directory is exported for the other two",
+    )
+    parser.add_argument("--threads", metavar="N,...", default="1", help="for example 1,2")
+    parser.add_argument("--runs", type=int, default=200, help="timed runs of each")
+    parser.add_argument("--warmup", type=int, default=20, help="runs before these")
+    parser.add_argument("--batch", type=int, default=1, help="clips at once")
+    parser.add_argument("--control", metavar="MODEL", help="what ratios are against")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="a picture, .svg or .png")
+    parser.add_argument("--save", type=Path, metavar="FILE.json", help="keep the numbers")
+    parser.add_argument(
+        "--compare", type=Path, metavar="OLD.json", help="numbers kept earlier on this host"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Measure all models interleaved and print a table."""
+    """Measure all models interleaved and print a table; 1 if one of them could not be timed."""
+    threads = _counts(options.threads)
+    if options.plot and options.plot.suffix.lower() not in PLOTS:
+        raise RecipeError(f"`plot` takes a name in {' or '.join(PLOTS)}, got {options.plot}.")
+    from aum_edge.bench.compare import changes, check_same_host, read_earlier
     from aum_edge.bench.config import BenchConfig
+    from aum_edge.bench.host import busy, host
     from aum_edge.bench.latency import measure
+    from aum_edge.bench.plan import BenchPlan
 
-    config = BenchConfig(threads=options.threads, runs=options.runs)
-    values = measure(options.models, config, progress=stderr_progress()).to_dict()
+    plan = BenchPlan(
+        runtimes=tuple(filter(None, options.runtime.split(","))),
+        threads=threads,
+        batch=options.batch,
+        fresh=True,
+        tolerant=True,
+    )
+    config = BenchConfig(threads=threads[0], runs=options.runs, warmup=options.warmup)
+    machine = host()
+    earlier = read_earlier(options.compare) if options.compare else None
+    notes = check_same_host(machine, earlier["host"]) if earlier else []
+    if line := busy(machine):
+        _say(line)
+    report = measure(options.models, config, options.control, progress=stderr_progress(), plan=plan)
+    values = report.to_dict()
+    compared = changes(values, earlier) if earlier else []
+    for line in [*notes, *(row["reason"] for row in values["skipped"])]:
+        _say(line)
+    for row in values["failed"]:
+        _say(row["reason"])
+    if options.save:
+        _write(options.save, json.dumps(values, indent=1) + "\n")
+    if options.plot:
+        from aum_edge.report.bench_plot import save_plot
+
+        save_plot(values, options.plot)
     if options.json:
         print(json.dumps(values, indent=1))
-        return 0
-    print(f"{'model':<40} {'runtime':<12} {'p50 ms':>8} {'p90':>8} {'p99':>8} {'load ms':>8} ratio")
-    first = values["rows"][0]["p50_ms"]
-    for row in values["rows"]:
-        print(
-            f"{row['model']:<40} {row['runtime']:<12} {row['p50_ms']:>8.3f} {row['p90_ms']:>8.3f} "
-            f"{row['p99_ms']:>8.3f} {row['load_ms']:>8.1f} {row['p50_ms'] / first:5.2f}"
-        )
-    host = values["host"]
+    else:
+        _print_table(values, options)
+        if earlier:
+            _print_changes(compared, options.compare)
+    return 1 if values["failed"] else 0
+
+
+def _counts(text: str) -> tuple[int, ...]:
+    """``1,2`` as numbers; their range is checked where they are used."""
+    try:
+        return tuple(int(word) for word in text.split(","))
+    except ValueError:
+        raise RecipeError(
+            f"`threads` takes whole numbers from 1 on, for example 1,2, got {text!r}."
+        ) from None
+
+
+def _say(line: str) -> None:
+    print(f"aum-edge: {line}", file=sys.stderr)
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def _print_table(values: dict[str, Any], options: argparse.Namespace) -> None:
+    rows = values["rows"]
+    width = min(48, max(len(row["model"]) for row in rows))
     print(
-        f"{options.threads} thread(s), {options.runs} runs each, on {host.get('cpu', 'this CPU')}"
+        f"{'model':<{width}} {'runtime':<11} {'thr':>3} {'p50 ms':>8} {'p90':>8} {'p99':>8} "
+        f"{'min':>8} {'+-%':>4} {'load ms':>8} {'MB':>6} {'rtf':>8} {'ratio':>5}  sha256"
     )
-    return 0
+    for row in rows:
+        name = row["model"] if len(row["model"]) <= width else "…" + row["model"][1 - width :]
+        print(
+            f"{name:<{width}} {row['runtime']:<11} {row['threads']:>3} {row['p50_ms']:>8.3f} "
+            f"{row['p90_ms']:>8.3f} {row['p99_ms']:>8.3f} {row['min_ms']:>8.3f} "
+            f"{50 * row['spread']:>4.0f} {row['load_ms']:>8.1f} {row['rss_mb']:>6.1f} "
+            f"{row['rtf']:>8.5f} {row['ratio'] or 0:>5.2f}  {row['sha256'][:8]}"
+        )
+    machine = values["host"]
+    clips = "one clip" if options.batch == 1 else f"{options.batch} clips"
+    inside = [row["model"] for row in rows if row["input"] == "waveform"]
+    print(
+        f"{clips} a run, {rows[0]['runs']} runs after {options.warmup}, in turns; ratio to "
+        f"{values['control']} at as many threads. +-%: half the distance of the quartiles. "
+        "MB: what loading and one run added to a fresh process."
+    )
+    if inside:
+        print(f"Front end included: {', '.join(dict.fromkeys(inside))}")
+    print(_machine(machine))
+
+
+def _machine(machine: dict[str, Any]) -> str:
+    """The host in one line."""
+    vectors = [
+        x for x in ("avx2", "avx512f", "avx512_vnni", "asimd", "sve") if x in _flags(machine)
+    ]
+    versions = [f"{x} {machine[x]}" for x in ("onnxruntime", "torch", "openvino") if machine[x]]
+    load = machine["load_average"]
+    parts = [
+        f"{machine['cpu']}, {machine['logical_cores']} cores",
+        " ".join(vectors),
+        f"governor {machine['governor']}" if machine["governor"] else "",
+        f"load {load[0]:g}" if load else "",
+        *versions,
+    ]
+    return "; ".join(filter(None, parts))
+
+
+def _flags(machine: dict[str, Any]) -> Sequence[str]:
+    return machine.get("cpu_flags") or ()
+
+
+def _print_changes(found: Sequence[Change], path: Path) -> None:
+    print()
+    if not found:
+        print(f"{path} has none of these models in this runtime, threads and batch.")
+        return
+    print(f"beside {path}:")
+    for row in found:
+        ratio = ""
+        if row.now_ratio and row.then_ratio:
+            ratio = f", ratio to the control {row.then_ratio:.2f} then, {row.now_ratio:.2f} now"
+        print(
+            f"  {row.model} {row.runtime} {row.threads} thr: {row.then_ms:.3f} ms then, "
+            f"{row.now_ms:.3f} now, {row.times:.2f} times{ratio}"
+            + (" (another file)" if row.other_file else "")
+        )

@@ -16,7 +16,7 @@ from aum_edge.audio.resample import reach, resample
 PERIODS = [(441, 320), (320, 441), (3, 1), (1, 3), (2, 1), (160, 441), (441, 160), (1, 2)]
 
 
-@pytest.mark.parametrize("old, new", PERIODS, ids=str)
+@pytest.mark.parametrize(("old", "new"), PERIODS, ids=str)
 def test_phases_are_the_resamplers(old: int, new: int) -> None:
     margin = -(-(reach(old, new) + 1) // old) * old
     x = torch.randn(7 * old + 2 * margin, generator=torch.manual_seed(0))

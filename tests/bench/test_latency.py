@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,14 @@ import pytest
 import torch
 
 from aum_edge.audio.config import FrontEndConfig, Normalization
-from aum_edge.bench import latency
+from aum_edge.bench import latency, runtimes
 from aum_edge.bench.config import BenchConfig
 from aum_edge.bench.contestant import Contestant
+from aum_edge.bench.footprint import fresh_footprint
 from aum_edge.bench.latency import measure
-from aum_edge.errors import CheckpointError, ExportError, RecipeError
+from aum_edge.bench.plan import BenchPlan
+from aum_edge.bench.rows import row_of
+from aum_edge.errors import BenchError, CheckpointError, ExportError, RecipeError
 from aum_edge.export.onnx import export_onnx
 from aum_edge.models.build import build
 from aum_edge.models.classifier import AudioClassifier
@@ -49,7 +53,10 @@ def test_rows_have_the_stable_fields(report: dict[str, Any], models: tuple[Path,
     assert [row["model"] for row in report["rows"]] == [str(path) for path in models]
     assert [row["runtime"] for row in report["rows"]] == ["torch", "onnxruntime"]
     for row in report["rows"]:
-        assert list(row) == FIELDS
+        assert set(FIELDS) <= set(row)
+        assert row["p25_ms"] <= row["p50_ms"] <= row["p75_ms"]
+        assert (row["batch"], row["input"]) == (1, "features")
+        assert row["bytes"] > 0
         assert (row["threads"], row["runs"]) == (1, 7)
         assert 0 < row["min_ms"] <= row["p50_ms"] <= row["p90_ms"] <= row["p99_ms"]
         assert row["load_ms"] > 0
@@ -77,7 +84,7 @@ def test_models_take_turns_and_warm_up_is_not_timed(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(latency.time, "perf_counter_ns", lambda: next(clock))
 
     def contestant(name: str) -> Contestant:
-        return Contestant(name, "torch", "", 1.0, 0.0, 0.0, lambda: calls.append(name))
+        return Contestant(model=name, runtime="torch", threads=1, run=lambda: calls.append(name))
 
     told: list[tuple[int, int]] = []
     times = latency._take_turns(
@@ -91,10 +98,15 @@ def test_models_take_turns_and_warm_up_is_not_timed(monkeypatch: pytest.MonkeyPa
 
 
 def test_percentiles() -> None:
-    model = Contestant("m", "torch", "s", 0.5, 1.0, 2.0, lambda: None)
-    row = latency._row(model, np.arange(1, 102) * 1_000_000, BenchConfig(runs=101))
-    assert (row.min_ms, row.p50_ms, row.p90_ms, row.p99_ms) == (1, 51, 91, 100)
+    model = Contestant(
+        model="m", runtime="torch", threads=2, run=lambda: None, clip_seconds=0.5, load_ms=1.0
+    )
+    row = row_of(model, np.arange(1, 102) * 1_000_000, 1)
+    assert (row.min_ms, row.p25_ms, row.p50_ms, row.p75_ms) == (1, 26, 51, 76)
+    assert (row.p90_ms, row.p99_ms, row.runs, row.threads) == (91, 100, 101, 2)
+    assert row.spread == pytest.approx(50 / 51)
     assert row.rtf == pytest.approx(0.102)
+    assert row_of(model, np.arange(1, 102) * 1_000_000, 4).rtf == pytest.approx(0.0255)
 
 
 def test_torch_threads_are_put_back(models: tuple[Path, Path]) -> None:
@@ -129,3 +141,78 @@ def test_bad_models(tmp_path: Path, models: tuple[Path, Path]) -> None:
     (tmp_path / "bad.onnx").write_bytes(b"x")
     with pytest.raises(ExportError):
         measure([tmp_path / "bad.onnx"], QUICK)
+
+
+def test_runtimes_and_threads_have_rows_of_their_own(models: tuple[Path, Path]) -> None:
+    plan = BenchPlan(runtimes=("onnxruntime", "torch"), threads=(1, 2), batch=3)
+    found = measure(models, BenchConfig(runs=2, warmup=0), plan=plan, control="file")
+    rows = [(Path(row.model).name, row.runtime, row.threads) for row in found.rows]
+    once = [("model", "onnxruntime"), ("model", "torch"), ("file.onnx", "onnxruntime")]
+    assert rows == [(*each, threads) for threads in (1, 2) for each in once]
+    assert {row.batch for row in found.rows} == {3}
+    assert len(found.skipped) == 1
+    assert "cannot run in torch" in found.skipped[0]["reason"]
+    for at in (2, 5):
+        assert found.rows[at].ratio == 1
+        assert found.rows[at - 1].ratio == found.rows[at - 1].p50_ms / found.rows[at].p50_ms
+    # The directory was exported for onnxruntime: that file was timed, not the weights.
+    assert found.rows[0].sha256 != found.rows[1].sha256
+
+
+def test_one_bad_model_does_not_stop_the_others(tmp_path: Path, models: tuple[Path, Path]) -> None:
+    (tmp_path / "bad.onnx").write_bytes(b"x")
+    plan = BenchPlan(tolerant=True)
+    found = measure([tmp_path / "bad.onnx", tmp_path / "no", models[1]], QUICK, plan=plan)
+    assert [row.model for row in found.rows] == [str(models[1])]
+    assert found.rows[0].ratio == 1
+    assert found.control == str(models[1])
+    assert {Path(row["model"].split(" in ")[0]).name for row in found.failed} == {"bad.onnx", "no"}
+    with pytest.raises(ExportError, match="no model"):
+        measure([tmp_path / "no"], QUICK, plan=plan)
+
+
+def test_loading_is_measured_in_a_process_of_its_own(models: tuple[Path, Path]) -> None:
+    cost = fresh_footprint(models[1], "onnxruntime", 1, 1)
+    assert cost.load_ms > 0
+    assert cost.process_mb > cost.rss_mb > 0
+    with pytest.raises(BenchError, match="of its own"):
+        fresh_footprint(models[1].with_name("none.onnx"), "onnxruntime", 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"runtimes": ("tflite",)}, "tflite"),
+        ({"runtimes": ("torch", "torch")}, "each once"),
+        ({"threads": (1, 0)}, "1,0"),
+        ({"threads": (2, 2)}, "each once"),
+        ({"batch": 0}, "batch"),
+    ],
+)
+def test_bad_plans(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        BenchPlan(**values)
+
+
+def test_openvino_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtimes, "find_spec", lambda name: None)
+    with pytest.raises(BenchError, match="not installed"):
+        BenchPlan(runtimes=("openvino",))
+
+
+@pytest.mark.skipif(find_spec("openvino") is None, reason="OpenVINO is not installed")
+def test_openvino_times_a_file(models: tuple[Path, Path]) -> None:
+    found = measure(models[1:], QUICK, plan=BenchPlan(runtimes=("openvino",)))
+    assert found.rows[0].runtime == "openvino"
+
+
+def test_examples_follow_the_graphs_input() -> None:
+    frontend = FrontEndConfig()
+    features = runtimes.example_for(["batch", 1, 256, 65], frontend, 2, 0)
+    assert features.shape == (2, 1, 256, 65)
+    assert runtimes.example_for(["batch", 1, 256, "time"], frontend, 1, 0).shape[3] == 65
+    sound = runtimes.example_for(["batch", 32000], frontend, 3, 0)
+    assert sound.shape == (3, 32000)
+    assert np.abs(sound).max() < 1
+    assert runtimes.example_for(["batch", "samples"], frontend, 1, 0).shape == (1, 32000)
+    assert features.dtype == sound.dtype == np.float32

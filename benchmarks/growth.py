@@ -1,0 +1,318 @@
+"""What longer clips and larger batches cost: two students, a stream, and CP-Mobile as control.
+
+    python benchmarks/growth.py --out benchmarks/results
+
+Clips of 1 s to 10 min, batches of 1 to 64 clips of 1 s, in onnxruntime and torch with one thread.
+Every cell is a process of its own, which reports its peak memory; what a form cannot take, or what
+takes longer than --limit seconds, is named in the table. An .onnx file is exported for its length;
+one length is timed at a time with all models in turn. Writes growth.md and growth.svg.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("svg")
+import matplotlib.pyplot as plt
+import numpy as np
+import psutil
+import torch
+
+from aum_edge.audio.config import FrontEndConfig, Normalization
+from aum_edge.bench.host import busy, host
+from aum_edge.cli.progress import stderr_progress
+from aum_edge.errors import AumEdgeError
+from aum_edge.export.bound_steps import BoundSteps
+from aum_edge.export.onnx import export_onnx
+from aum_edge.export.runner import OnnxClassifier
+from aum_edge.export.stream_runner import StreamingClassifier
+from aum_edge.export.streaming import export_streaming
+from aum_edge.models.build import build
+from aum_edge.models.classifier import AudioClassifier
+from aum_edge.models.presets import preset
+
+MODELS = ("cp-mobile", "student-ssd", "student-s6")
+STREAM = "student-ssd-causal"
+SECONDS = (1, 2, 5, 10, 30, 60, 180, 600)
+BATCHES = (1, 2, 4, 8, 16, 32, 64)
+REPEATS = 5
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One measurement: ``kind`` is onnxruntime, torch or stream."""
+
+    model: str
+    kind: str
+    seconds: int
+    batch: int
+
+
+def main() -> int:
+    """Measure every cell in a process of its own."""
+    options = arguments()
+    if options.cell:
+        print(json.dumps(measured(Cell(**json.loads(options.cell)))))
+        return 0
+    todo = list(cells(options))
+    rows = []
+    show = stderr_progress()
+    started, gone = time.monotonic(), set()
+    for done, cell in enumerate(todo):
+        show(done, len(todo), f"{cell.model} {cell.kind} {cell.seconds} s x {cell.batch}")
+        family = (cell.model, cell.kind, cell.batch == 1)
+        late = time.monotonic() - started > options.total
+        if family in gone or late:
+            why = "the total limit was reached" if late else "a smaller one was over the limit"
+            rows.append({**asdict(cell), "why": f"not tried: {why}"})
+            continue
+        rows.append({**asdict(cell), **process(cell, options.limit)})
+        if "why" in rows[-1]:
+            gone.add(family)
+    show(len(todo), len(todo), "done")
+    options.out.mkdir(parents=True, exist_ok=True)
+    text = "\n".join(page(rows, options))
+    (options.out / "growth.md").write_text(text, encoding="utf-8")
+    picture(rows, options.out / "growth.svg")
+    print(text)
+    return 0
+
+
+def arguments() -> argparse.Namespace:
+    """Options of the script."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
+    parser.add_argument("--limit", type=float, default=45, help="seconds for one cell")
+    parser.add_argument("--total", type=float, default=460, help="seconds for all of them")
+    parser.add_argument("--quick", action="store_true", help="two lengths, two batches")
+    parser.add_argument("--cell", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    options.seconds = SECONDS[:2] if options.quick else SECONDS
+    options.batches = BATCHES[:2] if options.quick else BATCHES
+    return options
+
+
+def cells(options: argparse.Namespace) -> Iterator[Cell]:
+    """Short ones first, so that a limit cuts off the long ones; models take turns."""
+    for kind in ("onnxruntime", "torch"):
+        for batch in options.batches:
+            yield from (Cell(model, kind, 1, batch) for model in MODELS)
+    for seconds in options.seconds[1:]:
+        for kind in ("onnxruntime", "torch"):
+            yield from (Cell(model, kind, seconds, 1) for model in MODELS)
+    yield from (Cell(STREAM, "stream", seconds, 1) for seconds in options.seconds)
+
+
+def process(cell: Cell, limit: float) -> dict[str, Any]:
+    """A cell's numbers, or why there are none."""
+    command = [sys.executable, __file__, "--cell", json.dumps(asdict(cell))]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=limit, env=environment, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return {"why": f"export and run take over {limit:g} s"}
+    if done.returncode:
+        return {"why": (done.stderr.strip().splitlines() or ["killed, out of memory?"])[-1][:160]}
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def measured(cell: Cell) -> dict[str, Any]:
+    """Median milliseconds a run and megabytes over the idle process, in this process."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    opened = {"torch": in_torch, "onnxruntime": in_onnxruntime, "stream": in_steps}[cell.kind]
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            run = opened(cell, Path(folder))
+            before = psutil.Process().memory_info().rss
+            peak_from_here()
+            run()
+            grown = peak_bytes() - before
+            times = []
+            ends = time.monotonic() + 3
+            while len(times) < REPEATS and (not times or time.monotonic() < ends):
+                started = time.perf_counter_ns()
+                run()
+                times.append(time.perf_counter_ns() - started)
+    except AumEdgeError as error:
+        return {"why": str(error)[:160]}
+    return {"ms": float(np.median(times)) / 1e6, "least": min(times) / 1e6, "mb": grown / 1e6}
+
+
+def network(name: str, seconds: int) -> AudioClassifier:
+    """A preset for clips of this length at the challenge's front end."""
+    frontend = FrontEndConfig(clip_seconds=float(seconds))
+    config = preset(name, n_classes=10, n_mels=256, n_frames=frontend.n_frames)
+    return AudioClassifier(
+        build(config),
+        frontend=frontend,
+        normalization=Normalization(mean=-2.0, std=3.0),
+        labels=tuple("abcdefghij"),
+    ).eval()
+
+
+def features(model: AudioClassifier, batch: int) -> torch.Tensor:
+    """Noise as features."""
+    return torch.randn(batch, 1, model.frontend.n_mels, model.frontend.n_frames)
+
+
+def in_torch(cell: Cell, folder: Path) -> Callable[[], Any]:
+    """Eager torch."""
+    model = network(cell.model, cell.seconds)
+    example = features(model, cell.batch)
+
+    def run() -> Any:
+        with torch.inference_mode():
+            return model(example)
+
+    return run
+
+
+def in_onnxruntime(cell: Cell, folder: Path) -> Callable[[], Any]:
+    """A file exported for this length by another process, so that its memory is not counted."""
+    path = folder / "m.onnx"
+    pid = os.fork() if hasattr(os, "fork") else 0
+    if not pid:
+        code = 1
+        try:
+            model = network(cell.model, cell.seconds)
+            export_onnx(model, path, clips=features(model, 1))
+            code = 0
+        except AumEdgeError as error:
+            path.with_suffix(".txt").write_text(str(error), encoding="utf-8")
+        if hasattr(os, "fork"):
+            os._exit(code)
+    if hasattr(os, "fork") and os.waitpid(pid, 0)[1]:
+        why = path.with_suffix(".txt")
+        raise AumEdgeError(why.read_text() if why.exists() else "the export failed")
+    runner = OnnxClassifier(path)
+    example = features(network(cell.model, cell.seconds), cell.batch).numpy()
+    return lambda: runner.run(example)
+
+
+def in_steps(cell: Cell, folder: Path) -> Callable[[], Any]:
+    """The step graph alone over as many frames: the network of a stream, without its front end."""
+    export_streaming(network(cell.model, 1), folder / "step.onnx")
+    runner = StreamingClassifier(folder / "step.onnx")
+    streaming = runner.metadata["streaming"]
+    shape = (1, 1, runner.frontend.n_mels, streaming["frames"])
+    steps = BoundSteps(runner.session, shape, streaming["state"])
+    frames = np.random.default_rng(0).standard_normal(shape[2:], dtype=np.float32)
+    count = cell.seconds * runner.frontend.sample_rate
+    count //= runner.frontend.hop_length * streaming["frames"]
+
+    def run() -> None:
+        steps.reset()
+        for _ in range(count):
+            steps.step(frames)
+
+    return run
+
+
+def peak_from_here() -> None:
+    """Forget the resident peak so far (Linux)."""
+    if (clear := Path("/proc/self/clear_refs")).exists():
+        clear.write_text("5", encoding="ascii")
+
+
+def peak_bytes() -> int:
+    """Resident peak since then; elsewhere what is resident now."""
+    if (status := Path("/proc/self/status")).exists():
+        line = next(x for x in status.read_text().splitlines() if x.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024
+    return int(psutil.Process().memory_info().rss)
+
+
+def page(rows: list[dict[str, Any]], options: argparse.Namespace) -> list[str]:
+    """Two tables: by length, by batch."""
+    machine = host()
+    note = busy(machine)
+    return [
+        "# Cost as clips get longer and batches larger",
+        "",
+        f"Command: `python benchmarks/growth.py {' '.join(sys.argv[1:])}`, {date.today()}. Host: "
+        f"{machine['cpu']} ({' '.join(machine['cpu_flags'])}), load {machine['load_average']}, "
+        f"onnxruntime {machine['onnxruntime']}, torch {machine['torch']}, one thread.",
+        "",
+        "Milliseconds for each second of audio (median of up to 5 runs) and peak memory that the "
+        "run adds to the loaded model, MB. 256 mels at 64 frames a second, front end not "
+        "included, random weights; a file's logits agree with torch within 1e-4, or its export "
+        "fails. The stream is the causal student's step graph.",
+        *([f"**Note: {note}.**"] if note else []),
+        "",
+        *table(rows, "seconds", options.seconds, "Length of one clip, s"),
+        *table(rows, "batch", options.batches, "Clips of 1 s at once"),
+        *(
+            f"* {r['model']} {r['kind']}, {r['seconds']} s, batch {r['batch']}: {r['why']}"
+            for r in rows
+            if "why" in r
+        ),
+        "",
+        "![Cost by length and batch](growth.svg)",
+        "",
+    ]
+
+
+def series(rows: list[dict[str, Any]], axis: str) -> dict[str, dict[int, dict[str, Any]]]:
+    """Rows along one axis by model and kind."""
+    fixed = "batch" if axis == "seconds" else "seconds"
+    found: dict[str, dict[int, dict[str, Any]]] = {}
+    for row in rows:
+        if row[fixed] == 1 and not (axis == "batch" and row["kind"] == "stream"):
+            found.setdefault(f"{row['model']}, {row['kind']}", {})[row[axis]] = row
+    return found
+
+
+def per_second(row: dict[str, Any]) -> float:
+    """Milliseconds for a second of audio."""
+    return float(row["ms"]) / (row["seconds"] * row["batch"])
+
+
+def table(rows: list[dict[str, Any]], axis: str, at: tuple[int, ...], title: str) -> list[str]:
+    """Milliseconds a second of audio / megabytes, one row a model and kind."""
+    head = " | ".join(map(str, at))
+    lines = [f"## {title}", "", f"| model | {head} |", "|---" * (len(at) + 1) + "|"]
+    for name, found in series(rows, axis).items():
+        texts = []
+        for value in at:
+            row = found.get(value, {"why": ""})
+            texts.append("–" if "why" in row else f"{per_second(row):.3f} / {row['mb']:.0f}")
+        lines.append(f"| {name} | {' | '.join(texts)} |")
+    return [*lines, ""]
+
+
+def picture(rows: list[dict[str, Any]], path: Path) -> None:
+    """Both axes, logarithmic."""
+    figure, both = plt.subplots(1, 2, figsize=(11, 4.2), sharey=True)
+    for axes, axis in zip(both, ("seconds", "batch"), strict=True):
+        for name, found in series(rows, axis).items():
+            kept = [(at, per_second(row)) for at, row in found.items() if "ms" in row]
+            style = "--" if "torch" in name else ":" if "stream" in name else "-"
+            if kept:
+                axes.loglog(*zip(*kept, strict=True), style, marker="o", label=name)
+        axes.set_xlabel("seconds of one clip" if axis == "seconds" else "clips of 1 s at once")
+        axes.grid(alpha=0.3)
+    both[0].set_ylabel("ms a second of audio")
+    both[0].legend(fontsize=7)
+    figure.tight_layout()
+    figure.savefig(path, metadata={"Date": None})
+    plt.close(figure)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
