@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from aum_edge.submission.check_files import (
     check_complexity,
     check_meta,
     check_output,
+    check_sample,
     check_zip,
 )
 from aum_edge.submission.config import SPLITS
@@ -39,6 +41,8 @@ OUTSIDER = Path(__file__).with_name("outsider.py")
 SECONDS = 900
 """How long a package may take for one module."""
 RATE = 44_100
+SAMPLE = 24
+"""Files of the evaluation set that the package predicts again."""
 
 
 def check_submission(
@@ -69,11 +73,7 @@ def check_submission(
                 progress(number, len(labels), f"checking {label.text}")
             system = systems.get(str(label.index), {})
             if label in modules:
-                answer = _outsider(root, label, _limits(system), work)
-                findings += answer[0]
-                place = out / "predictions" / label.text
-                findings += check_complexity(place / "complexity.json", answer[1])
-                findings += check_accuracy(place / "test_accuracy.json")
+                findings += _run(_Job(root, label, _limits(system), work), out, listing)
             findings += _files(out, label, int(system.get("year", 2025)), listing)
     findings += _zip(out, labels, systems)
     if progress:
@@ -138,24 +138,55 @@ def _resources(package: Path) -> list[Finding]:
     return found
 
 
-def _outsider(
-    root: Path, label: Label, limits: Limits, work: Path
-) -> tuple[list[Finding], dict[str, dict[str, int]]]:
-    """What a fresh process finds that cannot import aum_edge, and the figures it counts."""
-    ours = _depends(root, label)
-    answer = work / f"{label.text}.json"
-    job = {
-        "root": str(root.resolve()),
+@dataclass(frozen=True)
+class _Job:
+    """One module, and where it is run."""
+
+    root: Path
+    label: Label
+    limits: Limits
+    work: Path
+
+
+def _run(job: _Job, out: Path, listing: Listing | None) -> list[Finding]:
+    """One module in its fresh process, and the files that it should have made."""
+    rows = sample_rows(len(listing.names)) if listing else []
+    sample = {
+        "files": [listing.paths[row] for row in rows] if listing else [],
+        "devices": [listing.devices[row] for row in rows] if listing else [],
+    }
+    findings, answer = _outsider(job, sample)
+    place = out / "predictions" / job.label.text
+    findings += check_complexity(place / "complexity.json", answer.get("per_device", {}))
+    findings += check_accuracy(place / "test_accuracy.json")
+    if listing:
+        names = [listing.names[row] for row in rows]
+        findings += check_sample(place / "output.csv", names, answer.get("sample", []))
+    return findings
+
+
+def sample_rows(count: int) -> list[int]:
+    """Rows spread over a list, the first and the last among them."""
+    last = min(SAMPLE, count) - 1
+    return sorted({round(number * (count - 1) / max(1, last)) for number in range(last + 1)})
+
+
+def _outsider(job: _Job, sample: dict[str, list[str]]) -> tuple[list[Finding], dict[str, Any]]:
+    """What a fresh process finds that cannot import aum_edge, and what it counts and predicts."""
+    label, ours = job.label, _depends(job.root, job.label)
+    answer, job_file = job.work / f"{label.text}.json", job.work / "job.json"
+    values: dict[str, Any] = {
+        "root": str(job.root.resolve()),
         "package": label.package,
         "index": label.index,
-        "macs": limits.macs,
-        "bytes": limits.param_bytes,
+        "macs": job.limits.macs,
+        "bytes": job.limits.param_bytes,
         "allow": ours,
         "answer": str(answer),
-        "sounds": _sounds(work / "sounds"),
+        "sounds": _sounds(job.work / "sounds"),
+        "sample": {**sample, "files": [str(Path(path).resolve()) for path in sample["files"]]},
     }
-    job_file = work / "job.json"
-    job_file.write_text(json.dumps(job), encoding="utf-8")
+    job_file.write_text(json.dumps(values if sample["files"] else {**values, "sample": None}))
     try:
         done = subprocess.run(
             [sys.executable, "-I", str(OUTSIDER), str(job_file)],
@@ -170,12 +201,12 @@ def _outsider(
     if not answer.is_file():
         reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
         return errors([f"{label.text} ends its process with code {done.returncode}: {reason}"]), {}
-    values: dict[str, Any] = json.loads(answer.read_text(encoding="utf-8"))
-    findings = [Finding(row["level"], row["what"]) for row in values["findings"]]
+    told: dict[str, Any] = json.loads(answer.read_text(encoding="utf-8"))
+    findings = [Finding(row["level"], row["what"]) for row in told["findings"]]
     if ours:
         note = f"{label.text} imports aum_edge: whoever runs it must install that first"
         findings.append(Finding("note", note))
-    return findings, values["per_device"]
+    return findings, told
 
 
 def _sounds(folder: Path) -> list[str]:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from aum_edge.submission.findings import Finding, errors
@@ -17,10 +18,13 @@ from aum_edge.submission.label import Label
 from aum_edge.submission.listing import Listing
 from aum_edge.submission.meta import problems
 from aum_edge.submission.output import HEADER, listed_name
+from aum_edge.submission.results import softmax
 from aum_edge.submission.runtime.scenes import PROBED, SCENES
 
 SUM_OFF = 1e-3
 """How far the probabilities of a row may be from 1."""
+SAMPLE_OFF = 5e-3
+"""How far two predictions of a file may be from each other."""
 SHOWN = 3
 
 
@@ -42,6 +46,28 @@ def check_output(path: Path, year: int, listing: Listing | None) -> list[Finding
     if listing is not None:
         found += _against(path.name, names, [listed_name(name, year) for name in listing.names])
     return errors(found)
+
+
+def check_sample(path: Path, names: Sequence[str], logits: list[list[float]]) -> list[Finding]:
+    """Some rows of an output table against what the package itself predicts for these files."""
+    if not path.is_file() or not logits:
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = {row[0]: row[2:] for row in csv.reader(file, delimiter="\t") if row}
+    shares = softmax(np.array(logits, dtype=np.float32))
+    other = [
+        name
+        for name, share in zip(names, shares, strict=True)
+        if name in rows and not _close(rows[name], share.tolist())
+    ]
+    if not other:
+        return []
+    return errors(
+        [
+            f"{path.name}: the package predicts otherwise for {len(other)} of {len(names)} files "
+            f"tried: {_few(other)}. Predict again with `aum-edge submit --predict`"
+        ]
+    )
 
 
 def check_meta(path: Path, label: str, year: int) -> list[Finding]:
@@ -138,6 +164,15 @@ def _bad(row: list[str]) -> Iterator[str]:
         yield "probabilities that do not sum to 1"
     elif row[1] in SCENES and shares[SCENES.index(row[1])] < max(shares):
         yield "a scene that is not the most probable one"
+
+
+def _close(stated: Sequence[str], shares: Sequence[float]) -> bool:
+    """Whether the texts are these probabilities, as far as 16-bit networks repeat themselves."""
+    try:
+        pairs = list(zip(map(float, stated), shares, strict=True))
+    except ValueError:
+        return False
+    return all(abs(a - b) <= SAMPLE_OFF for a, b in pairs)
 
 
 def _grouped(name: str, bad: list[tuple[int, str]]) -> list[str]:

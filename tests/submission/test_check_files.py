@@ -6,14 +6,17 @@ import shutil
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from aum_edge.submission.build import Built
+from aum_edge.submission.check import sample_rows
 from aum_edge.submission.check_files import (
     check_accuracy,
     check_complexity,
     check_meta,
     check_output,
+    check_sample,
     check_zip,
 )
 from aum_edge.submission.label import parse_label
@@ -84,6 +87,19 @@ def test_scene_and_order_are_held_to_the_probabilities_and_the_list(
     assert "not the most probable" in check_output(table, 2025, None)[0].what
     table.unlink()
     assert "is missing" in check_output(table, 2025, None)[0].what
+
+
+def test_rows_are_held_to_what_the_package_predicts(table: Path, listing: Listing) -> None:
+    rows = [row.split("\t") for row in table.read_text(encoding="utf-8").splitlines()[1:]]
+    names = [row[0] for row in rows[:5]]
+    logits = np.log(np.maximum(np.array([row[2:] for row in rows[:5]], dtype=float), 1e-30))
+    assert check_sample(table, names, logits.tolist()) == []
+    logits[3] = logits[3, ::-1]
+    (finding,) = check_sample(table, names, logits.tolist())
+    assert f"for 1 of 5 files tried: {names[3]}" in finding.what
+    assert sample_rows(1) == [0]
+    assert len(sample_rows(56)) == 24
+    assert sample_rows(200)[::23] == [0, 199]
 
 
 def test_stated_complexity_must_be_what_is_counted(built: Built, tmp_path: Path) -> None:
