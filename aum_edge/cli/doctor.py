@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
             for name, value in found[group].items():  # type: ignore[attr-defined]
                 print(f"  {name:<16} {value}")
         print(f"cuda               {'yes' if found['cuda'] else 'no'}")
-        print("selective scan")
+        print("selective scan and SSD")
         for name, value in choice.describe().items():
             print(f"  {name:<16} {value}")
     return 1 if any(state.startswith("missing") for state in needed.values()) else 0
