@@ -231,8 +231,15 @@ def _resolved(resolved: dict[str, Any] | None, path: str | None) -> list[Markup]
 
 def _facts(values: dict[str, Any]) -> Markup | None:
     pairs = [
-        (key.replace("_", " "), value if isinstance(value, str) else json.dumps(value))
+        (key.replace("_", " "), _fact(value))
         for key, value in values.items()
-        if value is not None and value != ""
+        if value is not None and value != "" and value != []
     ]
     return facts_list(pairs) if pairs else None
+
+
+def _fact(value: object) -> str:
+    """A text as it is, a list of texts as words, anything else as JSON."""
+    if isinstance(value, list) and value and all(isinstance(part, str) for part in value):
+        return " ".join(value)
+    return value if isinstance(value, str) else json.dumps(value)
