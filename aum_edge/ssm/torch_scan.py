@@ -106,8 +106,10 @@ class _Rows:
         return [slice(i, i + CHUNK) for i in range(0, self.u.shape[0], CHUNK)]
 
     def batches(self) -> Iterator[slice]:
-        """Batch rows whose buffers stay small, some at a time."""
+        """Batch rows whose buffers stay small, some at a time; none where there are no tokens."""
         tokens, batch = min(CHUNK, self.u.shape[0]), self.u.shape[1]
+        if not tokens:
+            return
         some = max(1, BUFFER // max(1, tokens * self.A.numel()))
         for first in range(0, batch, some):
             yield slice(first, min(first + some, batch))
