@@ -46,8 +46,8 @@ from aum_edge.models.presets import preset
 
 MODELS = ("cp-mobile", "student-ssd", "student-s6")
 STREAM = "student-ssd-causal"
-SECONDS = (1, 2, 5, 10, 30, 60, 180, 600)
-BATCHES = (1, 2, 4, 8, 16, 32, 64)
+SECONDS = (1, 3, 10, 30, 120, 600)
+BATCHES = (1, 4, 16, 64)
 REPEATS = 5
 
 
@@ -65,10 +65,22 @@ def main() -> int:
     """Measure every cell in a process of its own."""
     options = arguments()
     if options.cell:
-        print(json.dumps(measured(Cell(**json.loads(options.cell)))))
+        print(json.dumps(measured(Cell(**json.loads(options.cell)), options.file)))
         return 0
+    with tempfile.TemporaryDirectory() as folder:
+        rows = in_turn(options, Path(folder))
+    options.out.mkdir(parents=True, exist_ok=True)
+    text = "\n".join(page(rows, options))
+    (options.out / "growth.md").write_text(text, encoding="utf-8")
+    picture(rows, options.out / "growth.svg")
+    print(text)
+    return 0
+
+
+def in_turn(options: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
+    """Every cell that the limits allow; after a failure no larger one of its family is tried."""
     todo = list(cells(options))
-    rows = []
+    rows: list[dict[str, Any]] = []
     show = stderr_progress()
     started, gone = time.monotonic(), set()
     for done, cell in enumerate(todo):
@@ -79,16 +91,11 @@ def main() -> int:
             why = "the total limit was reached" if late else "a smaller one was over the limit"
             rows.append({**asdict(cell), "why": f"not tried: {why}"})
             continue
-        rows.append({**asdict(cell), **process(cell, options.limit)})
+        rows.append({**asdict(cell), **process(cell, folder, options.limit)})
         if "why" in rows[-1]:
             gone.add(family)
     show(len(todo), len(todo), "done")
-    options.out.mkdir(parents=True, exist_ok=True)
-    text = "\n".join(page(rows, options))
-    (options.out / "growth.md").write_text(text, encoding="utf-8")
-    picture(rows, options.out / "growth.svg")
-    print(text)
-    return 0
+    return rows
 
 
 def arguments() -> argparse.Namespace:
@@ -99,6 +106,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--total", type=float, default=460, help="seconds for all of them")
     parser.add_argument("--quick", action="store_true", help="two lengths, two batches")
     parser.add_argument("--cell", help=argparse.SUPPRESS)
+    parser.add_argument("--file", type=Path, default=Path("m.onnx"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     options.seconds = SECONDS[:2] if options.quick else SECONDS
     options.batches = BATCHES[:2] if options.quick else BATCHES
@@ -116,39 +124,53 @@ def cells(options: argparse.Namespace) -> Iterator[Cell]:
     yield from (Cell(STREAM, "stream", seconds, 1) for seconds in options.seconds)
 
 
-def process(cell: Cell, limit: float) -> dict[str, Any]:
-    """A cell's numbers, or why there are none."""
-    command = [sys.executable, __file__, "--cell", json.dumps(asdict(cell))]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+def process(cell: Cell, folder: Path, limit: float) -> dict[str, Any]:
+    """A cell's numbers, or why there are none; its file is exported first where there is none."""
+    length = 1 if cell.kind == "stream" else cell.seconds
+    path = folder / f"{cell.model}-{length}.onnx"
+    if cell.kind != "torch" and not path.exists():
+        made = called(Cell(cell.model, "export", length, 1), path, limit)
+        if "why" in made:
+            return {"why": f"export: {made['why']}"}
+    return called(cell, path, limit)
+
+
+def called(cell: Cell, path: Path, limit: float) -> dict[str, Any]:
+    """What the cell's own process says."""
+    words = ["--cell", json.dumps(asdict(cell)), "--file", str(path)]
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=limit, env=environment, check=False
+            [sys.executable, __file__, *words],
+            capture_output=True,
+            text=True,
+            timeout=limit,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            check=False,
         )
     except subprocess.TimeoutExpired:
-        return {"why": f"export and run take over {limit:g} s"}
+        return {"why": f"over {limit:g} s"}
     if done.returncode:
         return {"why": (done.stderr.strip().splitlines() or ["killed, out of memory?"])[-1][:160]}
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
-def measured(cell: Cell) -> dict[str, Any]:
-    """Median milliseconds a run and megabytes over the idle process, in this process."""
+def measured(cell: Cell, path: Path) -> dict[str, Any]:
+    """Median milliseconds a run and megabytes over the loaded model, in this process."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    opened = {"torch": in_torch, "onnxruntime": in_onnxruntime, "stream": in_steps}[cell.kind]
+    kinds = {"torch": in_torch, "onnxruntime": in_onnxruntime, "stream": in_steps}
     try:
-        with tempfile.TemporaryDirectory() as folder:
-            run = opened(cell, Path(folder))
-            before = psutil.Process().memory_info().rss
-            peak_from_here()
+        run = {**kinds, "export": exported}[cell.kind](cell, path)
+        before = psutil.Process().memory_info().rss
+        peak_from_here()
+        run()
+        grown = peak_bytes() - before
+        times = []
+        ends = time.monotonic() + 3
+        while len(times) < REPEATS and (not times or time.monotonic() < ends):
+            started = time.perf_counter_ns()
             run()
-            grown = peak_bytes() - before
-            times = []
-            ends = time.monotonic() + 3
-            while len(times) < REPEATS and (not times or time.monotonic() < ends):
-                started = time.perf_counter_ns()
-                run()
-                times.append(time.perf_counter_ns() - started)
+            times.append(time.perf_counter_ns() - started)
     except AumEdgeError as error:
         return {"why": str(error)[:160]}
     return {"ms": float(np.median(times)) / 1e6, "least": min(times) / 1e6, "mb": grown / 1e6}
@@ -171,7 +193,7 @@ def features(model: AudioClassifier, batch: int) -> torch.Tensor:
     return torch.randn(batch, 1, model.frontend.n_mels, model.frontend.n_frames)
 
 
-def in_torch(cell: Cell, folder: Path) -> Callable[[], Any]:
+def in_torch(cell: Cell, path: Path) -> Callable[[], Any]:
     """Eager torch."""
     model = network(cell.model, cell.seconds)
     example = features(model, cell.batch)
@@ -183,32 +205,26 @@ def in_torch(cell: Cell, folder: Path) -> Callable[[], Any]:
     return run
 
 
-def in_onnxruntime(cell: Cell, folder: Path) -> Callable[[], Any]:
-    """A file exported for this length by another process, so that its memory is not counted."""
-    path = folder / "m.onnx"
-    pid = os.fork() if hasattr(os, "fork") else 0
-    if not pid:
-        code = 1
-        try:
-            model = network(cell.model, cell.seconds)
-            export_onnx(model, path, clips=features(model, 1))
-            code = 0
-        except AumEdgeError as error:
-            path.with_suffix(".txt").write_text(str(error), encoding="utf-8")
-        if hasattr(os, "fork"):
-            os._exit(code)
-    if hasattr(os, "fork") and os.waitpid(pid, 0)[1]:
-        why = path.with_suffix(".txt")
-        raise AumEdgeError(why.read_text() if why.exists() else "the export failed")
+def exported(cell: Cell, path: Path) -> Callable[[], Any]:
+    """Write the file of a model and length; a process of its own, so that it costs no memory."""
+    model = network(cell.model, cell.seconds)
+    if cell.model == STREAM:
+        export_streaming(model, path)
+    else:
+        export_onnx(model, path, clips=features(model, 1))
+    return lambda: None
+
+
+def in_onnxruntime(cell: Cell, path: Path) -> Callable[[], Any]:
+    """The file of this length."""
     runner = OnnxClassifier(path)
     example = features(network(cell.model, cell.seconds), cell.batch).numpy()
     return lambda: runner.run(example)
 
 
-def in_steps(cell: Cell, folder: Path) -> Callable[[], Any]:
+def in_steps(cell: Cell, path: Path) -> Callable[[], Any]:
     """The step graph alone over as many frames: the network of a stream, without its front end."""
-    export_streaming(network(cell.model, 1), folder / "step.onnx")
-    runner = StreamingClassifier(folder / "step.onnx")
+    runner = StreamingClassifier(path)
     streaming = runner.metadata["streaming"]
     shape = (1, 1, runner.frontend.n_mels, streaming["frames"])
     steps = BoundSteps(runner.session, shape, streaming["state"])

@@ -140,7 +140,7 @@ def forms(name: str, folder: Path) -> list[Made]:
 def other_runtimes(
     folder: Path, names: list[str], files: list[Made], options: argparse.Namespace
 ) -> list[tuple[str, BenchReport | str]]:
-    """The float models in torch eager and in OpenVINO, CP-Mobile in onnxruntime among them."""
+    """The float models in torch eager and in OpenVINO, CP-Mobile in the same one among them."""
     control = files[0].path
     plain = [made.path for made in files if made.form == "fp32" and made.name != CONTROL]
     config = BenchConfig(runs=max(5, options.runs // 2), warmup=options.warmup)

@@ -6,6 +6,7 @@ import json
 import tempfile
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import onnxruntime
 
@@ -80,7 +81,7 @@ def operator_times(path: str | Path, threads: int = 1, runs: int = 50) -> dict[s
     return grouped(events, runs)
 
 
-def grouped(events: list[dict], runs: int) -> dict[str, float]:
+def grouped(events: list[dict[str, Any]], runs: int) -> dict[str, float]:
     """Microseconds a run by group; what runs inside a Scan is part of the Scan's own time."""
     kernels = [e for e in events if e.get("name", "").endswith("_kernel_time")]
     loops = [(e["ts"], e["ts"] + e["dur"]) for e in kernels if group_of(_type(e)) == "scan loop"]
@@ -100,5 +101,5 @@ def grouped(events: list[dict], runs: int) -> dict[str, float]:
     return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 
-def _type(event: dict) -> str:
+def _type(event: dict[str, Any]) -> str:
     return str(event.get("args", {}).get("op_name", ""))
