@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> int:
     from aum_edge.data.cache import build_cache
     from aum_edge.data.corpora import load_manifest
     from aum_edge.data.labels import with_model_labels
-    from aum_edge.export.predictor import open_predictor
+    from aum_edge.export.predictor import as_heard, open_predictor
     from aum_edge.training.metrics import evaluate
 
     predictor = open_predictor(options.model)
@@ -46,8 +46,11 @@ def run(options: argparse.Namespace) -> int:
     manifest = load_manifest(corpus_config(options), options.cache, progress)
     manifest = with_model_labels(manifest, predictor.labels)
     wanted = replace(manifest, clips=manifest.split(options.split))
-    arrays = build_cache(wanted, predictor.frontend, options.cache, False, progress)
+    listens = predictor.hears == "waveform"
+    arrays = build_cache(wanted, predictor.frontend, options.cache, listens, progress)
     split = arrays[options.split]
+    if listens:
+        split = as_heard(split, predictor.frontend)
     scores = evaluate(predictor.logits, split, predictor.labels, predictor.activation).to_dict()
     if options.json:
         print(json.dumps(scores, indent=1))

@@ -15,6 +15,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--streaming", action="store_true", help="a step graph with its state, for causal students"
     )
+    parser.add_argument(
+        "--with-frontend", action="store_true", help="waveform in: the front end is inside the file"
+    )
+    parser.add_argument(
+        "--dynamic-length", action="store_true", help="any number of frames, where that is possible"
+    )
     parser.add_argument("--opset", type=int, default=18)
     parser.add_argument("--atol", type=float, default=1e-4, help="largest logit difference")
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
@@ -22,12 +28,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Export and verify."""
+    from aum_edge.errors import RecipeError
     from aum_edge.export.config import ExportConfig
     from aum_edge.export.onnx import export_onnx
     from aum_edge.export.streaming import export_streaming
     from aum_edge.models.directory import load
 
-    config = ExportConfig(scan=options.scan, opset=options.opset, atol=options.atol)
+    config = ExportConfig(
+        scan=options.scan,
+        with_frontend=options.with_frontend,
+        dynamic_length=options.dynamic_length,
+        opset=options.opset,
+        atol=options.atol,
+    )
+    if options.streaming and (config.with_frontend or config.dynamic_length):
+        raise RecipeError(
+            "A step graph takes frames one by one, of a recording of any length: leave out "
+            "--with-frontend and --dynamic-length."
+        )
     write = export_streaming if options.streaming else export_onnx
     report = write(load(options.model), options.out, config, None)
     values = report.to_dict()

@@ -75,6 +75,16 @@ def type_shape(kind: onnx.TypeProto) -> Shape:
     return tuple(dim.dim_value for dim in kind.tensor_type.shape.dim)
 
 
+FRONT_END, FRONT_END_TABLES = "/frontend/", "frontend."
+"""How names of the nodes and tables begin that `aum-edge export --with-frontend` adds."""
+
+
+def holds_front_end(model: ModelProto) -> bool:
+    """Whether aum-edge put a front end into the file, as its metadata says."""
+    props = {entry.key: entry.value for entry in model.metadata_props}
+    return "aum_edge.version" in props and props.get("input") == "waveform"
+
+
 SHAPE_TYPES = (onnx.TensorProto.INT64, onnx.TensorProto.STRING)
 HALF_BYTES = {
     onnx.TensorProto.DataType.Value(name)

@@ -11,7 +11,9 @@ from onnx import ModelProto, TensorProto
 from aum_edge.complexity.limits import Limits
 from aum_edge.complexity.onnx_counter import count_onnx
 from aum_edge.complexity.onnx_graph import (
+    FRONT_END_TABLES,
     free_axes,
+    holds_front_end,
     read_onnx,
     stored_bytes,
     type_shape,
@@ -33,21 +35,49 @@ def analyse_onnx(path: str | Path, limits: Limits) -> Complexity:
     path = Path(path)
     model = read_onnx(path)
     props = {entry.key: entry.value for entry in model.metadata_props}
-    stored = weights(model.graph)
+    inside = holds_front_end(model)
+    stored = [t for t in weights(model.graph) if not (inside and _is_table(t))]
+    counts = count_onnx(path)
     named = props.get("n_params", "")
     shape = type_shape(model.graph.input[0].type)
     return Complexity(
-        counts=count_onnx(path),
+        counts=counts,
         sizes=_sizes(stored, path, model),
         n_params=int(named) if named.isdecimal() else sum(map(_elements, stored)),
         official=unknown_official(limits),
         limits=limits,
         input_shape=tuple(size or 1 for size in shape),
-        notes=tuple(
-            f"The size of {axis} is free: counted as 1, so the true cost is that many times more."
-            for axis in free_axes(model)
+        notes=(
+            *(
+                f"The size of {axis} is free: counted as 1, so the true cost is that many times "
+                "more."
+                for axis in free_axes(model)
+            ),
+            *_front_end_note(path, model, counts.macs),
         ),
     )
+
+
+def _front_end_note(path: Path, model: ModelProto, network: int) -> list[str]:
+    if not holds_front_end(model):
+        return []
+    macs = count_onnx(path, front_end=True).macs - network
+    return [
+        f"The file makes its own features: {macs:,} MACs and {_table_bytes(model):,} bytes of "
+        "tables, which the figures of the model leave out."
+    ]
+
+
+def _is_table(tensor: TensorProto) -> bool:
+    return tensor.name.startswith(FRONT_END_TABLES)
+
+
+def _table_bytes(model: ModelProto) -> int:
+    """Bytes of what the front end has stored, integers included."""
+    if not holds_front_end(model):
+        return 0
+    tables = [t for t in model.graph.initializer if _is_table(t)]
+    return sum(stored_bytes(t.data_type, _elements(t)) for t in tables)
 
 
 def _sizes(stored: list[TensorProto], path: Path, model: ModelProto) -> dict[str, Any]:
@@ -66,8 +96,8 @@ def _sizes(stored: list[TensorProto], path: Path, model: ModelProto) -> dict[str
     total = sum(row.bytes for row in kinds.values())
     return {
         "param_bytes": total,
-        "buffer_bytes": 0,
-        "payload_bytes": total,
+        "buffer_bytes": _table_bytes(model),
+        "payload_bytes": total + _table_bytes(model),
         "file_bytes": path.stat().st_size
         + sum((path.parent / name).stat().st_size for name in beside),
         "by_precision": {name: vars(row) for name, row in kinds.items()},

@@ -19,9 +19,11 @@ from torch import nn
 import aum_edge.ssm.core  # noqa: F401 - registers torch.ops.aum_edge.scan
 from aum_edge.errors import ExportError
 from aum_edge.export.compact import compact
+from aum_edge.export.masks import write_masks_out
 from aum_edge.export.naming import name_nodes
 from aum_edge.export.scan_op import translate
 from aum_edge.models.classifier import AudioClassifier
+from aum_edge.models.config import CPMobileConfig, MambaStudentConfig
 from aum_edge.models.quantized import QuantizedLayer
 
 INPUT, OUTPUT = "spectrogram", "logits"
@@ -40,15 +42,20 @@ TRANSLATIONS: dict[Callable[..., Any], Callable[..., Any]] = {
 }
 
 
-def capture(model: AudioClassifier, opset: int) -> ir.Model:
+def capture(model: AudioClassifier, opset: int, dynamic_length: bool = False) -> ir.Model:
     """The model as a graph: input ``spectrogram`` (batch, 1, n_mels, n_frames), output ``logits``.
 
-    The model itself is left as it is. Cost: a few seconds, mostly torch.export.
+    With ``dynamic_length`` the frames are free too. The model itself is left as it is. Cost: a few
+    seconds, mostly torch.export.
 
     Raises:
         ExportError: If an operator has no ONNX form, or the batch size is fixed by the code.
     """
     plain = float_twin(model)
+    free = {0: torch.export.Dim("batch")}
+    if dynamic_length:
+        check_free_length(plain)
+        free[3] = torch.export.Dim("frames")
     compact(plain)
     try:
         with quiet():
@@ -59,7 +66,7 @@ def capture(model: AudioClassifier, opset: int) -> ir.Model:
                 opset_version=opset,
                 input_names=[INPUT],
                 output_names=[OUTPUT],
-                dynamic_shapes=({0: torch.export.Dim("batch")},),
+                dynamic_shapes=(free,),
                 custom_translation_table=TRANSLATIONS,
                 verbose=False,
             )
@@ -75,8 +82,20 @@ def capture(model: AudioClassifier, opset: int) -> ir.Model:
         )
     name_nodes(captured.graph)
     optimizer.fold_constants(captured, input_size_limit=FOLD_LIMIT, output_size_limit=FOLD_LIMIT)
+    ir.passes.common.DeduplicateInitializersPass()(captured)
+    ir.passes.common.CommonSubexpressionEliminationPass()(captured)
     ir.passes.common.RemoveUnusedNodesPass()(captured)
+    write_masks_out(captured.graph)
     return captured
+
+
+def check_free_length(model: AudioClassifier) -> None:
+    """Raise ExportError for a network that is made for one number of frames."""
+    if not isinstance(model.backbone.config, MambaStudentConfig | CPMobileConfig):
+        raise ExportError(
+            "This network is made for one number of frames (it has a place for each patch): a "
+            "dynamic length is for students and CP-Mobile."
+        )
 
 
 def float_twin(model: AudioClassifier) -> AudioClassifier:

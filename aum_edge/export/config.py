@@ -22,6 +22,10 @@ class ExportConfig:
     """
 
     scan: ScanForm = "auto"
+    with_frontend: bool = False
+    """Put the front end inside: the file takes waveforms (batch, samples) instead of features."""
+    dynamic_length: bool = False
+    """Leave the number of frames open, where the network allows it; scans are then Scan."""
     opset: int = 18
     """18 is read by the most runtimes."""
     atol: float = 1e-4
@@ -31,6 +35,15 @@ class ExportConfig:
         if self.scan not in get_args(ScanForm):
             raise RecipeError(
                 f"`scan` must be one of {', '.join(get_args(ScanForm))}, got {self.scan!r}."
+            )
+        if self.dynamic_length and self.scan == "unrolled":
+            raise RecipeError(
+                "`dynamic_length` has no number of steps to unroll: set `scan` to scan or auto."
+            )
+        if self.dynamic_length and self.with_frontend:
+            raise RecipeError(
+                "`with_frontend` fixes the samples of a clip, `dynamic_length` leaves them open: "
+                "choose one, or export a causal student with --streaming."
             )
         if self.opset not in OPSETS:
             raise RecipeError(

@@ -27,7 +27,7 @@ def lowered(captured: ir.Model, wanted: ScanForm, example: np.ndarray) -> tuple[
     the one with the smaller median; long scans and deep networks are not unrolled. The name is
     ``none`` for a model without a scan.
     """
-    lengths = [lane.length for lane in find_lanes(captured.graph)]
+    lengths = [lane.length or UNROLL_STEPS + 1 for lane in find_lanes(captured.graph)]
     if not lengths:
         number_nodes(captured.graph)
         return captured, "none"

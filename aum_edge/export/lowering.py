@@ -24,14 +24,14 @@ def lower(model: ir.Model, form: Form) -> None:
     """Replace every opaque scan by nodes of the form asked for.
 
     Raises:
-        ExportError: If a scan's length is not fixed, or too long to unroll.
+        ExportError: If a scan's length is free, or too long to unroll.
     """
     lanes = find_lanes(model.graph)
-    longest = max((lane.length for lane in lanes), default=0)
+    longest = max((lane.length or UNROLL_LIMIT + 1 for lane in lanes), default=0)
     if form == "unrolled" and longest > UNROLL_LIMIT:
         raise ExportError(
-            f"A scan of {longest} tokens is too long to unroll (at most {UNROLL_LIMIT}): "
-            "export with the scan form `scan`."
+            f"A scan of more than {UNROLL_LIMIT} tokens, or of any number of them, cannot be "
+            "unrolled: export with the scan form `scan`."
         )
     for group in _pairs(lanes):
         _replace(model.graph, group, getattr(scan_forms, form))
@@ -44,7 +44,7 @@ def _replace(graph: ir.Graph, lanes: Sequence[Lane], write: Writer) -> None:
     writer = GraphWriter(graph, scope_of(lanes[0].node))
     for lane, (y, last) in zip(lanes, write(writer, lanes), strict=True):
         channels = lane.groups * lane.width
-        rows = writer.op("Reshape", y, writer.integers(lane.length, -1, channels))
+        rows = writer.op("Reshape", y, writer.integers(0, 0, channels))
         new = [writer.op("Transpose", rows, perm=[1, 0, 2])]
         old, old_last = lane.node.outputs
         new[0].shape, new[0].type = old.shape, old.type

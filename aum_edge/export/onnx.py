@@ -16,10 +16,12 @@ import onnx_ir as ir
 from torch import Tensor
 
 from aum_edge.errors import ExportError
-from aum_edge.export.capture import capture
+from aum_edge.export.capture import INPUT, capture
 from aum_edge.export.config import ExportConfig
 from aum_edge.export.forms import lowered
+from aum_edge.export.frontend_graph import WAVEFORM, with_front_end
 from aum_edge.export.metadata import describe_model
+from aum_edge.export.naming import number_nodes
 from aum_edge.export.parity import Parity, check_parity, random_clips
 from aum_edge.export.runner import OnnxClassifier, count_nodes
 from aum_edge.export.stored_types import store_as_in_model
@@ -59,7 +61,8 @@ def export_onnx(
         model: Any classifier; int8 layers keep their int8 weights in the file. Left as it is.
         path: The .onnx file; a file already there is replaced only when all checks have passed.
         config: Scan form, opset and tolerance.
-        clips: Features (n, 1, n_mels, n_frames) for the comparison; noise if there are none.
+        clips: Features (n, 1, n_mels, n_frames) for the comparison; noise if there are none. A file
+            with its front end inside is compared on noise and tones of its own.
         extra: More metadata_props, for example a licence; what is no text becomes JSON.
 
     Returns:
@@ -78,10 +81,13 @@ def export_onnx(
     if not model.labels:
         raise ExportError("An encoder without classes has no logits to export: train it first.")
     still = copy.deepcopy(model).cpu().eval()
-    captured = capture(still, config.opset)
+    captured = capture(still, config.opset, config.dynamic_length)
     store_as_in_model(captured.graph, still)
     graph, form = lowered(captured, config.scan, random_clips(still, 1).numpy())
-    props = describe_model(still, {"scan": form, **(extra or {})})
+    if config.with_frontend:
+        with_front_end(graph, still.frontend)
+        number_nodes(graph.graph)
+    props = describe_model(still, {"scan": form, **_input_of(config), **(extra or {})})
     data = finished(graph, props)
 
     def check(draft: Path) -> tuple[Parity, float]:
@@ -90,6 +96,14 @@ def export_onnx(
 
     parity, load_ms = write_checked(data, path, check)
     return report_of(data, path, started, parity, load_ms, form, config.opset)
+
+
+def _input_of(config: ExportConfig) -> dict[str, Any]:
+    """What the file takes, for its metadata."""
+    return {
+        "input": WAVEFORM if config.with_frontend else INPUT,
+        "dynamic_length": config.dynamic_length,
+    }
 
 
 def report_of(

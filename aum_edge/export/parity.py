@@ -7,7 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from aum_edge.audio.config import FrontEndConfig
+from aum_edge.audio.frontend import FrontEnd
 from aum_edge.errors import ExportError, ParityError
+from aum_edge.export.frontend_graph import WAVEFORM
 from aum_edge.export.locate import first_difference
 from aum_edge.export.runner import RUN_ERRORS, OnnxClassifier
 from aum_edge.models.classifier import AudioClassifier
@@ -33,6 +36,20 @@ def random_clips(model: AudioClassifier, count: int = RANDOM_CLIPS) -> Tensor:
     return noise * model.normalization.std + model.normalization.mean
 
 
+def random_waveforms(config: FrontEndConfig, count: int = RANDOM_CLIPS) -> Tensor:
+    """Noise of falling loudness over a tone, each clip with an offset of its own; the same always.
+
+    Levels reach 60 dB below full scale, so that the logarithm's offset matters too.
+    """
+    shape = (count, config.clip_samples)
+    noise = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    level = 0.3 * 10 ** (-3 * torch.arange(count) / max(1, count - 1))
+    time = torch.arange(config.clip_samples) / config.sample_rate
+    pitch = config.high_frequency * (torch.arange(count) + 1) / (count + 2)
+    tones = torch.sin(2 * torch.pi * pitch[:, None] * time)
+    return (level[:, None] * (noise + tones) + 0.01 * level[:, None]).clamp(-1, 1)
+
+
 def check_parity(
     model: AudioClassifier, runner: OnnxClassifier, clips: Tensor | None, atol: float
 ) -> Parity:
@@ -50,18 +67,20 @@ def check_parity(
             module that differs, when one can be told.
         ExportError: If the file does not run at one of the batch sizes.
     """
-    features = random_clips(model) if clips is None or len(clips) == 0 else clips.float().cpu()
+    listens = runner.hears == WAVEFORM
+    features, given = _comparison(model, listens, clips)
     rows = torch.arange(3) % len(features)
-    batches = [*features.split(BATCH), features[rows[:1]], features[rows]]
     with torch.inference_mode():
+        batches = [*features.split(BATCH), features[rows[:1]], features[rows]]
         expected = torch.cat([model(batch) for batch in batches]).float()
-    got = torch.cat([_run(runner, batch) for batch in batches])
+    given_batches = [*given.split(BATCH), given[rows[:1]], given[rows]]
+    got = torch.cat([_run(runner, batch) for batch in given_batches])
     by_clip = (got - expected).abs().amax(dim=1)
     worst = float(by_clip.max())
     rounds = bool((model.quantization or {}).get("inputs"))
     judged = float(by_clip.median()) if rounds and worst <= STEP else worst
     if not judged <= atol:
-        where = first_difference(model, runner.path, features[rows], atol)
+        where = None if listens else first_difference(model, runner.path, features[rows], atol)
         raise ParityError(
             f"The ONNX file differs from the model by {judged:.2e} in a logit (allowed {atol:g})"
             + (f", first in {where}" if where else "")
@@ -70,6 +89,23 @@ def check_parity(
         )
     same = got.argmax(1) == expected.argmax(1)
     return Parity(worst, float(same[: len(features)].float().mean()))
+
+
+def _comparison(
+    model: AudioClassifier, listens: bool, clips: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Features for torch, and what the file is given for them."""
+    features = random_clips(model) if clips is None or len(clips) == 0 else clips.float().cpu()
+    given = features
+    if listens:
+        given = random_waveforms(model.frontend)
+        features = FrontEnd(model.frontend)(given).unsqueeze(1)
+    if not torch.isfinite(given).all():
+        raise ParityError(
+            "The clips for the comparison hold NaN or infinity: nothing can be compared on them. "
+            "Make the features again."
+        )
+    return features, given
 
 
 def _run(runner: OnnxClassifier, batch: Tensor) -> Tensor:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,7 +16,9 @@ from aum_edge.audio.fit import fit_samples
 from aum_edge.audio.frontend import FrontEnd
 from aum_edge.audio.io import read_audio
 from aum_edge.audio.resample import resample
+from aum_edge.data.cache import ClipArrays
 from aum_edge.errors import AudioError, CheckpointError, ExportError
+from aum_edge.export.frontend_graph import WAVEFORM
 from aum_edge.export.runner import OnnxClassifier
 from aum_edge.export.stream_runner import StreamingClassifier
 from aum_edge.models.classifier import Activation, probabilities
@@ -33,6 +36,8 @@ class Predictor:
     logits: Callable[[Tensor], Tensor]
     """Features (B, 1, n_mels, n_frames) to logits (B, n_classes)."""
     activation: Activation = "softmax"
+    hears: str = "spectrogram"
+    """``waveform``: ``logits`` takes clips (B, clip_samples), its front end is inside."""
 
     def label_file(self, path: Path) -> dict[str, Any]:
         """``{file, label, probabilities}``, or ``{file, error}`` when the file is unusable.
@@ -42,12 +47,20 @@ class Predictor:
         """
         try:
             clips, lengths = self._clips(path)
-        except AudioError as error:
+            logits = self._logits(clips, lengths)
+        except (AudioError, ExportError) as error:
             return {"file": str(path), "error": str(error)}
-        with torch.inference_mode():
-            features = FrontEnd(self.frontend)(clips, lengths).unsqueeze(1)
-            mean = probabilities(self.logits(features).double(), self.activation).mean(dim=0)
+        if not torch.isfinite(logits).all():
+            return {"file": str(path), "error": f"{path}: the model answers NaN or infinity."}
+        mean = probabilities(logits.double(), self.activation).mean(dim=0)
         return _answer(path, self.labels, mean)
+
+    @torch.inference_mode()
+    def _logits(self, clips: Tensor, lengths: Tensor) -> Tensor:
+        if self.hears == WAVEFORM:
+            check_whole(self.frontend, lengths)
+            return self.logits(clips)
+        return self.logits(FrontEnd(self.frontend)(clips, lengths).unsqueeze(1))
 
     def _clips(self, path: Path) -> tuple[Tensor, Tensor]:
         """Audio as clips (n, clip_samples), and how many samples of each are sound (n,)."""
@@ -89,6 +102,36 @@ class StreamPredictor:
         return _answer(path, self.stream.labels, probabilities(last.double(), activation))
 
 
+def check_whole(frontend: FrontEndConfig, lengths: Tensor) -> None:
+    """A front end inside a file is told no lengths: padding that it must not hear is refused.
+
+    Raises:
+        AudioError: If a clip (of ``lengths`` samples) is padded by frames and not by silence.
+    """
+    shortest = int(lengths.min())
+    if frontend.padding != "audio" and shortest < frontend.clip_samples:
+        raise AudioError(
+            f"A clip of {shortest} samples is shorter than the {frontend.clip_samples} of the "
+            f"model, and `padding: {frontend.padding}` is not inside this file: use whole clips, "
+            "the model directory, or an export without --with-frontend."
+        )
+
+
+def as_heard(arrays: ClipArrays, frontend: FrontEndConfig) -> ClipArrays:
+    """A split for a file with its front end inside: waveforms in the place of features.
+
+    ``arrays`` were built with their waveforms.
+
+    Raises:
+        AudioError: If a clip is padded by frames.
+    """
+    if arrays.lengths is not None:
+        check_whole(frontend, torch.from_numpy(np.array(arrays.lengths)))
+    if arrays.waveforms is None:
+        raise AudioError("The clips' waveforms are not there: build the cache with them.")
+    return replace(arrays, features=arrays.waveforms)
+
+
 def open_stream(path: Path) -> StreamPredictor:
     """A step graph, ready to hear files of any length.
 
@@ -119,7 +162,9 @@ def open_predictor(path: Path) -> Predictor:
     if path.suffix == ".onnx":
         runner = OnnxClassifier(path)
         activation = runner.metadata.get("activation", "softmax")
-        return Predictor(tuple(runner.labels), runner.frontend, runner.logits, activation)
+        return Predictor(
+            tuple(runner.labels), runner.frontend, runner.logits, activation, runner.hears
+        )
     model = load(path)
     if not model.labels:
         raise CheckpointError(

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
+from aum_edge.errors import ExportError
 from aum_edge.export import scan_layout as layout
 from aum_edge.export.graph_writer import GraphWriter
 from aum_edge.export.scan_op import Lane
@@ -29,6 +30,8 @@ def unrolled(writer: GraphWriter, lanes: Sequence[Lane]) -> Results:
     """Every step as its own two nodes."""
     results = []
     for lane in lanes:
+        if lane.length is None:
+            raise ExportError("A scan of any number of tokens cannot be unrolled.")
         decays = _split(writer, layout.decay(writer, lane), lane.length)
         pushes = _split(writer, layout.push(writer, lane), lane.length)
         order = list(range(lane.length))

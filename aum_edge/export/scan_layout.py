@@ -15,7 +15,7 @@ from aum_edge.export.scan_op import Lane
 def channels(writer: GraphWriter, lane: Lane, value: ir.Value) -> ir.Value:
     """U or delta, (batch, L, E), as (L, batch, G, 1, E/G)."""
     moved = writer.op("Transpose", value, perm=[1, 0, 2])
-    return writer.op("Reshape", moved, writer.integers(lane.length, -1, lane.groups, 1, lane.width))
+    return writer.op("Reshape", moved, writer.integers(0, 0, lane.groups, 1, lane.width))
 
 
 def states(writer: GraphWriter, lane: Lane, value: ir.Value, row: bool) -> ir.Value:

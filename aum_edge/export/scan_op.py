@@ -13,6 +13,8 @@ from onnxscript.values import Op, Opset
 from aum_edge.errors import ExportError
 
 SCAN_DOMAIN = "aum_edge"
+MANY = 1 << 16
+"""Tokens that an open length is taken for where a form is chosen by size."""
 
 
 def _operator() -> Op:
@@ -45,7 +47,8 @@ class Lane:
     """One opaque scan: one direction of one layer, and its sizes."""
 
     node: ir.Node
-    length: int
+    length: int | None
+    """Tokens; None where the graph leaves them open."""
     groups: int
     states: int
     width: int
@@ -84,26 +87,27 @@ class Lane:
 
     @property
     def elements(self) -> int:
-        """States of one clip over all tokens."""
-        return self.length * self.groups * self.states * self.width
+        """States of one clip over all tokens; of an open length, of very many."""
+        return (self.length or MANY) * self.groups * self.states * self.width
 
 
 def find_lanes(graph: ir.Graph) -> list[Lane]:
     """Every opaque scan, in order.
 
     Raises:
-        ExportError: If one has a length that is not fixed.
+        ExportError: If one has channels, states or groups that are not fixed.
     """
     return [_lane(node) for node in graph if node.domain == SCAN_DOMAIN]
 
 
 def _lane(node: ir.Node) -> Lane:
     u, _, A, B, _ = node.inputs
-    sizes = [_size(value, axis) for value, axis in ((u, 1), (A, 0), (A, 1), (B, 2))]
+    sizes = [_size(value, axis) for value, axis in ((A, 0), (A, 1), (B, 2))]
     fixed = [size for size in sizes if size is not None]
     if len(fixed) < len(sizes):
         raise ExportError(f"The scan {node.name} has sizes that are not fixed: {sizes}.")
-    length, channels, states, groups = fixed
+    channels, states, groups = fixed
+    length = _size(u, 1)
     reverse = bool(node.attributes.get_int("reverse", 0))
     return Lane(node, length, groups, states, channels // groups, reverse)
 

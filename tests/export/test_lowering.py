@@ -140,6 +140,22 @@ def test_too_long_to_unroll() -> None:
         lower(graph(UNROLL_LIMIT + 1, 1, [0]), "unrolled")
 
 
-def test_length_must_be_fixed() -> None:
+def test_length_may_be_open_for_scan_alone() -> None:
+    with pytest.raises(ExportError, match="cannot be unrolled"):
+        lower(graph("time", 1, [0]), "unrolled")
+    model = graph("time", 2, [0, 1])
+    lower(model, "scan")
+    for length in (1, 2, 9):
+        inputs = values(2, length, 2)
+        got = run(model, inputs)
+        for index, reverse in enumerate((False, True)):
+            y, last = recurrence(inputs, rates(), reverse)
+            np.testing.assert_allclose(got[2 * index], y, rtol=1e-4, atol=1e-5)
+            np.testing.assert_allclose(got[2 * index + 1], last, rtol=1e-4, atol=1e-5)
+
+
+def test_sizes_of_the_state_must_be_fixed() -> None:
+    model = graph(3, 1, [0])
+    model.graph.inputs[2].shape = ir.Shape(["batch", 3, "groups", N])
     with pytest.raises(ExportError, match="not fixed"):
-        lower(graph("time", 1, [0]), "scan")
+        lower(model, "scan")

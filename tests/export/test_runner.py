@@ -75,8 +75,8 @@ def test_truncated(tmp_path: Path, path: Path) -> None:
 
 
 def test_foreign_files(tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match="waveform"):
-        OnnxClassifier(identity(tmp_path / "a.onnx", "waveform", {}))
+    with pytest.raises(ExportError, match="audio"):
+        OnnxClassifier(identity(tmp_path / "a.onnx", "audio", {}))
     with pytest.raises(ExportError, match="metadata"):
         OnnxClassifier(identity(tmp_path / "b.onnx", "spectrogram", {"author": "x"}))
     damaged = {"aum_edge.version": "0.1.0", "labels": "[]", "frontend": '{"no": 1}'}
@@ -84,12 +84,34 @@ def test_foreign_files(tmp_path: Path) -> None:
         OnnxClassifier(identity(tmp_path / "c.onnx", "spectrogram", damaged))
 
 
+def test_an_onnxruntime_that_is_too_old_is_named(path: Path, tmp_path: Path) -> None:
+    """A file of the future stands for any file that is newer than the runtime."""
+    for change in ("opset", "ir"):
+        model = onnx.load(path)
+        if change == "opset":
+            model.opset_import[0].version = 99
+        else:
+            model.ir_version = 99
+        newer = tmp_path / f"{change}.onnx"
+        newer.write_bytes(model.SerializeToString())
+        with pytest.raises(ExportError, match=r"newer onnxruntime, or export with `--opset 18`"):
+            OnnxClassifier(newer)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_nan_is_reported_and_not_classified(path: Path, value: float) -> None:
+    features = np.zeros((2, 1, 32, 17), dtype=np.float32)
+    features[1, 0, 3, 4] = value
+    with pytest.raises(ExportError, match="NaN or infinity"):
+        OnnxClassifier(path).logits(features)
+
+
 def test_threads(path: Path) -> None:
     with pytest.raises(RecipeError, match="threads"):
         OnnxClassifier(path, threads=0)
 
 
-@pytest.mark.parametrize("shape", [(1, 32, 17), (2, 1, 17, 32), (1, 1, 32, 18)])
+@pytest.mark.parametrize("shape", [(1, 32, 17), (2, 1, 17, 32), (1, 1, 32, 18), (0, 1, 32, 17)])
 def test_wrong_features(path: Path, shape: tuple[int, ...]) -> None:
     with pytest.raises(ExportError, match="takes features"):
         OnnxClassifier(path).logits(np.zeros(shape, dtype=np.float32))

@@ -1,0 +1,44 @@
+"""Masks over token pairs as three nodes on the tokens' places, not as stored tables.
+
+At 64 tokens the masks of SSD would be a third of an int8 file. onnxruntime computes such nodes
+once, when it loads the file, so they cost nothing where the table cost nothing.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+
+from aum_edge.export.graph_writer import GraphWriter
+from aum_edge.ssm.ssd import MASKED
+
+
+def write_masks_out(graph: ir.Graph) -> None:
+    """Replace every stored mask (dirs, 1, L, L) of :mod:`aum_edge.export.compact`, in place."""
+    for value in list(graph.initializers.values()):
+        shape = value.shape
+        if value.const_value is None or shape is None or len(shape) != 4 or not value.uses():
+            continue
+        if shape[1] == 1 and shape[2] == shape[3] and value.dtype == ir.DataType.FLOAT:
+            _write_out(graph, value, value.const_value.numpy())
+
+
+def _write_out(graph: ir.Graph, value: ir.Value, array: np.ndarray) -> None:
+    place = np.arange(array.shape[2], dtype=np.float32)
+    gap = place[:, None] - place
+    signs = np.where(array[:, :, :1, -1:] == 0, MASKED, -MASKED).astype(np.float32)
+    if not np.array_equal(array, np.minimum(gap * signs, 0)):
+        return
+    writer = GraphWriter(graph, "")
+    size = len(place)
+    rows = writer.constant(f"places_{size}_rows", place[:, None])
+    columns = writer.constant(f"places_{size}", place)
+    sign = writer.constant("mask_" + "".join("+-"[int(s < 0)] for s in signs.flat), signs)
+    hidden = writer.op("Mul", writer.op("Sub", rows, columns), sign)
+    mask = writer.op("Min", hidden, writer.constant("zero", np.zeros((), np.float32)))
+    mask.shape, mask.type = value.shape, value.type
+    first = next(node for node in graph if value in node.inputs)
+    ir.convenience.replace_all_uses_with(value, mask)
+    writer.insert_before(first)
+    if value.name is not None:
+        del graph.initializers[value.name]
