@@ -49,7 +49,7 @@ static void expand_halves(const tensor_t *w, int32_t first, int32_t rows, float 
 static void expand_codes(const tensor_t *w, int32_t first, int32_t rows, float *out, int32_t ld)
 {
     const int8_t *codes = WEIGHTS_INT8 + w->at + first * w->cols;
-    const float *scales = WEIGHTS_FLOAT + w->scale_at;
+    const float *scales = NULL;
     const int32_t cols = w->cols;
     int32_t r, c;
 #if HAS_HALF
@@ -59,6 +59,7 @@ static void expand_codes(const tensor_t *w, int32_t first, int32_t rows, float *
         scales = copy;
     }
 #endif
+    if (w->scale_type == TYPE_FLOAT) scales = WEIGHTS_FLOAT + w->scale_at;
     for (r = 0; r < rows; r++) {
         for (c = 0; c < cols; c += LANES) {
             v_store(out + c, v_mul(v_codes(codes + c), v_load(scales + c)));

@@ -2,7 +2,15 @@
    one float where there is none or where AUM_SCALAR is defined. No compiler flag is needed for
    speed beyond the instruction set: products and sums are fused explicitly. */
 #if !defined(AUM_SCALAR) && defined(__AVX512F__)
+#if defined(__GNUC__) && !defined(__clang__)
+/* gcc's own header makes it warn in C++. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #include <immintrin.h>
+#pragma GCC diagnostic pop
+#else
+#include <immintrin.h>
+#endif
 #define LANES 16
 typedef __m512 vec;
 #define v_load(p) _mm512_loadu_ps(p)
