@@ -20,7 +20,7 @@ def submission_zip(out: Path, label: Label) -> Path:
 
 def inference_zip(out: Path, label: Label) -> Path:
     """``<package>_inference.zip``: what pip installs."""
-    parts = [out / label.package, out / "setup.py", out / "requirements.txt"]
+    parts = [out / name for name in (label.package, "setup.py", "requirements.txt", "README.md")]
     return _write(out / f"{label.package}_inference.zip", out, parts)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from textwrap import dedent
+from typing import Any
 
 import aum_edge
 
@@ -94,6 +95,53 @@ setup(
     python_requires=">=3.11",
 )
 '''
+
+
+_README = """\
+# {package}
+
+Inference package for DCASE Task 1, in the layout of the challenge's kit. Self-contained{but}.
+
+    pip install .
+    python -c "import {package}.{package}_{index} as s; print(s.predict(['x.wav'], ['a']))"
+
+`predict`, `load_model`, `load_inputs` and `get_model_for_device` take the kit's arguments. A device
+without a model of its own, `unknown` and new ones included, gets the general model. The class order
+is alphabetical. For the kit's own scripts put complexity.py, test_complexity.py and
+evaluate_submission.py beside this file.
+
+{rows}
+
+Weights are stored as the table says and are widened to float32 where they are computed with.
+{graphs}"""
+
+_GRAPHS = """
+Models that onnxruntime runs: their stored tensors are registered as parameters, so their bytes are
+counted. The official script cannot look into onnxruntime and prints 0 MACs for them; the MACs of
+the table and of predictions/*/complexity.json are those of our count over the graph.
+"""
+
+
+def readme(package: str, systems: Mapping[str, Mapping[str, Any]]) -> str:
+    """README.md beside setup.py; ``systems`` are those of the folder's marker."""
+    lines = ["| system | model | stored as | MACs | bytes |", "|---|---|---|---|---|"]
+    for index, system in sorted(systems.items()):
+        for name, row in system["models"].items():
+            kind = row["architecture"]
+            lines.append(
+                f"| {package}_{index} | {name} | {kind} | {row['macs']:,} | {row['bytes']:,} |"
+            )
+    depends = any("aum-edge" in line for row in systems.values() for line in row["requires"])
+    graphs = any(
+        row["architecture"] == "onnx" for s in systems.values() for row in s["models"].values()
+    )
+    return _README.format(
+        package=package,
+        index=min(systems),
+        but=", except that a system imports aum_edge" if depends else "",
+        rows="\n".join(lines),
+        graphs=_GRAPHS if graphs else "",
+    )
 
 
 def api_module(label: str, devices: Iterable[str], runtime: str) -> str:

@@ -22,6 +22,7 @@ from aum_edge.submission.module_text import (
     api_module,
     architecture_module,
     notice,
+    readme,
     requirements,
     setup_text,
 )
@@ -141,7 +142,14 @@ def record(config: SubmissionConfig, members: dict[str, Member], out: Path) -> l
             {str(member.config["architecture"]) for member in members.values()},
             config.depend_on_aum_edge,
         ),
-        "models": {name: str(member.config["architecture"]) for name, member in members.items()},
+        "models": {
+            name: {
+                "architecture": str(member.config["architecture"]),
+                "macs": member.figures.macs,
+                "bytes": member.figures.param_bytes,
+            }
+            for name, member in members.items()
+        },
     }
     write_json(out / MARKER, marker)
     return sorted({line for system in marker["systems"].values() for line in system["requires"]})
@@ -152,6 +160,7 @@ def _write_project(config: SubmissionConfig, members: dict[str, Member], out: Pa
     label = config.parsed
     write_text(out / "requirements.txt", "\n".join(record(config, members, out)) + "\n")
     write_text(out / "setup.py", setup_text(label.package))
+    write_text(out / "README.md", readme(label.package, read_json(out / MARKER)["systems"]))
     write_text(out / label.package / "NOTICE", notice())
     licence = _licence()
     if licence:

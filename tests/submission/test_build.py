@@ -35,6 +35,9 @@ def test_the_kits_layout(built: Built) -> None:
     for name in ("complexity.json", "test_accuracy.json", "model_state_dict.pt", "output.csv"):
         assert (built.out / "predictions" / LABEL / name).is_file(), name
     assert built.notes == []
+    text = (built.out / "README.md").read_text(encoding="utf-8")
+    assert all(f"| {LABEL} | {name} |" in text for name in ("general", "a", "b"))
+    assert "onnxruntime" not in text
     assert "safetensors" in (built.out / "requirements.txt").read_text()
 
 

@@ -89,6 +89,7 @@ def test_an_onnx_package_runs_and_says_what_the_kit_cannot_see(
     assert row["macs"] == row["exact_macs"] > 0
     assert row["model_size"] > 0
     assert "onnxruntime" in (out / "requirements.txt").read_text()
+    assert "prints 0 MACs" in (out / "README.md").read_text()
     findings = check_submission(out)
     assert [finding for finding in findings if finding.level != "note"] == []
     lines = [finding.what for finding in findings]

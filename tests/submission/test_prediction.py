@@ -59,6 +59,24 @@ def test_every_file_gets_the_logits_of_its_devices_model(
         np.testing.assert_allclose(made[row], logits[order], atol=2e-4)
 
 
+def test_no_more_than_two_chunks_are_in_memory(
+    system: System, listing: Listing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[int] = []
+    begin = runtime.start_decoding
+
+    def watched(pool, files, frontends):
+        started.append(len(files))
+        return begin(pool, files, frontends)
+
+    monkeypatch.setattr(runtime, "start_decoding", watched)
+    done = 0
+    for logits in runtime.stream_logits(listing.paths, listing.devices, system, RUNNING):
+        done += len(logits)
+        assert sum(started) <= done + 8
+    assert done == len(listing.names)
+
+
 def test_a_killed_run_goes_on_where_it_stopped(
     system: System, listing: Listing, tmp_path: Path
 ) -> None:

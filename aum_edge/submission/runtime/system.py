@@ -16,7 +16,7 @@ from aum_edge.submission.runtime.inputs import decode_workers, features, start_d
 from aum_edge.submission.runtime.network import CONFIG, StoredNetwork, load_network
 from aum_edge.submission.runtime.scenes import GENERAL, SCENES
 
-CHUNK = 512
+CHUNK = 256
 """Files in memory at once; as many again are being decoded meanwhile."""
 
 
