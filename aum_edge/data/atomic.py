@@ -78,31 +78,60 @@ def write_text(path: Path, text: str) -> None:
 
 
 @contextlib.contextmanager
-def new_folder(final: Path, what: str) -> Iterator[Path]:
+def new_folder(final: Path, what: str, resume: bool = False) -> Iterator[Path]:
     """A draft folder that becomes ``final`` when the block ends well and is removed otherwise.
 
     Drafts of processes that were killed are removed first. When another process has made
-    ``final`` meanwhile, its folder stays and the draft goes.
+    ``final`` meanwhile, its folder stays and the draft goes. With ``resume`` the draft of a killed
+    process is taken over with what it holds, and one that the user stops is left for the next.
     """
     with disk_errors(final.parent, what):
         final.parent.mkdir(parents=True, exist_ok=True)
-        _remove_abandoned(final)
         draft = final.with_name(f"{final.name}.{os.getpid()}.draft")
-        try:
+        if resume:
+            _adopt(final, draft)
+        else:
             shutil.rmtree(draft, ignore_errors=True)
-            draft.mkdir()
-            yield draft
+        _remove_abandoned(final)
+        left = False
+        try:
+            draft.mkdir(exist_ok=True)
+            try:
+                yield draft
+            except Exception:
+                raise
+            except BaseException:
+                left = resume
+                raise
             try:
                 draft.replace(final)
             except OSError as error:
                 if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                     raise
         finally:
-            shutil.rmtree(draft, ignore_errors=True)
+            if not left:
+                shutil.rmtree(draft, ignore_errors=True)
+
+
+def _adopt(final: Path, draft: Path) -> None:
+    """Give this process the draft of one that was killed; renaming is the claim."""
+    for other in _abandoned(final):
+        if draft.exists():
+            return
+        with contextlib.suppress(OSError):
+            other.replace(draft)
 
 
 def _remove_abandoned(final: Path) -> None:
-    for draft in final.parent.glob(f"{final.name}.*.draft"):
-        pid = draft.name.split(".")[-2]
-        if pid.isdigit() and not psutil.pid_exists(int(pid)):
-            shutil.rmtree(draft, ignore_errors=True)
+    for draft in _abandoned(final):
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _abandoned(final: Path) -> list[Path]:
+    drafts = sorted(final.parent.glob(f"{final.name}.*.draft"))
+    pids = [draft.name.split(".")[-2] for draft in drafts]
+    return [
+        draft
+        for draft, pid in zip(drafts, pids, strict=True)
+        if pid.isdigit() and not psutil.pid_exists(int(pid))
+    ]

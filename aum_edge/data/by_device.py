@@ -49,7 +49,7 @@ def device_data(data: AudioData, device: str, waveforms: bool = False) -> AudioD
         DataError: If no training clip is of this device.
     """
     data.setup()
-    if waveforms and data.config.store == "cache":
+    if waveforms and data.config.store != "stream":
         data = data.with_batches(data.batch_size, waveforms=True)
     other = AudioData(
         data.config,

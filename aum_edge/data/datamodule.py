@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from aum_edge.audio.config import FrontEndConfig, Normalization
+from aum_edge.data.array_file import Stored
 from aum_edge.data.cache import ClipArrays, build_cache, normalization
 from aum_edge.data.config import DataConfig
 from aum_edge.data.corpora import load_manifest
@@ -156,13 +157,16 @@ class AudioData(L.LightningDataModule):
 
     def _add_waveforms(self) -> None:
         """Training rows with waveforms; the other splits are never augmented and need none."""
-        stored = self.config.store == "cache"
+        stored = self.config.store != "stream"
         if self.waveforms and stored and self.arrays["train"].waveforms is None:
             train = Manifest(self.manifest.name, self.manifest.split("train"), self.labels)
             self.arrays["train"] = self._cached(train, waveforms=True)["train"]
 
     def _cached(self, manifest: Manifest, *, waveforms: bool) -> dict[str, ClipArrays]:
-        return build_cache(manifest, self.frontend, self.cache_dir, waveforms, self.progress)
+        dtype: Stored = "float16" if self.config.store == "half" else "float32"
+        return build_cache(
+            manifest, self.frontend, self.cache_dir, waveforms, self.progress, dtype=dtype
+        )
 
     def _loader(self, split: str, seed: int | None, waveforms: bool) -> DataLoader[Batch]:
         arrays = self.arrays[split]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import torch
 
 from aum_edge.audio.frontend import FrontEnd
 from aum_edge.audio.load import load_clip
-from aum_edge.data import cache
+from aum_edge.data import cache, cache_build
 from aum_edge.data.array_file import ArrayWriter, open_array
 from aum_edge.data.cache import build_cache, normalization
 from aum_edge.data.config import DataConfig
@@ -27,7 +28,7 @@ def manifest(fsdd_corpus, tmp_path_factory):
 
 
 def forbid_building(monkeypatch):
-    monkeypatch.setattr(cache, "read_clip", lambda *a: pytest.fail("read audio again"))
+    monkeypatch.setattr(cache_build, "read_clip", lambda *a: pytest.fail("read audio again"))
 
 
 def test_rows_are_what_the_front_end_makes_of_each_clip(manifest, frontend, tmp_path):
@@ -160,11 +161,11 @@ def test_a_stopped_build_leaves_whole_splits_and_nothing_half(
             raise KeyboardInterrupt
         return load_clip(clip, *rest)
 
-    monkeypatch.setattr(cache, "read_clip", stop)
+    monkeypatch.setattr(cache_build, "read_clip", stop)
     with pytest.raises(KeyboardInterrupt):
         build_cache(manifest, frontend, tmp_path)
-    assert [path.suffix for path in tmp_path.iterdir()] == [""]
-    monkeypatch.setattr(cache, "read_clip", load_clip)
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == ["", ".draft"]
+    monkeypatch.setattr(cache_build, "read_clip", load_clip)
     assert len(build_cache(manifest, frontend, tmp_path)["test"]) == 12
 
 
@@ -246,3 +247,40 @@ def test_array_files_refuse_rows_that_do_not_fit(tmp_path):
     writer.append(np.arange(4, dtype=np.float64).reshape(2, 2))
     writer.close()
     assert open_array(tmp_path / "b.npy").tolist() == [[0, 1], [2, 3]]
+
+
+def test_a_killed_build_goes_on_after_its_last_kept_rows(manifest, frontend, tmp_path, monkeypatch):
+    monkeypatch.setattr(cache_build, "BATCH", 2)
+    monkeypatch.setattr(cache_build, "KEPT", 4)
+    only = replace(manifest, clips=manifest.split("train"))
+    wanted = build_cache(only, frontend, tmp_path / "whole", waveforms=True)["train"]
+
+    def killed(done, total, what):
+        if done >= 10:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build_cache(only, frontend, tmp_path / "c", waveforms=True, progress=killed)
+    draft = next((tmp_path / "c").glob("*.draft"))
+    draft.rename(draft.with_name(draft.name.replace(f".{os.getpid()}.", ".99999999.")))
+    read = []
+    real = cache_build.read_clip
+    monkeypatch.setattr(cache_build, "read_clip", lambda *a: read.append(a) or real(*a))
+    made = build_cache(only, frontend, tmp_path / "c", waveforms=True)["train"]
+    assert len(read) == len(only.clips) - 8
+    assert np.array_equal(made.features, wanted.features)
+    assert np.array_equal(made.waveforms, wanted.waveforms)
+    assert not list((tmp_path / "c").glob("*.draft"))
+
+
+def test_a_half_cache_takes_half_the_bytes_and_reads_as_float32(manifest, frontend, tmp_path):
+    full = build_cache(manifest, frontend, tmp_path, waveforms=True)["train"]
+    before = set(tmp_path.rglob("features.npy"))
+    half = build_cache(manifest, frontend, tmp_path, waveforms=True, dtype="float16")["train"]
+    sizes = {path in before: path.stat().st_size for path in tmp_path.rglob("features.npy")}
+    assert sizes[False] < 0.6 * sizes[True]
+    rows = np.array([3, 1, 2])
+    assert half.features[rows].dtype == np.float32
+    np.testing.assert_allclose(half.features[rows], full.features[rows], atol=5e-3)
+    np.testing.assert_allclose(half.waveforms[rows], full.waveforms[rows], atol=3e-4)
+    assert normalization(half).mean == pytest.approx(normalization(full).mean, abs=5e-3)
