@@ -1,4 +1,4 @@
-"""A model to be timed in a runtime: a model directory or an .onnx file."""
+"""A model to be timed in a runtime: a model directory, an .onnx file or an exported .c file."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import torch
 
 from aum_edge.bench.footprint import footprint
 from aum_edge.errors import ExportError
+from aum_edge.export.c.export import export_c
 from aum_edge.export.onnx import export_onnx
 from aum_edge.models.directory import load
 
@@ -45,25 +46,36 @@ class Contestant:
 def entry_of(path: Path, runtime: str | None, folder: Path) -> Entry | None:
     """What is opened for a model in a runtime; None if it has no form for it.
 
-    A directory is exported into ``folder`` for onnxruntime and OpenVINO, once for both. An .onnx
-    file cannot run in torch.
+    A directory is exported into ``folder`` for onnxruntime and OpenVINO, once for both, and for c.
+    An .onnx file runs in those two only, a .c file in c only.
 
     Raises:
         CheckpointError: If the directory holds no usable model.
         ExportError: If nothing is there, or the model cannot be exported.
     """
     if not path.exists():
-        raise ExportError(f"There is no model {path}: give a model directory or an .onnx file.")
-    runtime = runtime or ("onnxruntime" if path.is_file() else "torch")
-    if path.is_file():
-        return None if runtime == "torch" else Entry(model=str(path), runtime=runtime, path=path)
-    if runtime == "torch":
+        raise ExportError(
+            f"There is no model {path}: give a model directory, an .onnx or a .c file."
+        )
+    possible = _runtimes_of(path)
+    runtime = runtime or possible[0]
+    if runtime not in possible:
+        return None
+    if path.is_file() or runtime == "torch":
         return Entry(model=str(path), runtime=runtime, path=path)
     name = hashlib.sha256(str(path).encode()).hexdigest()[:12]
-    file = folder / f"{path.resolve().name}-{name}.onnx"
+    file = folder / f"{path.resolve().name}-{name}.{'c' if runtime == 'c' else 'onnx'}"
     if not file.exists():
-        export_onnx(load(path), file)
+        write = export_c if runtime == "c" else export_onnx
+        write(load(path), file)
     return Entry(model=str(path), runtime=runtime, path=file)
+
+
+def _runtimes_of(path: Path) -> tuple[str, ...]:
+    """Those that a model has a form for, its usual one first."""
+    if not path.is_file():
+        return ("torch", "onnxruntime", "openvino", "c")
+    return ("c",) if path.suffix == ".c" else ("onnxruntime", "openvino")
 
 
 def enter(entry: Entry, threads: int, batch: int, seed: int) -> Contestant:
@@ -77,7 +89,7 @@ def enter(entry: Entry, threads: int, batch: int, seed: int) -> Contestant:
 
     Raises:
         CheckpointError: If the directory holds no usable model.
-        ExportError: If the file is no ONNX classifier of ours.
+        ExportError: If the file is no classifier of ours.
         BenchError: If its runtime refuses it.
     """
     torch.set_num_threads(threads)

@@ -104,7 +104,7 @@ def _entries(
                 if entry is not None:
                     entries.append(entry)
                     continue
-                reason = f"{path} is an ONNX file and cannot run in torch: give its directory."
+                reason = f"{path} is a file that cannot run in {runtime}: give its directory."
                 skipped.append({"model": str(path), "reason": reason})
         except AumEdgeError as error:
             if not plan.tolerant:

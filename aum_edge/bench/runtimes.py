@@ -14,10 +14,11 @@ import torch
 
 from aum_edge.audio.config import FrontEndConfig
 from aum_edge.errors import BenchError, RecipeError
+from aum_edge.export.c.library import CClassifier
 from aum_edge.export.runner import OnnxClassifier
 from aum_edge.models.directory import load
 
-RUNTIMES = ("onnxruntime", "torch", "openvino")
+RUNTIMES = ("onnxruntime", "torch", "openvino", "c")
 SILENT = 0.1
 """Amplitude of the noise that a waveform input gets; feature inputs get unit noise."""
 
@@ -35,7 +36,7 @@ def open_model(path: Path, runtime: str, threads: int, batch: int, seed: int) ->
     """Load a model.
 
     Args:
-        path: A model directory for torch, an .onnx file for the others.
+        path: A model directory for torch, an exported .c file for c, an .onnx file for the others.
         runtime: One of ``RUNTIMES``.
         threads: Of onnxruntime and OpenVINO; torch has one number for the whole process.
         batch: Clips at once.
@@ -43,11 +44,13 @@ def open_model(path: Path, runtime: str, threads: int, batch: int, seed: int) ->
 
     Raises:
         CheckpointError: If the directory holds no usable model.
-        ExportError: If the file is no ONNX classifier of ours.
+        ExportError: If the file is no classifier of ours, or C does not compile.
         BenchError: If OpenVINO cannot run the file.
     """
     if runtime == "torch":
         return _in_torch(path, batch, seed)
+    if runtime == "c":
+        return _in_c(path, batch, seed)
     classifier = OnnxClassifier(path, threads)
     declared = classifier.session.get_inputs()[0]
     example = example_for(declared.shape, classifier.frontend, batch, seed)
@@ -119,6 +122,19 @@ def _in_torch(path: Path, batch: int, seed: int) -> Opened:
     def run() -> torch.Tensor:
         with torch.inference_mode():
             return model(example)
+
+    return Opened(run=run, clip_seconds=frontend.clip_seconds, input="features")
+
+
+def _in_c(path: Path, batch: int, seed: int) -> Opened:
+    """Compiled for this machine, or taken from the cache of what was compiled before."""
+    program = CClassifier(path)
+    frontend = program.frontend
+    shape = (batch, 1, frontend.n_mels, frontend.n_frames)
+    example = example_for(shape, frontend, batch, seed)
+
+    def run() -> np.ndarray:
+        return program.run(example)
 
     return Opened(run=run, clip_seconds=frontend.clip_seconds, input="features")
 

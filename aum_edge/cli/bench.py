@@ -21,14 +21,18 @@ PLOTS = (".svg", ".png")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     parser.add_argument(
-        "models", type=Path, nargs="+", metavar="MODEL", help="model directories and .onnx files"
+        "models",
+        type=Path,
+        nargs="+",
+        metavar="MODEL",
+        help="model directories, .onnx and .c files",
     )
     parser.add_argument(
         "--runtime",
         metavar="NAME,...",
         default="",
-        help="onnxruntime, torch, openvino; by default onnxruntime for files and torch for "
-        "directories. A directory is exported for the other two",
+        help="onnxruntime, torch, openvino, c; by default torch for directories, c for .c files "
+        "and onnxruntime for .onnx files. A directory is exported for the others",
     )
     parser.add_argument("--threads", metavar="N,...", default="1", help="for example 1,2")
     parser.add_argument("--runs", type=int, default=200, help="timed runs of each")

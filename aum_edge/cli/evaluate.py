@@ -26,7 +26,9 @@ NAMES = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument("model", type=Path, metavar="MODEL", help="model directory or .onnx file")
+    parser.add_argument(
+        "model", type=Path, metavar="MODEL", help="model directory, .onnx or .c file"
+    )
     add_corpus_arguments(parser)
     parser.add_argument("--split", default="test", choices=("train", "val", "test"))
     parser.add_argument("--cache", type=Path, default=Path("runs/cache"), help="feature cache")

@@ -1,4 +1,4 @@
-"""`aum-edge export MODEL OUT.onnx`: a file that runs on a plain CPU and is proven equal."""
+"""`aum-edge export MODEL OUT.onnx|OUT.c`: a file that runs on a plain CPU and is proven equal."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import argparse
 import json
 from pathlib import Path
 
+from aum_edge.cli.export_c import add_c_arguments, run_c
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     parser.add_argument("model", type=Path, metavar="MODEL", help="model directory")
-    parser.add_argument("out", type=Path, metavar="OUT.onnx")
+    parser.add_argument("out", type=Path, metavar="OUT.onnx|OUT.c")
     parser.add_argument("--scan", default="auto", help="how a scan is written: auto|scan|unrolled")
     parser.add_argument(
         "--streaming", action="store_true", help="a step graph with its state, for causal students"
@@ -23,17 +25,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--opset", type=int, default=18)
     parser.add_argument("--atol", type=float, default=1e-4, help="largest logit difference")
+    add_c_arguments(parser)
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
 
 
 def run(options: argparse.Namespace) -> int:
     """Export and verify."""
+    if options.out.suffix == ".c":
+        return run_c(options)
     from aum_edge.errors import RecipeError
     from aum_edge.export.config import ExportConfig
     from aum_edge.export.onnx import export_onnx
     from aum_edge.export.streaming import export_streaming
     from aum_edge.models.directory import load
 
+    if options.name is not None or options.separate_weights:
+        raise RecipeError("--name and --separate-weights are for .c files: leave them out.")
     config = ExportConfig(
         scan=options.scan,
         with_frontend=options.with_frontend,

@@ -1,4 +1,4 @@
-"""One face for a model directory and an .onnx file: audio files in, labels out."""
+"""One face for model directories, .onnx files and exported .c files: audio in, labels out."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from aum_edge.audio.io import read_audio
 from aum_edge.audio.resample import resample
 from aum_edge.data.cache import ClipArrays
 from aum_edge.errors import AudioError, CheckpointError, ExportError
+from aum_edge.export.c.library import CClassifier
 from aum_edge.export.frontend_graph import WAVEFORM
 from aum_edge.export.runner import OnnxClassifier
 from aum_edge.export.stream_runner import StreamingClassifier
@@ -153,7 +154,7 @@ def _answer(path: Path, labels: tuple[str, ...], mean: Tensor) -> dict[str, Any]
 
 
 def open_predictor(path: Path) -> Predictor:
-    """A model directory or an .onnx file, ready to label audio.
+    """A model directory, an .onnx file or an exported .c file, ready to label audio.
 
     Raises:
         CheckpointError: If the directory holds no usable model.
@@ -165,6 +166,8 @@ def open_predictor(path: Path) -> Predictor:
         return Predictor(
             tuple(runner.labels), runner.frontend, runner.logits, activation, runner.hears
         )
+    if path.suffix == ".c":
+        return _of_c(CClassifier(path))
     model = load(path)
     if not model.labels:
         raise CheckpointError(
@@ -172,3 +175,15 @@ def open_predictor(path: Path) -> Predictor:
             "`teacher.model.init` in a recipe."
         )
     return Predictor(tuple(model.labels), model.frontend, model, model.activation)
+
+
+def _of_c(program: CClassifier) -> Predictor:
+    """It hears samples; padding that is no sound is torch's work, and then it is given features."""
+    hears = program.frontend.padding == "audio"
+    return Predictor(
+        tuple(program.labels),
+        program.frontend,
+        program.hear if hears else program.logits,
+        program.metadata.get("activation", "softmax"),
+        WAVEFORM if hears else "spectrogram",
+    )

@@ -18,6 +18,7 @@ from typing import Any
 
 from aum_edge.errors import ExportError
 from aum_edge.export.c.about import UNVERIFIED, VERIFIED, marked
+from aum_edge.export.c.budget import Budget, budget
 from aum_edge.export.c.compiler import MissingCompilerError
 from aum_edge.export.c.config import CExportConfig, identifier
 from aum_edge.export.c.generate import Program, generate
@@ -44,6 +45,8 @@ class CExportReport:
     stream_bytes: int | None
     weight_bytes: int
     table_bytes: int
+    budget: Budget
+    """What a microcontroller would need."""
     proof: Proof | None
     """None where there was no compiler: the file then says that it is unverified."""
 
@@ -112,6 +115,7 @@ def export_c(
         stream_bytes=program.stream_bytes,
         weight_bytes=program.weight_bytes,
         table_bytes=program.table_bytes,
+        budget=budget(still, program.weight_bytes, program.table_bytes, program.arena_bytes),
         proof=proof,
     )
 

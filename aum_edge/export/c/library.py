@@ -151,8 +151,8 @@ def _loaded(library: Path, path: Path) -> ctypes.CDLL:
         return ctypes.CDLL(str(library))
     except OSError as error:
         raise ExportError(
-            f"{path} was compiled but cannot be loaded ({' '.join(str(error).split())[:150]}): keep "
-            f"the files of one export together, or delete {library}."
+            f"{path} was compiled but cannot be loaded ({' '.join(str(error).split())[:150]}): "
+            f"keep the files of one export together, or delete {library}."
         ) from error
 
 

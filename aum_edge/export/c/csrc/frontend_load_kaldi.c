@@ -3,10 +3,10 @@ static float fe_mean(const float *samples)
 {
     float sums[16] = {0.0f}, total = 0.0f;
     int32_t at, l;
-    for (at = 0; at + 16 <= FE_WINDOW; at += 16)
+    for (at = 0; at < FE_WINDOW / 16 * 16; at += 16)
         for (l = 0; l < 16; l++)
             sums[l] += samples[at + l];
-    for (; at < FE_WINDOW; at++)
+    for (at = FE_WINDOW / 16 * 16; at < FE_WINDOW; at++)
         total += samples[at];
     for (l = 0; l < 16; l++)
         total += sums[l];
