@@ -29,7 +29,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument(
-        "model", type=Path, nargs="?", metavar="MODEL", help="the general model: directory or .onnx"
+        "model",
+        type=Path,
+        nargs="?",
+        metavar="MODEL",
+        help="the general model, directory or .onnx; or a recipe's run with all its models",
     )
     parser.add_argument("--label", help="[Lastname]_[Institute]_task1_[1-4]")
     parser.add_argument("--out", type=Path, metavar="DIR", help="the submission's folder")
@@ -142,13 +146,18 @@ def _predict(options: argparse.Namespace) -> int:
 
 def _build(options: argparse.Namespace) -> int:
     from aum_edge.submission.build import Sources, build_submission
-    from aum_edge.submission.config import SubmissionConfig, device_folders
+    from aum_edge.submission.config import SubmissionConfig, device_folders, run_models
 
-    devices = device_folders(options.devices) if options.devices else {}
+    general: Path | None = options.model
+    devices: dict[str, Path] = {}
+    if general and (general / "recipe.yaml").is_file():
+        general, devices = run_models(general)
+    if options.devices:
+        devices = device_folders(options.devices)
     splits = {_percent(key): path for key, path in _pairs("split", options.split).items()}
     config = SubmissionConfig(
         label=options.label,
-        general=options.model or splits.get(25, Path()),
+        general=general or splits.get(25, Path()),
         devices={**devices, **_pairs("device", options.device)},
         splits=splits,
         year=options.year,

@@ -15,7 +15,7 @@ from aum_edge.data.atomic import read_json, write_json, write_text
 from aum_edge.errors import DataError
 from aum_edge.submission.archive import inference_zip, submission_zip
 from aum_edge.submission.config import SPLITS, SubmissionConfig
-from aum_edge.submission.describe import find_run
+from aum_edge.submission.describe import Run, find_run
 from aum_edge.submission.info import Info, read_info
 from aum_edge.submission.label import Label, parse_label
 from aum_edge.submission.listing import Listing, development_listing, evaluation_listing, test_table
@@ -89,6 +89,10 @@ def build_submission(
     evaluation = evaluation_listing(sources.evaluation) if sources.evaluation else None
     if sources.technical_report and not sources.technical_report.is_file():
         raise DataError(f"There is no {sources.technical_report}: give the report's PDF.")
+    run = find_run(next(iter(config.members.values())), sources.run)
+    if info:
+        # Every field that is lacking is told before anything is predicted.
+        meta_document(config, members, info, run, {})
     label = config.parsed
     built = Built(label=label.text, out=out, complexity=complexity(config.year, members))
     built.notes += truth_warnings(members.values(), get_limits(config.limits_name))
@@ -106,7 +110,7 @@ def build_submission(
         _write_outputs(work, evaluation)
     if development:
         built.results, built.test_accuracy = _development(work, development)
-    _meta(config, members, info, sources, built)
+    _meta(config, members, info, run, built)
     _finish(work, sources, built)
     return built
 
@@ -232,7 +236,7 @@ def _meta(
     config: SubmissionConfig,
     members: dict[str, Member],
     info: Info | None,
-    sources: Sources,
+    run: Run,
     built: Built,
 ) -> None:
     """The meta file, once information and results are there."""
@@ -242,13 +246,12 @@ def _meta(
     if info is None or built.results is None:
         built.notes.append(f"No meta file yet: give {' and '.join(lacking)}.")
         return
-    run = find_run(next(iter(config.members.values())), sources.run)
-    if run.outside_starts and not info.external_datasets:
+    document = meta_document(config, members, info, run, built.results)
+    if run.outside_starts and not document["system"]["external_datasets"]:
         built.notes.append(
             f"The recipe starts from {', '.join(run.outside_starts)}: if that was trained on "
             "outside data, name it under `external_datasets`."
         )
-    document = meta_document(config, members, info, run, built.results)
     home = built.out / "task1" / config.label
     write_text(home / f"{config.label}.meta.yaml", meta_text(document))
 

@@ -83,6 +83,20 @@ class SubmissionConfig:
         return {"general": self.general, **{d: self.devices[d] for d in KNOWN if d in self.devices}}
 
 
+def run_models(run: Path) -> tuple[Path, dict[str, Path]]:
+    """The int8 model of a recipe's run and, where it tuned devices, their models.
+
+    Raises:
+        RecipeError: If the run has no such model yet.
+    """
+    general = run / "quantize" / "model"
+    if not (general / "config.json").is_file():
+        raise RecipeError(f"{run} has no quantize/model yet: finish it with `aum-edge run`.")
+    devices = run / "devices"
+    tuned = any((devices / name / "model").is_dir() for name in KNOWN)
+    return general, device_folders(devices) if tuned else {}
+
+
 def device_folders(folder: Path) -> dict[str, Path]:
     """Models in the sub-folders of ``folder`` that are named like devices.
 

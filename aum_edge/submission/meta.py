@@ -11,6 +11,7 @@ from aum_edge.submission.config import SPLITS, SubmissionConfig
 from aum_edge.submission.describe import Run, description
 from aum_edge.submission.info import Info
 from aum_edge.submission.members import Member
+from aum_edge.submission.outside import Row, external_datasets, usage
 
 _COMMON = (
     "input_sampling_rate", "acoustic_features", "embeddings", "data_augmentation",
@@ -58,13 +59,14 @@ def meta_document(
         RecipeError: One line for each field that neither the run nor ``info`` fills.
     """
     year = config.year
+    described, outside = _description(year, members, info, run)
     system: dict[str, Any] = {
-        "description": _description(year, members, info, run),
+        "description": described,
         "complexity": complexity(year, members),
     }
     if year == 2023:
         system["energy_consumption"] = dict(info.energy_consumption)
-    system["external_datasets"] = [dict(row) for row in info.external_datasets]
+    system["external_datasets"] = outside
     system["source_code"] = info.source_code
     return {
         "submission": {
@@ -153,8 +155,8 @@ def problems(document: dict[str, Any], label: str, year: int) -> list[str]:
 
 def _description(
     year: int, members: dict[str, Member], info: Info, run: Run
-) -> dict[str, str | None]:
-    """The fields of a year; one line for each that is empty."""
+) -> tuple[dict[str, str | None], list[Row]]:
+    """The fields of a year and the outside data; one line for each that is empty."""
     fields = DESCRIPTION[year]
     foreign = [name for name in info.description if name not in fields]
     if foreign:
@@ -162,15 +164,13 @@ def _description(
             f"The meta file of {year} has no `description.{foreign[0]}`; it has "
             f"{', '.join(fields)}."
         )
-    made: dict[str, str | None] = {**description(members, run), "external_data_usage": None}
-    lines = []
-    if not info.external_datasets:
-        made["external_data_usage"] = "none"
-        if run.impulse_folders:
-            lines.append(
-                f"the recipe heard impulse responses of {', '.join(run.impulse_folders)}: name "
-                "them under `external_datasets`, with their licence"
-            )
+    outside, lines = external_datasets(info.external_datasets, members, run)
+    if run.impulse_folders and not outside:
+        lines.append(
+            f"the recipe heard impulse responses of {', '.join(run.impulse_folders)}: name them "
+            "under `external_datasets`, with their licence"
+        )
+    made = {**description(members, run), "external_data_usage": usage(outside)}
     filled = {name: info.description.get(name, made[name]) for name in fields}
     lines += [
         f"`description.{name}` is not known from the run: give it in the information file"
@@ -179,4 +179,4 @@ def _description(
     ]
     if lines:
         raise RecipeError("\n".join(f"Meta file: {line}." for line in lines))
-    return filled
+    return filled, outside

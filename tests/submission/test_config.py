@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from aum_edge.errors import RecipeError
-from aum_edge.submission.config import SPLITS, SubmissionConfig, device_folders
+from aum_edge.submission.config import SPLITS, SubmissionConfig, device_folders, run_models
 from tests.submission.scene_models import LABEL
 
 HERE = Path("x")
@@ -52,3 +52,16 @@ def test_models_are_found_by_their_device(tmp_path: Path, models: dict[str, Path
         device_folders(tmp_path)
     with pytest.raises(RecipeError, match="named like a device"):
         device_folders(models["general"])
+
+
+def test_a_run_gives_its_models(tmp_path: Path, models: dict[str, Path]) -> None:
+    with pytest.raises(RecipeError, match="no quantize/model yet"):
+        run_models(tmp_path)
+    for folder, name in (("quantize", "general"), ("devices/a", "a"), ("devices/s1", "b")):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "model").symlink_to(models[name])
+        general, devices = run_models(tmp_path)
+    assert general == tmp_path / "quantize" / "model"
+    assert devices == {name: tmp_path / "devices" / name / "model" for name in ("a", "s1")}
+    (tmp_path / "devices" / "stage.json").touch()
+    assert len(run_models(tmp_path)[1]) == 2

@@ -44,7 +44,7 @@ def changed(group: str, value: object) -> dict:
         (changed("authors", [AUTHOR | {"affiliation": {}}]), r"affiliation\.institute"),
         (changed("authors", "Ada"), "authors` is missing"),
         (changed("name", ""), "submission.name` is missing"),
-        (INFO | {"external_datasets": [{"name": "X", "url": "u"}]}, r"\[0\]\.licence` is missing"),
+        (INFO | {"external_datasets": [{"url": "u"}]}, r"\[0\]\.name` is missing"),
         (INFO | {"external_datasets": None}, r"\[\] if nothing"),
         (INFO | {"extrenal": 1}, "no `extrenal`"),
     ],

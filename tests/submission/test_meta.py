@@ -100,6 +100,31 @@ def test_outside_data_must_be_described_and_declared(members, config, info) -> N
         meta_document(config, members, info, heard, RESULTS)
 
 
+def test_what_models_and_recipe_declare_is_taken_over(members, config, info) -> None:
+    pretrained = {
+        "name": "CochlScene", "url": "", "licence": "CC BY-SA 3.0", "total_audio_length": None,
+        "used_for": "pretraining",
+    }  # fmt: skip
+    old = members["b"]
+    lineage = [{"step": "pretrain", "external_data": [pretrained]}]
+    learnt = {**members, "b": replace(old, config={**old.config, "lineage": lineage})}
+    run = Run({**RUN.recipe, "external_data": [pretrained]})
+    with pytest.raises(RecipeError, match="`CochlScene` lacks `url`") as caught:
+        meta_document(config, learnt, info, run, RESULTS)
+    assert len(str(caught.value).splitlines()) == 2
+    known = replace(
+        info, external_datasets=[{"name": "CochlScene", "url": "u", "total_audio_length": 12600}]
+    )
+    system = meta_document(config, learnt, known, run, RESULTS)["system"]
+    assert system["external_datasets"] == [
+        {
+            "name": "CochlScene", "licence": "CC BY-SA 3.0", "used_for": "pretraining", "url": "u",
+            "total_audio_length": 12600,
+        }
+    ]  # fmt: skip
+    assert system["description"]["external_data_usage"] == "CochlScene: pretraining"
+
+
 def test_the_run_above_a_model_is_found(tmp_path: Path) -> None:
     model = tmp_path / "run" / "quantize" / "model"
     model.mkdir(parents=True)
