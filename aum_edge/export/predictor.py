@@ -19,6 +19,7 @@ from aum_edge.audio.resample import resample
 from aum_edge.data.cache import ClipArrays
 from aum_edge.errors import AudioError, CheckpointError, ExportError
 from aum_edge.export.c.library import CClassifier
+from aum_edge.export.c.stream import CStream
 from aum_edge.export.frontend_graph import WAVEFORM
 from aum_edge.export.runner import OnnxClassifier
 from aum_edge.export.stream_runner import StreamingClassifier
@@ -85,9 +86,9 @@ class Predictor:
 
 @dataclass(frozen=True)
 class StreamPredictor:
-    """The same for a step graph: a file is one stream of any length."""
+    """The same for a step graph or a C file: a file is one stream of any length."""
 
-    stream: StreamingClassifier
+    stream: StreamingClassifier | CStream
 
     def label_file(self, path: Path) -> dict[str, Any]:
         """``{file, label, probabilities}``, or ``{file, error}`` when the file is unusable."""
@@ -134,11 +135,13 @@ def as_heard(arrays: ClipArrays, frontend: FrontEndConfig) -> ClipArrays:
 
 
 def open_stream(path: Path) -> StreamPredictor:
-    """A step graph, ready to hear files of any length.
+    """A step graph or an exported .c file of a causal student, to hear files of any length.
 
     Raises:
-        ExportError: If it is no step graph of ours.
+        ExportError: If it is neither.
     """
+    if path.suffix == ".c":
+        return StreamPredictor(CStream(path))
     if path.suffix != ".onnx":
         raise ExportError(
             f"`--stream` takes a step graph: make one with `aum-edge export {path} step.onnx "

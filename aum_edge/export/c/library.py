@@ -52,13 +52,18 @@ class CClassifier:
         self._functions = _loaded(self.library_path, self.path)
         self._arena = self._ready("size", "init")
         self.load_ms = (time.perf_counter() - started) * 1e3
-        self._run_features = self._function("run_features")
-        self._run_samples = self._function("run")
+        self._run_features = self.function("run_features")
+        self._run_samples = self.function("run")
 
     @property
     def arena_bytes(self) -> int:
         """What the program works in."""
         return int(self._arena.nbytes)
+
+    @property
+    def streams(self) -> bool:
+        """Whether it hears streams too, see :class:`~aum_edge.export.c.stream.CStream`."""
+        return hasattr(self._functions, f"{self.name}_stream_init")
 
     @property
     def verified(self) -> bool:
@@ -115,22 +120,21 @@ class CClassifier:
     def _each(self, call: Any, clips: np.ndarray) -> np.ndarray:
         logits = np.empty((len(clips), len(self.labels)), np.float32)
         for clip, row in zip(clips, logits, strict=True):
-            self._checked(call(self._arena.ctypes.data, clip.ctypes.data, row.ctypes.data))
+            self.checked(call(self._arena.ctypes.data, clip.ctypes.data, row.ctypes.data))
         return logits
 
     def _ready(self, size: str, init: str) -> np.ndarray:
         """An arena, aligned to a cache line, that the program has accepted."""
-        asked = self._function(size, arguments=0)
+        asked = self.function(size, arguments=0)
         asked.restype = ctypes.c_size_t
-        whole = np.zeros(asked() + ALIGNMENT, np.uint8)
-        start = -whole.ctypes.data % ALIGNMENT
-        arena = whole[start : start + asked()]
-        begin = self._function(init)
+        arena = aligned(asked())
+        begin = self.function(init)
         begin.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
-        self._checked(begin(arena.ctypes.data, arena.nbytes))
+        self.checked(begin(arena.ctypes.data, arena.nbytes))
         return arena
 
-    def _function(self, name: str, arguments: int = 3) -> Any:
+    def function(self, name: str, arguments: int = 3) -> Any:
+        """The C function PREFIX_name of this many pointers, returning an int."""
         try:
             found = getattr(self._functions, f"{self.name}_{name}")
         except AttributeError as error:
@@ -140,10 +144,18 @@ class CClassifier:
         found.restype, found.argtypes = ctypes.c_int, [ctypes.c_void_p] * arguments
         return found
 
-    def _checked(self, code: int) -> None:
+    def checked(self, code: int) -> None:
+        """Raise what an error code means."""
         if code:
             reason = ERRORS.get(code, f"error {code}")
             raise ExportError(f"{self.path.name} refused its input: {reason}.")
+
+
+def aligned(size: int) -> np.ndarray:
+    """Bytes (size,) that begin on a cache line."""
+    whole = np.zeros(size + ALIGNMENT, np.uint8)
+    start = -whole.ctypes.data % ALIGNMENT
+    return whole[start : start + size]
 
 
 def _loaded(library: Path, path: Path) -> ctypes.CDLL:

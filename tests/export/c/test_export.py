@@ -13,9 +13,10 @@ import torch
 from torch import nn
 
 from aum_edge.audio.frontend import FrontEnd
+from aum_edge.audio.io import write_wav
 from aum_edge.compression.config import QuantizeConfig
 from aum_edge.compression.quantize import quantize
-from aum_edge.errors import ExportError, ParityError, UnsupportedOperatorError
+from aum_edge.errors import AudioError, ExportError, ParityError, UnsupportedOperatorError
 from aum_edge.export.c import export
 from aum_edge.export.c.about import comment, marked, read_about
 from aum_edge.export.c.compiler import find_compiler
@@ -23,8 +24,11 @@ from aum_edge.export.c.config import CExportConfig
 from aum_edge.export.c.export import CExportReport, export_c
 from aum_edge.export.c.golden import FEATURES, SOUNDS, features, golden, noise, sound
 from aum_edge.export.c.library import CClassifier
+from aum_edge.export.c.stream import CStream
+from aum_edge.export.predictor import open_stream
 from aum_edge.models.classifier import AudioClassifier
 from tests.export.c.frontend_program import need_compiler
+from tests.export.c.test_targets import causal
 
 Make = Callable[[str], AudioClassifier]
 
@@ -232,3 +236,37 @@ def test_labels_cannot_end_the_comment(tmp_path: Path) -> None:
         read_about(path)
     assert json.loads(text[len("/* aum-edge model\n") : -4])["x"] == label
     assert "*/" not in text[:-4]
+
+
+def test_streams_in_python(tmp_path: Path) -> None:
+    need_compiler()
+    model = causal()
+    report = export_c(model, tmp_path / "causal.c")
+    assert report.stream_bytes
+    stream = CStream(report.path)
+    sound_heard = 0.1 * torch.randn(model.frontend.clip_samples)
+    with torch.inference_mode():
+        whole = model(FrontEnd(model.frontend)(sound_heard[None]).unsqueeze(1))[0]
+    for _ in range(2):
+        answers = [stream.push(piece) for piece in sound_heard.split(100)]
+        assert answers[0] is None
+        last = stream.finish()
+        assert last is not None
+        torch.testing.assert_close(last, whole, atol=1e-4, rtol=0)
+        stream.reset()
+    with pytest.raises(AudioError, match="after 0 samples"):
+        stream.finish()
+    with pytest.raises(ExportError, match="answers NaN"):
+        stream.push(torch.full((8000,), float("nan")))
+    with pytest.raises(ExportError, match="takes samples"):
+        stream.push(torch.zeros(2, 2))
+    wav = tmp_path / "x.wav"
+    write_wav(wav, sound_heard.numpy(), 8000)
+    told = open_stream(report.path).label_file(wav)
+    assert told["label"] == model.labels[int(whole.argmax())]
+
+
+def test_whole_clips_are_no_streams(made: tuple[AudioClassifier, CExportReport]) -> None:
+    assert made[1].stream_bytes is None
+    with pytest.raises(ExportError, match="takes whole clips: streams need a causal student"):
+        CStream(made[1].path)
