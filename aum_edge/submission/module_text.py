@@ -112,7 +112,8 @@ evaluate_submission.py beside this file.
 
 {rows}
 
-Weights are stored as the table says and are widened to float32 where they are computed with.
+Bytes are those of the weights as they are stored; int8 and 16-bit weights are widened to float32
+where they are computed with. MACs are those of one clip of 1 s.
 {graphs}"""
 
 _GRAPHS = """
@@ -124,7 +125,7 @@ the table and of predictions/*/complexity.json are those of our count over the g
 
 def readme(package: str, systems: Mapping[str, Mapping[str, Any]]) -> str:
     """README.md beside setup.py; ``systems`` are those of the folder's marker."""
-    lines = ["| system | model | stored as | MACs | bytes |", "|---|---|---|---|---|"]
+    lines = ["| system | model of | network | MACs | bytes |", "|---|---|---|---|---|"]
     for index, system in sorted(systems.items()):
         for name, row in system["models"].items():
             kind = row["architecture"]

@@ -116,7 +116,9 @@ def write_weights(members: dict[str, Member], folder: Path) -> None:
     for name, member in members.items():
         target = folder / name
         target.mkdir(parents=True)
-        text = json.dumps(member.config, indent=1, allow_nan=False)
+        # How the model came about may name folders of this machine, and running needs none of it.
+        config = {key: value for key, value in member.config.items() if key != "lineage"}
+        text = json.dumps(config, indent=1, allow_nan=False)
         (target / CONFIG).write_text(text + "\n", encoding="utf-8")
         if member.config["architecture"] == ONNX:
             shutil.copyfile(member.path, target / GRAPH)

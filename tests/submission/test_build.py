@@ -38,6 +38,8 @@ def test_the_kits_layout(built: Built) -> None:
     text = (built.out / "README.md").read_text(encoding="utf-8")
     assert all(f"| {LABEL} | {name} |" in text for name in ("general", "a", "b"))
     assert "onnxruntime" not in text
+    stored = json.loads((home / "ckpts" / LABEL / "general" / "config.json").read_text())
+    assert "lineage" not in stored
     assert "safetensors" in (built.out / "requirements.txt").read_text()
 
 
