@@ -25,6 +25,8 @@ from aum_edge.export.c.frontend_tables import (
 Entry = Literal["frame", "clip", "stream", "end"]
 SMALLEST_NORMAL = 2.0**-126
 MOST_SAMPLES = 1 << 30
+SPARE = 16
+"""Floats after the imaginary part: the highest bin's power, and zeros that fill the last four."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +69,7 @@ def front_end(config: FrontEndConfig, entries: tuple[Entry, ...]) -> CFrontEnd:
     add_window(tables, config, cut)
     add_twiddles(tables, cut, [*rows, *columns])
     powers, weights = add_mels(tables, config)
-    scratch = _scratch(cut, powers) + config.n_mels * ("clip" in entries)
+    scratch = _scratch(cut) + config.n_mels * ("clip" in entries)
     defined = {
         **_sizes(config, cut, scratch, powers),
         **_arithmetic(config),
@@ -158,10 +160,10 @@ def _span(config: FrontEndConfig) -> int:
     return config.win_length if config.kind == "kaldi_fbank" else config.n_fft
 
 
-def _scratch(cut: FftPlan, powers: int) -> int:
-    """Floats: the FFT's two parts, and one tile or the powers, each in whole registers."""
-    work = max(2 * cut.rows * cut.tile, powers)
-    return 2 * cut.points + 16 + -(-work // 16) * 16
+def _scratch(cut: FftPlan) -> int:
+    """Floats: the FFT's two parts, and one tile or two rows and a column, in whole registers."""
+    work = max(2 * cut.rows * cut.tile, cut.columns + 1 + 2 * cut.rows + 1)
+    return 2 * cut.points + SPARE + -(-work // 16) * 16
 
 
 def _calls(steps: list[Pass]) -> str:

@@ -12,7 +12,7 @@ static void fe_window(const fe_view *view, float *mels, float *scratch)
         fe_turn(tile_im, im + column * FE_ROWS);
     }
     FE_COLUMN_PASSES(re, im)
-    im[FE_POINTS] = 0.0f;
+    im[FE_POINTS] = 0.0f; /* read as the mirror of a first, and then not used */
     fe_power(re, im, work);
-    fe_mel(work, mels);
+    fe_mel(im, mels);
 }

@@ -83,7 +83,7 @@ INLINE void fe_pair(float zr, float zi, float yr, float yi, float c, float s,
     *high = br * br + bi * bi;
 }
 
-/* One row against its mirror: z and c go up, y, s and high go down. */
+/* One row against its mirror: z, c and low go up, y, s and high go down, high from FE_ROWS on. */
 static void fe_fold(const float *zr, const float *zi, const float *yr, const float *yi,
                     const float *c, const float *s, float *FE_RESTRICT low, float *FE_RESTRICT high)
 {
@@ -93,24 +93,31 @@ static void fe_fold(const float *zr, const float *zi, const float *yr, const flo
                 high + (FE_ROWS - i));
 }
 
-/* Powers [FE_POINTS + 1] from re and im [FE_COLUMNS][FE_ROWS], their rows out of order. */
-static void fe_power(const float *re, const float *im, float *power)
+/* Powers [FE_POINTS + 1] into im, from re and im [FE_COLUMNS][FE_ROWS], whose rows are out of order.
+   The first of a row has its mirror in another one: these are done first, into `firsts`. */
+static void fe_power(float *re, float *im, float *work)
 {
+    float *const firsts = work, *const low = work + FE_COLUMNS + 1, *const high = low + FE_ROWS;
     int32_t k;
-    for (k = 0; k < FE_COLUMNS / 2; k++) {
-        /* The first of a row has its mirror elsewhere: what it gives here is overwritten below. */
-        const int32_t z = fe_column_place[k] * FE_ROWS, at = k * FE_ROWS;
-        const int32_t y = fe_column_place[FE_COLUMNS - 1 - k] * FE_ROWS;
-        fe_fold(re + z, im + z, re + y, im + y, fe_cosines + at,
-                fe_cosines + (FE_POINTS / 2 - FE_ROWS - at), power + at,
-                power + (FE_POINTS - FE_ROWS - at));
-    }
+    firsts[0] = 4.0f * (re[0] + im[0]) * (re[0] + im[0]);
+    firsts[FE_COLUMNS] = 4.0f * (re[0] - im[0]) * (re[0] - im[0]);
     for (k = 1; k <= FE_COLUMNS / 2; k++) {
         const int32_t z = fe_column_place[k] * FE_ROWS, at = k * FE_ROWS;
         const int32_t y = fe_column_place[FE_COLUMNS - k] * FE_ROWS;
         fe_pair(re[z], im[z], re[y], im[y], fe_cosines[at], fe_cosines[FE_POINTS / 2 - at],
-                power + at, power + (FE_POINTS - at));
+                firsts + k, firsts + (FE_COLUMNS - k));
     }
-    power[0] = 4.0f * (re[0] + im[0]) * (re[0] + im[0]);
-    power[FE_POINTS] = 4.0f * (re[0] - im[0]) * (re[0] - im[0]);
+    for (k = 0; k < FE_COLUMNS / 2; k++) {
+        const int32_t z = fe_column_place[k] * FE_ROWS, at = k * FE_ROWS;
+        const int32_t y = fe_column_place[FE_COLUMNS - 1 - k] * FE_ROWS;
+        fe_fold(re + z, im + z, re + y, im + y, fe_cosines + at,
+                fe_cosines + (FE_POINTS / 2 - FE_ROWS - at), low, high);
+        memcpy(re + z, low, FE_ROWS * sizeof *re);
+        memcpy(re + y, high, FE_ROWS * sizeof *re);
+    }
+    for (k = 0; k < FE_COLUMNS; k++) {
+        memcpy(im + k * FE_ROWS, re + fe_column_place[k] * FE_ROWS, FE_ROWS * sizeof *im);
+        im[k * FE_ROWS] = firsts[k];
+    }
+    im[FE_POINTS] = firsts[FE_COLUMNS];
 }
