@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from aum_edge.export.c.plan import Block, Plan
-from aum_edge.export.c.tensors import FLOAT
+from aum_edge.export.c.tensors import FLOAT, Packed
 
 LINE = 16
 """Floats of a cache line; also how far a vector may be read beyond the end."""
@@ -18,8 +18,9 @@ HEADER = 16
 BATCH, BATCH_STORED = 6, 9
 """Time steps that are folded into tokens at once: the rows of a tile, or more where the weights
 have to be expanded for each batch."""
-ROOM_LIMIT = 6144
-"""Floats that int8 or half weights of one layer are expanded into at a time."""
+FOLD_ROOM_LIMIT, ROOM_LIMIT = 6144, 12288
+"""Floats that int8 or half weights of one layer are expanded into at a time: a block's layer whole,
+if it can be, since every part costs a pass over its outputs."""
 
 
 @dataclass(frozen=True)
@@ -55,18 +56,26 @@ def batch(plan: Plan) -> int:
     return min(BATCH_STORED if plan.fold.expanded else BATCH, plan.steps)
 
 
+def fold_room(plan: Plan) -> int:
+    """Floats for rows of the fold's weight that have to be expanded; 0 if they are floats."""
+    return _room([plan.fold], FOLD_ROOM_LIMIT)
+
+
 def room(plan: Plan) -> int:
-    """Floats for rows of a large weight that has to be expanded; 0 if none has."""
-    large = [plan.fold, plan.head]
+    """The same for the blocks and the head, one weight at a time."""
+    large = [plan.head]
     for block in plan.blocks:
-        names = ("in_proj", "out_proj")
-        large += [block.weights[name] for name in names]
+        large += [block.weights[name] for name in ("in_proj", "out_proj")]
         large += [path[name] for path in block.paths for name in ("x_proj", "dt_proj")]
-    stored = [packed for packed in large if packed.expanded]
+    return _room(large, ROOM_LIMIT)
+
+
+def _room(weights: list[Packed], limit: int) -> int:
+    stored = [packed for packed in weights if packed.expanded]
     if not stored:
         return 0
     most = max(packed.rows * _whole(packed.cols) for packed in stored)
-    return max(min(most, ROOM_LIMIT), *(_whole(packed.cols) for packed in stored))
+    return max(min(most, limit), *(_whole(packed.cols) for packed in stored))
 
 
 def spill(plan: Plan) -> int:
@@ -91,10 +100,9 @@ def clip_layout(plan: Plan, frontend: FrontEndRoom) -> Layout:
     """For whole clips: the blocks lie where the stem and the front end were."""
     places = _Places()
     places.add("tokens", plan.tokens * plan.config.d_model)
-    _common(places, plan, frontend.scratch)
+    _common(places, plan)
     start = places.end
-    if "scratch" not in places.offsets:
-        places.add("scratch", frontend.scratch)
+    _before_blocks(places, plan, frontend)
     _stem(places, plan, batch(plan))
     if plan.whole_clip:
         places.add("features", plan.config.n_mels * plan.config.n_frames)
@@ -108,14 +116,16 @@ def stream_layout(plan: Plan, frontend: FrontEndRoom) -> Layout:
     """For a stream: one token at a time, with all that is kept between two."""
     places = _Places()
     places.add("tokens", plan.config.d_model)
-    _common(places, plan, frontend.scratch)
+    _common(places, plan)
     _stem(places, plan, 1)
     places.add("kept", sum(block.kept for block in plan.blocks))
     places.add("heard", frontend.stream)
     start = places.end
+    _before_blocks(places, plan, frontend)
+    after = places.end
+    places.end = start
     _blocks(places, plan, 1)
-    places.offsets.setdefault("scratch", start)
-    return places.finish(start + frontend.scratch)
+    return places.finish(after)
 
 
 class _Places:
@@ -137,13 +147,16 @@ def _whole(count: int) -> int:
     return -(-count // LINE) * LINE
 
 
-def _common(places: _Places, plan: Plan, scratch: int) -> None:
+def _common(places: _Places, plan: Plan) -> None:
     places.add("pool", 3 * plan.config.d_model)
     places.add("small", small(plan))
-    if room(plan):
-        # Nothing is expanded while the front end is at work.
-        places.add("room", max(room(plan) + spill(plan), scratch))
-        places.offsets["scratch"] = places.offsets["room"]
+
+
+def _before_blocks(places: _Places, plan: Plan, frontend: FrontEndRoom) -> None:
+    """Nothing is folded while the front end makes a frame: both work in the same place."""
+    needed = fold_room(plan)
+    places.add("fold_room", max(needed + spill(plan) if needed else 0, frontend.scratch))
+    places.offsets["scratch"] = places.offsets["fold_room"]
 
 
 def _stem(places: _Places, plan: Plan, steps: int) -> None:
@@ -157,6 +170,8 @@ def _blocks(places: _Places, plan: Plan, length: int) -> None:
     """One block after the other in the same place."""
     config = plan.config
     inner = max(block.inner for block in plan.blocks)
+    needed = room(plan)
+    places.add("room", needed + spill(plan) if needed else 0)
     places.add("rows", length * max(b.weights["in_proj"].cols for b in plan.blocks))
     mixed = max(max(block.conv[0], block.inner) for block in plan.blocks)
     places.add("mixed", length * max(mixed, config.d_model))

@@ -15,6 +15,7 @@ from aum_edge.export.c.arena import (
     batch,
     clip_layout,
     column,
+    fold_room,
     rings,
     room,
     stream_layout,
@@ -64,7 +65,7 @@ STAGES = (
 """What AUM_STAGE(i) is told when a part is over; for measurements."""
 POOLING = {"mean": 0, "max": 1, "mean-max": 2, "last": 3}
 PLACES = ("tokens", "pool", "rings", "stem", "columns", "rows", "mixed", "decay", "y", "parts")
-MORE_PLACES = ("step", "room", "small", "features", "scratch", "heard", "kept")
+MORE_PLACES = ("step", "room", "fold_room", "small", "features", "scratch", "heard", "kept")
 
 
 @dataclass(frozen=True)
@@ -165,6 +166,7 @@ def _defines(plan: Plan, name: str) -> str:
         "COLUMN": column(plan),
         "RINGS": rings(plan),
         "BATCH": batch(plan),
+        "FOLD_ROOM": max(1, fold_room(plan)),
         "ROOM": max(1, room(plan)),
         "HEAD": config.head_dim,
     }

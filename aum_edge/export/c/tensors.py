@@ -39,8 +39,8 @@ class Packed:
 
     @property
     def expanded(self) -> int:
-        """Floats that the engine needs to hold it expanded; none if it is stored as floats."""
-        return 0 if self.kind == FLOAT else self.rows * self.cols
+        """Floats of whole cache lines to hold it expanded; none if it is stored as floats."""
+        return 0 if self.kind == FLOAT else -(-self.rows * self.cols // LINE) * LINE
 
     def initializer(self) -> str:
         """The C initializer of a ``tensor_t``."""

@@ -21,14 +21,19 @@ enum { TILE_VECTORS = 4, TILE_ROWS = 6, TILE_ROWS_1 = 12 };
 #elif LANES == 4
 enum { TILE_VECTORS = 2, TILE_ROWS = 6, TILE_ROWS_1 = 12 };
 #define TILES 2
+#elif defined(__x86_64__) || defined(__i386__)
+/* Sixteen registers hold no more. */
+enum { TILE_VECTORS = 3, TILE_ROWS = 3, TILE_ROWS_1 = 4 };
+#define TILES 3
 #else
 enum { TILE_VECTORS = 4, TILE_ROWS = 4, TILE_ROWS_1 = 4 };
 #define TILES 4
 #endif
 static const float ZEROS[4 * LANES] = {0};
 """
-ROWS = {1: 12, 2: 6, 3: 6, 4: 6}
-"""Most rows of a tile of so many vectors."""
+FEW = (1, 2, 3, 4, 5, 6)
+ROWS = {1: (*FEW, 12), 2: FEW, 3: FEW, 4: FEW}
+"""Rows of the tiles of so many vectors."""
 
 
 def piece(name: str) -> str:
@@ -39,9 +44,9 @@ def piece(name: str) -> str:
 def gemm_source() -> str:
     """The matrix product with its tiles."""
     parts = [SHAPES]
-    for vectors, most in ROWS.items():
+    for vectors, heights in ROWS.items():
         parts.append(f"#if TILES >= {vectors}\n")
-        for rows in range(1, most + 1):
+        for rows in heights:
             guard = _guard(rows, vectors)
             body = _tile(rows, vectors)
             parts.append(f"#if {guard}\n{body}#endif\n" if guard else body)
@@ -110,9 +115,9 @@ def _dispatch() -> str:
         "{",
         "    switch (16 * vectors + rows) {",
     ]
-    for vectors, most in ROWS.items():
+    for vectors, heights in ROWS.items():
         lines.append(f"#if TILES >= {vectors}")
-        for rows in range(1, most + 1):
+        for rows in heights:
             guard = _guard(rows, vectors)
             case = f"    case {16 * vectors + rows}: tile_{rows}_{vectors}(g, row, col, n); break;"
             lines += [f"#if {guard}", case, "#endif"] if guard else [case]

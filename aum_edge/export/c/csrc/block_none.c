@@ -14,7 +14,7 @@ static void run_block(const block_t *b, float *tokens, int32_t length, const wor
     for (t = 0; t < length; t++) token_norm(tokens + t * WIDTH, &norm, mixed + t * WIDTH);
     STAGE(STAGE_NORM)
     gemm_of(&g, mixed, WIDTH, WIDTH, rows, 2 * inner);
-    project(&g, &b->in_proj, length, room);
+    project(&g, &b->in_proj, length, room, ROOM);
     STAGE(STAGE_IN_PROJ)
     taps = small(&b->taps, &spare);
     tap_bias = small(&b->tap_bias, &spare);
@@ -31,6 +31,6 @@ static void run_block(const block_t *b, float *tokens, int32_t length, const wor
     STAGE(STAGE_GATE)
     gemm_of(&g, mixed, inner, inner, tokens, WIDTH);
     g.add = 1;
-    project(&g, &b->out_proj, length, room);
+    project(&g, &b->out_proj, length, room, ROOM);
     STAGE(STAGE_OUT_PROJ)
 }

@@ -20,10 +20,10 @@ static void run_path(const block_t *b, const path_t *p, const float *rows, int32
 #endif
     STAGE(STAGE_CONV)
     gemm_of(&g, mixed, inner, inner, parts, ld);
-    project(&g, &p->x_proj, length, room);
+    project(&g, &p->x_proj, length, room, ROOM);
     gemm_of(&g, parts, ld, p->dt_proj.rows, step, inner);
     g.bias = bias;
-    project(&g, &p->dt_proj, length, room);
+    project(&g, &p->dt_proj, length, room, ROOM);
     for (i = 0; i < count; i += LANES) {
         v_store_n(step + i, v_softplus(v_load_n(step + i, count - i)), count - i);
     }
@@ -71,7 +71,7 @@ static void run_block(const block_t *b, float *tokens, int32_t length, const wor
     for (t = 0; t < length; t++) token_norm(tokens + t * WIDTH, &norm, mixed + t * WIDTH);
     STAGE(STAGE_NORM)
     gemm_of(&g, mixed, WIDTH, WIDTH, rows, 2 * inner);
-    project(&g, &b->in_proj, length, room);
+    project(&g, &b->in_proj, length, room, ROOM);
     STAGE(STAGE_IN_PROJ)
     gain = small(&b->gain, &spare);
     for (t = 0; t < b->paths; t++) {
@@ -85,6 +85,6 @@ static void run_block(const block_t *b, float *tokens, int32_t length, const wor
     STAGE(STAGE_GATE)
     gemm_of(&g, mixed, inner, inner, tokens, WIDTH);
     g.add = 1;
-    project(&g, &b->out_proj, length, room);
+    project(&g, &b->out_proj, length, room, ROOM);
     STAGE(STAGE_OUT_PROJ)
 }

@@ -19,7 +19,7 @@ static void fold(const work_t *w)
         for (s = 1; s < SEGMENTS; s++) g.a[s] = g.a[0] + s * MELS;
         g.segments = SEGMENTS;
         g.bias = bias;
-        project(&g, &FOLD, count, w->room);
+        project(&g, &FOLD, count, w->fold_room, FOLD_ROOM);
     }
 #if GROUPS > 1
     {

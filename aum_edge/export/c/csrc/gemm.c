@@ -21,7 +21,8 @@ static void gemm(const gemm_t *g, int32_t rows, int32_t cols)
         const int32_t last = cols - col - (vectors - 1) * LANES;
         int32_t row = 0;
         while (row < rows) {
-            const int32_t take = rows - row < height ? rows - row : height;
+            int32_t take = rows - row < height ? rows - row : height;
+            if (take > TILE_ROWS && take < height) take = TILE_ROWS;
             tile(g, row, col, take, vectors, last);
             row += take;
         }
@@ -30,14 +31,14 @@ static void gemm(const gemm_t *g, int32_t rows, int32_t cols)
 }
 
 /* A layer: rows of a times weights w, plus bias. Weights that are not float pass through `room`,
-   ROOM floats and 16 more, as many rows at a time as fit. */
-static void project(gemm_t *g, const tensor_t *w, int32_t rows, float *room)
+   as many rows at a time as `size` floats hold. */
+static void project(gemm_t *g, const tensor_t *w, int32_t rows, float *room, int32_t size)
 {
     g->ldw = w->cols;
 #if HAS_HALF || HAS_INT8
     if (w->type != TYPE_FLOAT) {
         gemm_t part = *g;
-        const int32_t ld = (w->cols + 15) / 16 * 16, most = ROOM / ld;
+        const int32_t ld = (w->cols + 15) / 16 * 16, most = size / ld;
         int32_t s, k;
         part.segments = 1;
         part.w = room;
@@ -56,6 +57,7 @@ static void project(gemm_t *g, const tensor_t *w, int32_t rows, float *room)
     }
 #endif
     (void)room;
+    (void)size;
     g->w = WEIGHTS_FLOAT + w->at;
     gemm(g, rows, w->cols);
 }

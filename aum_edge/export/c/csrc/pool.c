@@ -33,6 +33,6 @@ static void classify(const work_t *w, int32_t tokens, float *logits)
     }
     gemm_of(&g, pooled, WIDTH, WIDTH, logits, CLASSES);
     g.bias = small(&HEAD_BIAS, &spare);
-    project(&g, &HEAD_WEIGHT, 1, w->room);
+    project(&g, &HEAD_WEIGHT, 1, w->room, ROOM);
     STAGE(STAGE_HEAD)
 }

@@ -81,7 +81,8 @@ static void expand(const tensor_t *w, int32_t first, int32_t rows, float *out, i
 }
 #endif
 
-/* A small tensor as floats: where it lies, or expanded into *room, which moves on. */
+/* A small tensor as floats: where it lies, or expanded into *room, which moves on by whole cache
+   lines. */
 static const float *small(const tensor_t *w, float **room)
 {
     if (w->cols == 0) return NULL;
@@ -89,7 +90,7 @@ static const float *small(const tensor_t *w, float **room)
     if (w->type != TYPE_FLOAT) {
         float *out = *room;
         expand(w, 0, w->rows, out, w->cols);
-        *room = out + w->rows * w->cols;
+        *room = out + (w->rows * w->cols + 15) / 16 * 16;
         return out;
     }
 #endif
@@ -103,7 +104,7 @@ static const float *placed(const tensor_t *w, float **room)
 {
     if (w->type != TYPE_FLOAT) {
         float *out = *room;
-        *room = out + w->rows * w->cols;
+        *room = out + (w->rows * w->cols + 15) / 16 * 16;
         return out;
     }
     return WEIGHTS_FLOAT + w->at;

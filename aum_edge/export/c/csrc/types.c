@@ -10,7 +10,7 @@ typedef struct {
 typedef struct {
     state_t *state;
     float *tokens, *pool, *rings, *stem, *columns;
-    float *rows, *mixed, *decay, *y, *parts, *step, *room, *small;
+    float *rows, *mixed, *decay, *y, *parts, *step, *room, *fold_room, *small;
     float *features, *scratch, *heard, *kept;
     int32_t batch; /* columns folded at once */
 } work_t;

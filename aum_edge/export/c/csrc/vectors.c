@@ -131,6 +131,9 @@ OUTLINE vec v_load_part(const float *p, int32_t n)
 {
     float part[LANES] = {0};
     int32_t i;
+#if LANES == 8
+    if (n == 4) return _mm256_insertf128_ps(_mm256_setzero_ps(), _mm_loadu_ps(p), 0);
+#endif
     for (i = 0; i < n; i++) part[i] = p[i];
     return v_load(part);
 }
@@ -139,6 +142,12 @@ OUTLINE void v_store_part(float *p, vec v, int32_t n)
 {
     float part[LANES];
     int32_t i;
+#if LANES == 8
+    if (n == 4) {
+        _mm_storeu_ps(p, _mm256_castps256_ps128(v));
+        return;
+    }
+#endif
     v_store(part, v);
     for (i = 0; i < n; i++) p[i] = part[i];
 }
