@@ -8,8 +8,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from aum_edge.cli.export_c import core_lines
+
 if TYPE_CHECKING:
     from aum_edge.complexity.report import Complexity
+    from aum_edge.export.c.budget import Budget
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,6 +32,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--graph", type=Path, metavar="FILE.onnx", help="count this export of the model as well"
+    )
+    parser.add_argument(
+        "--engine",
+        action="store_true",
+        help="what the exported .c needs of a microcontroller: flash, arena, estimated cycles",
     )
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="one JSON document on stdout")
@@ -72,7 +80,11 @@ def _check(options: argparse.Namespace) -> None:
 
     if options.graph and (len(options.models) > 1 or options.csv or options.submission):
         raise RecipeError("`--graph` stands beside one model, as text, --markdown or --json.")
+    if options.engine and (options.csv or options.submission):
+        raise RecipeError("`--engine` stands beside text, --markdown or --json.")
     for name in options.models:
+        if options.engine and (is_import_path(name) or name.endswith(".onnx")):
+            raise RecipeError(f"`--engine` needs a model directory of a student, got {name}.")
         if options.crosscheck and name.endswith(".onnx"):
             raise RecipeError("`--crosscheck` needs the torch model: other tools read no .onnx.")
         if options.input_shape and not is_import_path(name):
@@ -108,6 +120,9 @@ def _document(results: dict[str, Complexity], options: argparse.Namespace) -> di
     if options.graph:
         for name, result in results.items():
             documents[name]["graph"] = _graph(result, options.graph)
+    if options.engine:
+        for name in results:
+            documents[name]["engine"] = _engine(name).to_dict()
     return next(iter(documents.values())) if len(documents) == 1 else {"models": documents}
 
 
@@ -125,6 +140,13 @@ def _graph(result: Complexity, path: Path) -> dict[str, Any]:
     }
 
 
+def _engine(name: str) -> Budget:
+    from aum_edge.export.c.budget import engine_budget
+    from aum_edge.models.directory import load
+
+    return engine_budget(load(Path(name)))
+
+
 def _printed(name: str, result: Complexity, options: argparse.Namespace, models: int) -> list[str]:
     from aum_edge.complexity import render
 
@@ -136,6 +158,14 @@ def _printed(name: str, result: Complexity, options: argparse.Namespace, models:
         lines = [render.markdown(result) if options.markdown else render.text(result)]
     if models > 1:
         lines.insert(0, f"# {name}")
+    if options.engine:
+        budget = _engine(name)
+        lines.append(
+            f"As C: flash {budget.flash_bytes:,} bytes, arena {budget.arena_bytes:,}; "
+            f"{budget.network_instructions:,} instructions a clip for the network, "
+            f"{budget.front_end_instructions:,} for the front end (estimate)"
+        )
+        lines += core_lines(budget)
     if options.graph:
         found = _graph(result, options.graph)
         gap = result.counts.macs - found["macs"]

@@ -11,6 +11,7 @@ from aum_edge.cli.progress import stderr_progress
 from aum_edge.errors import RecipeError
 
 if TYPE_CHECKING:
+    from aum_edge.export.c.budget import Budget
     from aum_edge.export.c.export import CExportReport
 
 UNVERIFIED = 1
@@ -62,18 +63,13 @@ def run_c(options: argparse.Namespace) -> int:
 
 
 def _text(report: CExportReport) -> str:
-    budget = report.budget
     lines = [
         f"{report.path}: {', '.join(report.files[1:])} beside it, made in {report.seconds:.1f} s",
         f"  weights {report.weight_bytes:,} bytes, front end's tables {report.table_bytes:,}, "
         f"arena {report.arena_bytes:,}"
         + (f", of a stream {report.stream_bytes:,}" if report.stream_bytes else ""),
     ]
-    for core in budget.cores:
-        lines.append(
-            f"  {core.name} at {core.mhz} MHz (estimate): {core.ms:.0f} ms a clip, "
-            f"{100 * core.share:.1f} % of its time"
-        )
+    lines += core_lines(report.budget)
     if report.proof:
         lines.append(
             f"  verified by {report.proof.compiler}: largest logit difference "
@@ -81,3 +77,13 @@ def _text(report: CExportReport) -> str:
             f"{report.proof.from_samples:.1e} from samples"
         )
     return "\n".join(lines)
+
+
+def core_lines(budget: Budget) -> list[str]:
+    """One line for each microcontroller core."""
+    return [
+        f"  {core.name} at {core.mhz} MHz (estimate): {core.ms:.0f} ms a clip, "
+        f"{100 * core.share:.1f} % of its time, at {core.cycles_per_instruction:g} cycles an "
+        "instruction"
+        for core in budget.cores
+    ]

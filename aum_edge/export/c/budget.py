@@ -24,6 +24,7 @@ from typing import Any
 from aum_edge.audio.config import FrontEndConfig
 from aum_edge.complexity.counter import count
 from aum_edge.export.c.frontend import front_end
+from aum_edge.export.c.generate import generate
 from aum_edge.models.classifier import AudioClassifier
 
 PER_MAC, PER_FUNCTION = 2.8, 27.0
@@ -79,6 +80,17 @@ def budget(model: AudioClassifier, weight_bytes: int, table_bytes: int, arena_by
             for name, mhz, each in CORES
         ),
     )
+
+
+def engine_budget(model: AudioClassifier) -> Budget:
+    """The same for a student that has not been exported.
+
+    Raises:
+        UnsupportedOperatorError: If the engine lacks an operator of the model; it is named.
+        ExportError: If its front end does not suit.
+    """
+    made = generate(model, "model")
+    return budget(model, made.weight_bytes, made.table_bytes, made.arena_bytes)
 
 
 def _front_end_instructions(config: FrontEndConfig) -> int:

@@ -88,3 +88,16 @@ def test_the_budget_is_of_the_counts() -> None:
     assert m7.share == pytest.approx(m7.ms / 1000)
     assert small.flash_bytes == 26_200
     assert json.dumps(small.to_dict())
+
+
+def test_complexity_shows_the_engine(exported: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = call(capsys, "complexity", exported / "m", "--engine", "--json")
+    assert code == 0
+    engine = json.loads(out)["engine"]
+    assert [core["name"] for core in engine["cores"]] == ["Cortex-M7", "Cortex-M4"]
+    code, out, _ = call(capsys, "complexity", exported / "m", "--engine")
+    assert f"arena {engine['arena_bytes']:,}" in out
+    for words in (["x.onnx"], [exported / "m", "--csv"]):
+        code, _, err = call(capsys, "complexity", *words, "--engine")
+        assert code == 2
+        assert len(err.splitlines()) == 1
