@@ -145,6 +145,9 @@ class Inspection:
             self.forward(device, network, tensor)
             if device in KIT_DEVICES:
                 self.count(device, network, tuple(tensor.shape))
+        blind = [device for device, row in self.per_device.items() if not row["MACs"]]
+        if blind:
+            self.say("note", f"the kit's script sees 0 MACs of the models of {', '.join(blind)}")
 
     def network_of(self, module: Any, model: Any, device: str) -> Any:
         """The network of a device, or None and a finding."""
@@ -200,8 +203,6 @@ class Inspection:
             self.say(
                 "error", f"device {device}: the kit's script refuses parameters of {figures[2]}"
             )
-        if not figures[0]:
-            self.say("note", f"device {device}: the kit's script sees 0 MACs of this network")
         for value, limit, what in (
             (figures[0], self.job["macs"], "MACs"),
             (figures[1], self.job["bytes"], "bytes of parameters"),

@@ -153,6 +153,19 @@ def test_predicting_again_writes_the_same_tables(
         predict_submission(tmp_path, evaluation, Running())
 
 
+def test_the_same_call_goes_on(
+    config: SubmissionConfig, evaluation: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, sources = tmp_path / "out", Sources(evaluation=evaluation)
+    build_submission(config, out, sources, Running())
+
+    def never(*_: object) -> None:
+        raise AssertionError("a file was decoded again")
+
+    monkeypatch.setattr("aum_edge.submission.runtime.inputs._clip", never)
+    build_submission(config, out, sources, Running())
+
+
 def older(tmp_path: Path, development: Path, evaluation: Path) -> Sources:
     energy = {"training": 1.0, "inference": 0.1, "baseline_inference": 0.2}
     info = write_info(
