@@ -10,12 +10,15 @@ Weights, names and multiplications stay those of the model.
 from __future__ import annotations
 
 from collections.abc import Callable
+from enum import Enum
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from aum_edge.export import compact_s6
+from aum_edge.models.mamba_student import MambaStudent
 from aum_edge.models.quantized import QuantTokenConv, float_weight, rounded_input
 from aum_edge.ssm.gated_conv import GatedConvMixer
 from aum_edge.ssm.norm import RMSNorm
@@ -35,48 +38,64 @@ def compact(model: nn.Module) -> None:
             layer.forward = _bound(_norm, layer)  # type: ignore[method-assign]
         if isinstance(layer, SSDMixer):
             layer.forward = _bound(_mix_ssd, layer)  # type: ignore[method-assign]
-            _replace_convolutions(layer, tokens_last=False)
-        if isinstance(layer, S6Mixer | GatedConvMixer):
-            _replace_convolutions(layer, tokens_last=True)
+            _replace_convolutions(layer, Tokens.LAST)
+        if isinstance(layer, GatedConvMixer):
+            _replace_convolutions(layer, Tokens.SECOND)
+        if isinstance(layer, S6Mixer):
+            layer.forward = _bound(compact_s6.mix, layer)  # type: ignore[method-assign]
+            _replace_convolutions(layer, Tokens.FIRST)
+        if isinstance(layer, MambaStudent) and layer.config.mixer == "s6":
+            layer.features = _bound(compact_s6.features, layer)  # type: ignore[method-assign]
 
 
 def _bound(function: Callable[..., Tensor], layer: nn.Module) -> Any:
     return lambda x: function(layer, x)
 
 
-def _replace_convolutions(mixer: nn.Module, tokens_last: bool) -> None:
+class Tokens(Enum):
+    """Where a layer's tokens are; the value is how that becomes (batch, channels, 1, L)."""
+
+    FIRST = (1, 3, 2, 0)
+    """(L, batch, 1, channels)."""
+    SECOND = (0, 2, 1)
+    """(batch, L, channels)."""
+    LAST = (0, 1, 2)
+    """(batch, channels, L)."""
+
+
+def _replace_convolutions(mixer: nn.Module, tokens: Tokens) -> None:
     for name, layer in list(mixer.named_children()):
         if isinstance(layer, TokenConv | QuantTokenConv):
-            setattr(mixer, name, FlatConv(layer, tokens_last))
+            setattr(mixer, name, FlatConv(layer, tokens))
 
 
 class FlatConv(nn.Module):
     """A convolution along tokens as one of a picture that is one pixel high.
 
-    Shape: (batch, channels, L) to the same; with ``tokens_last`` False. Otherwise channels are
-    last on both sides, as in the layer it stands for.
+    Shape: what ``tokens`` says, to the same.
     """
 
-    def __init__(self, layer: TokenConv | QuantTokenConv, tokens_last: bool) -> None:
+    def __init__(self, layer: TokenConv | QuantTokenConv, tokens: Tokens) -> None:
         super().__init__()
         self.layer = [layer]
         """In a list: its weights are in ``weight`` and ``bias``, under the names they had."""
         self.weight = nn.Parameter(float_weight(layer).detach().clone(), requires_grad=False)
         self.bias = layer.bias
         self.sides = layer.reach, int(layer.padding[0])
-        self.turned = tokens_last
+        self.tokens = tokens
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve along tokens."""
-        layer = self.layer[0]
-        x = rounded_input(layer, x)
-        rows = (x.transpose(1, 2) if self.turned else x).unsqueeze(2)
+        x = rounded_input(self.layer[0], x)
+        first = self.tokens is Tokens.FIRST
+        rows = x.permute(self.tokens.value)
+        rows = rows if first else rows.unsqueeze(2)
         reach, padding = self.sides
         if reach:
             rows = F.pad(rows, (reach, 0))
         groups = self.weight.shape[0]
         y = F.conv2d(rows, self.weight.unsqueeze(2), self.bias, 1, (0, padding), 1, groups)
-        return y.squeeze(2).transpose(1, 2) if self.turned else y.squeeze(2)
+        return y.permute(3, 0, 2, 1) if first else y.squeeze(2).permute(self.tokens.value)
 
 
 def _norm(layer: RMSNorm, x: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from aum_edge.export import scan_forms
 from aum_edge.export.graph_writer import GraphWriter
 from aum_edge.export.naming import number_nodes, scope_of
 from aum_edge.export.scan_op import SCAN_DOMAIN, Lane, find_lanes
+from aum_edge.export.turns import cancel_turns
 
 UNROLL_LIMIT = 128
 """Tokens; beyond, an unrolled graph is slower than Scan and slow to load."""
@@ -35,7 +36,10 @@ def lower(model: ir.Model, form: Form) -> None:
         )
     for group in _pairs(lanes):
         _replace(model.graph, group, getattr(scan_forms, form))
+    cancel_turns(model.graph)
     model.graph.sort()
+    ir.passes.common.RemoveUnusedNodesPass()(model)
+    ir.passes.common.CommonSubexpressionEliminationPass()(model)
     number_nodes(model.graph)
     model.opset_imports.pop(SCAN_DOMAIN, None)
 
@@ -44,12 +48,16 @@ def _replace(graph: ir.Graph, lanes: Sequence[Lane], write: Writer) -> None:
     writer = GraphWriter(graph, scope_of(lanes[0].node))
     for lane, (y, last) in zip(lanes, write(writer, lanes), strict=True):
         channels = lane.groups * lane.width
-        rows = writer.op("Reshape", y, writer.integers(0, 0, channels))
+        if lane.groups == 1:
+            rows = writer.op("Squeeze", y, writer.integers(2))
+        else:
+            rows = writer.op("Reshape", y, writer.integers(0, 0, channels))
         new = [writer.op("Transpose", rows, perm=[1, 0, 2])]
         old, old_last = lane.node.outputs
         new[0].shape, new[0].type = old.shape, old.type
         if old_last.uses() or old_last.is_graph_output():
-            flat = writer.op("Transpose", last, perm=[0, 1, 3, 2])
+            order = [0, 1, 3, 2] if lane.groups > 1 else [0, 2, 1]
+            flat = writer.op("Transpose", last, perm=order)
             shape = writer.integers(-1, channels, lane.states)
             new.append(writer.op("Reshape", flat, shape))
         ir.convenience.replace_all_uses_with(

@@ -1,12 +1,13 @@
 """How a selective scan is written in standard ONNX.
 
-scan      the Scan operator over tokens; exp(delta A) and delta B u are made for all tokens outside
-          when they are small, and inside its body when they would leave the cache
+scan      the Scan operator over tokens; exp(delta A), delta B u and C h are made for all tokens
+          outside when they are small, and inside its body when they would leave the cache
 unrolled  Split, one Mul and one Add a token, Concat; the length must be fixed
 
-Each function writes some lanes and gives (y (L, batch, G, 1, E/G), last state (batch, G, N, E/G))
-for each of them. Scan runs a forward and a backward lane side by side in one operator with two
-states, since a step's cost is mostly that of calling the body.
+Each function writes some lanes and gives (y (L, batch, [G], 1, E/G), last state
+(batch, [G], N, E/G)) for each of them. A forward and a backward lane run side by side, since a
+step's cost is mostly that of calling its operators: as one state where they are small, as two of
+one Scan where turning a lane would cost as much as a step.
 """
 
 from __future__ import annotations
@@ -21,53 +22,83 @@ from aum_edge.export.graph_writer import GraphWriter
 from aum_edge.export.scan_op import Lane
 
 CACHE_ELEMENTS = 1 << 18
-"""State elements of a clip above which exp(delta A) is made inside the loop (1 MB)."""
+"""State elements of a clip, over all directions, above which exp(delta A) is made inside
+the loop (1 MB)."""
 
 Results = list[tuple[ir.Value, ir.Value]]
 
 
 def unrolled(writer: GraphWriter, lanes: Sequence[Lane]) -> Results:
     """Every step as its own two nodes."""
-    results = []
-    for lane in lanes:
-        if lane.length is None:
-            raise ExportError("A scan of any number of tokens cannot be unrolled.")
-        decays = _split(writer, layout.decay(writer, lane), lane.length)
-        pushes = _split(writer, layout.push(writer, lane), lane.length)
-        order = list(range(lane.length))
-        if lane.reverse:
-            order.reverse()
-        state = pushes[order[0]]
-        states = {order[0]: state}
-        for t in order[1:]:
-            state = writer.op("Add", writer.op("Mul", decays[t], state), pushes[t])
-            states[t] = state
-        stacked = writer.op("Concat", *(states[t] for t in range(lane.length)), axis=0)
-        C = layout.states(writer, lane, lane.C, row=True)
-        last = writer.op("Squeeze", state, writer.integers(0))
-        results.append((writer.op("MatMul", C, stacked), last))
-    return results
+    length = lanes[0].length
+    if length is None:
+        raise ExportError("A scan of any number of tokens cannot be unrolled.")
+    decays, pushes = (_split(writer, value, length) for value in _side_by_side(writer, lanes))
+    states = [pushes[0]]
+    for decay, push in zip(decays[1:], pushes[1:], strict=True):
+        states.append(writer.op("Add", writer.op("Mul", decay, states[-1]), push))
+    stacked = writer.op("Concat", *states, axis=0)
+    return _read(writer, lanes, stacked, writer.op("Squeeze", states[-1], writer.integers(0)))
 
 
 def scan(writer: GraphWriter, lanes: Sequence[Lane]) -> Results:
     """One Scan operator over the tokens of all lanes."""
     body = _Body(writer.scope)
+    if sum(lane.elements for lane in lanes) > CACHE_ELEMENTS:
+        return _large(writer, lanes, body)
+    width = sum(lane.width for lane in lanes)
+    inputs = [layout.zero_state(writer, lanes[0], width), *_side_by_side(writer, lanes)]
+    body.add_small(lanes[0], width)
+    last, states = writer.op_many("Scan", inputs, 2, body=body.graph(), num_scan_inputs=2)
+    return _read(writer, lanes, states, last)
+
+
+def _side_by_side(writer: GraphWriter, lanes: Sequence[Lane]) -> tuple[ir.Value, ir.Value]:
+    """Decay and push of all tokens, of all lanes along channels, each in its own order of tokens.
+
+    A lane that begins at the last token is turned here and turned back when it is read, so that
+    all of them are one state.
+    """
+    made: list[ir.Value] = []
+    for make in (layout.decay, layout.push):
+        parts = [make(writer, lane) for lane in lanes]
+        for index, lane in enumerate(lanes):
+            if lane.reverse:
+                parts[index] = layout.backwards(writer, parts[index])
+        made.append(parts[0] if len(parts) == 1 else writer.op("Concat", *parts, axis=-1))
+    return made[0], made[1]
+
+
+def _read(writer: GraphWriter, lanes: Sequence[Lane], states: ir.Value, last: ir.Value) -> Results:
+    """Y = C h of each lane, of all tokens in one product; and its last state."""
+    all_states, lasts = ([value] for value in (states, last))
+    if len(lanes) > 1:
+        widths = writer.integers(*(lane.width for lane in lanes))
+        all_states, lasts = (
+            list(writer.op_many("Split", [value, widths], len(lanes), axis=-1))
+            for value in (states, last)
+        )
+    results = []
+    for lane, own, end in zip(lanes, all_states, lasts, strict=True):
+        in_order = layout.backwards(writer, own) if lane.reverse else own
+        C = layout.states(writer, lane, lane.C, row=True)
+        results.append((writer.op("MatMul", C, in_order), end))
+    return results
+
+
+def _large(writer: GraphWriter, lanes: Sequence[Lane], body: _Body) -> Results:
+    """Nothing of the size of all states is kept: a step makes its own decay and push."""
     starts: list[ir.Value] = []
     rows: list[ir.Value] = []
     directions: list[int] = []
     for lane in lanes:
-        starts.append(layout.zero_state(writer, lane))
+        starts.append(layout.zero_state(writer, lane, lane.width))
+        delta = layout.channels(writer, lane, lane.delta)
+        B = layout.states(writer, lane, lane.B, row=False)
         C = layout.states(writer, lane, lane.C, row=True)
-        if lane.elements <= CACHE_ELEMENTS:
-            inputs = [layout.decay(writer, lane), layout.push(writer, lane), C]
-            body.add_small(lane)
-        else:
-            delta = layout.channels(writer, lane, lane.delta)
-            B = layout.states(writer, lane, lane.B, row=False)
-            inputs = [delta, layout.scaled_input(writer, lane), B, C]
-            body.add_large(lane, layout.transition(writer, lane))
-        rows += inputs
-        directions += [int(lane.reverse)] * len(inputs)
+        body.add_large(lane, layout.transition(writer, lane))
+        rows += [delta, layout.scaled_input(writer, lane), B, C]
+        directions += [int(lane.reverse)] * 4
     outputs = writer.op_many(
         "Scan",
         [*starts, *rows],
@@ -98,21 +129,32 @@ class _Body:
         self.ends: list[ir.Value] = []
         self.outputs: list[ir.Value] = []
 
-    def add_small(self, lane: Lane) -> None:
-        """H = decay h + push; y = C h."""
-        state = self._value(lane.groups, lane.states, lane.width, "h")
-        decay, push = (self._value(lane.groups, lane.states, lane.width, k) for k in ("a", "b"))
-        self.slices += [decay, push]
-        self._step(lane, state, decay, push)
+    def add_small(self, lane: Lane, width: int) -> None:
+        """H = decay h + push, for ``width`` channels; the states themselves are the output."""
+        state, decay, push = (self._value(lane, lane.states, width, k) for k in "hab")
+        self.starts, self.slices = [state], [decay, push]
+        end = self._op("Add", self._op("Mul", decay, state), push)
+        # onnxruntime carries no state whose value is an output too, and does not say so.
+        kept = self._op("Identity", end)
+        end.shape = kept.shape = state.shape
+        end.type = kept.type = state.type
+        self.ends, self.outputs = [end], [kept]
 
     def add_large(self, lane: Lane, transition: ir.Value) -> None:
-        """The same with decay = exp(delta A) and push = B (delta u) made here."""
-        state = self._value(lane.groups, lane.states, lane.width, "h")
-        delta, scaled = (self._value(lane.groups, 1, lane.width, k) for k in ("delta", "u"))
-        B = self._value(lane.groups, lane.states, 1, "b")
-        self.slices += [delta, scaled, B]
+        """H = exp(delta A) h + B (delta u); y = C h."""
+        state = self._value(lane, lane.states, lane.width, "h")
+        delta, scaled = (self._value(lane, 1, lane.width, name) for name in ("delta", "u"))
+        B, C = self._value(lane, lane.states, 1, "b"), self._value(lane, 1, lane.states, "c")
+        self.starts.append(state)
+        self.slices += [delta, scaled, B, C]
         decay = self._op("Exp", self._op("Mul", delta, transition))
-        self._step(lane, state, decay, self._op("Mul", B, scaled))
+        push = self._op("Mul", B, scaled)
+        end = self._op("Add", self._op("Mul", decay, state), push)
+        y = self._op("MatMul", C, end)
+        end.shape, y.shape = state.shape, delta.shape
+        end.type = y.type = state.type
+        self.ends.append(end)
+        self.outputs.append(y)
 
     def graph(self) -> ir.Graph:
         """The finished body."""
@@ -123,20 +165,8 @@ class _Body:
             name="token",
         )
 
-    def _step(self, lane: Lane, state: ir.Value, decay: ir.Value, push: ir.Value) -> None:
-        C = self._value(lane.groups, 1, lane.states, "c")
-        self.slices.append(C)
-        self.starts.append(state)
-        end = self._op("Add", self._op("Mul", decay, state), push)
-        y = self._op("MatMul", C, end)
-        sizes: list[int | str] = ["batch", lane.groups, lane.states, lane.width]
-        end.shape, y.shape = ir.Shape(sizes), ir.Shape(["batch", lane.groups, 1, lane.width])
-        end.type = y.type = ir.TensorType(ir.DataType.FLOAT)
-        self.ends.append(end)
-        self.outputs.append(y)
-
-    def _value(self, groups: int, rows: int, columns: int, name: str) -> ir.Value:
-        shape: list[int | str] = ["batch", groups, rows, columns]
+    def _value(self, lane: Lane, rows: int, columns: int, name: str) -> ir.Value:
+        shape: list[int | str] = ["batch", *layout.grouped(lane), rows, columns]
         return ir.val(self._name(name), ir.DataType.FLOAT, shape)
 
     def _op(self, kind: str, *inputs: ir.Value) -> ir.Value:
