@@ -157,6 +157,11 @@ def _run(job: _Job, out: Path, listing: Listing | None) -> list[Finding]:
     }
     findings, answer = _outsider(job, sample)
     place = out / "predictions" / job.label.text
+    if not place.is_dir():
+        note = (
+            f"{job.label.text} has no predictions/{job.label.text} yet: the kit's scripts write it"
+        )
+        return [*findings, Finding("note", note)]
     findings += check_complexity(place / "complexity.json", answer.get("per_device", {}))
     findings += check_accuracy(place / "test_accuracy.json")
     if listing:

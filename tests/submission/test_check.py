@@ -103,8 +103,12 @@ def test_leaning_on_aum_edge_is_a_note_when_it_is_asked_for(
     out = tmp_path / "out"
     one = replace(config, devices={}, depend_on_aum_edge=True)
     build_submission(one, out, Sources(), Running())
+    # As in a clone of the kit with a package in it: no marker, nothing predicted yet.
+    (out / "submission.json").unlink()
+    shutil.rmtree(out / "predictions")
     findings = check_submission(out)
     assert exit_code(findings) == 0
+    assert any("the kit's scripts write it" in finding.what for finding in findings)
     assert any("imports aum_edge" in finding.what for finding in findings)
 
 
