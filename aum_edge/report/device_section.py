@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aum_edge.report.facts import Facts
-from aum_edge.report.figure import FINAL, GRID, MUTED, house_style, new_axes, picture, svg
+from aum_edge.report.figure import FINAL, GRID, MUTED, PAPER, house_style, new_axes, picture, svg
 from aum_edge.report.markup import Markup, section, tag
 from aum_edge.report.numbers import percent, short, whole
 from aum_edge.report.table import Cell, Column, Table, html_table
@@ -152,11 +152,13 @@ def _drawing(family: Row) -> Markup:
             range(len(rows)),
             "D",
             color=MUTED,
-            markersize=7,
+            markersize=8,
+            markeredgecolor=PAPER,
             linestyle="none",
         )
-        for place, value in enumerate(values):
-            axes.text(value + 1.5, place, f"{value:.1f}", va="center")
+        for place, row in enumerate(rows):
+            end = 100 * max(row["general"]["accuracy"], row["specific"]["accuracy"])
+            axes.text(end + 3, place, f"{values[place]:.1f}", va="center")
         axes.set_yticks(range(len(rows)), [f"{row['device']}  ({row['group']})" for row in rows])
         axes.set_ylim(len(rows) - 0.4, -0.6)
         axes.set_xlim(0, 112)
