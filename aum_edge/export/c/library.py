@@ -92,10 +92,14 @@ class CClassifier:
     def hear(self, samples: np.ndarray | Tensor) -> Tensor:
         """Clips (B, clip_samples) at the front end's rate to logits (B, n_classes) float32.
 
+        A channel of one, (B, 1, clip_samples) as a corpus has them, is taken too.
+
         Raises:
             ExportError: If the clips have another length.
         """
         array = samples.detach().cpu().numpy() if isinstance(samples, Tensor) else samples
+        if array.ndim == 3 and array.shape[1] == 1:
+            array = array[:, 0]
         if array.ndim != 2 or array.shape[1] != self.frontend.clip_samples:
             raise ExportError(
                 f"{self.path.name} takes clips (batch, {self.frontend.clip_samples}) at "

@@ -69,6 +69,7 @@ def test_the_file_in_python(
         sounds = 0.1 * torch.randn(3, model.frontend.clip_samples)
         heard = model(FrontEnd(model.frontend)(sounds).unsqueeze(1))
         torch.testing.assert_close(runner.hear(sounds), heard, atol=1e-4, rtol=0)
+        torch.testing.assert_close(runner.hear(sounds[:, None]), heard, atol=1e-4, rtol=0)
     assert runner.describe()["sha256"] == report.sha256
     assert runner.arena_bytes == report.arena_bytes
 

@@ -66,6 +66,24 @@ def test_predict_as_the_model_directory(
     assert "Cannot read" in err
 
 
+def test_eval_as_the_model_directory(
+    exported: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(1)
+    for label in ("cat", "dog", "sea"):
+        (tmp_path / "data" / label).mkdir(parents=True)
+        for index in range(4):
+            clip = (0.02 * 4**index * rng.standard_normal(8000)).astype(np.float32).clip(-1, 1)
+            write_wav(tmp_path / "data" / label / f"{index}.wav", clip, 8000)
+    losses = []
+    for model in ("m", "m.c"):
+        words = ["--data", f"folder={tmp_path / 'data'}", "--cache", tmp_path / "c", "--json"]
+        code, out, err = call(capsys, "eval", exported / model, *words)
+        assert code == 0, err
+        losses.append(json.loads(out)["log_loss"])
+    assert losses[0] == pytest.approx(losses[1], abs=1e-4)
+
+
 def test_bench(exported: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["bench", exported / "m.c", exported / "m", "--runs", 3, "--warmup", 1, "--json"]
     code, out, _ = call(capsys, *words)
