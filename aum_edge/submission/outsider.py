@@ -13,10 +13,10 @@ import copy
 import importlib
 import importlib.abc
 import inspect
+import io
 import json
 import os
 import sys
-import tempfile
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -37,8 +37,7 @@ SIGNATURES = {
 EXTRA = {"predict": ("batch_size",), "load_inputs": ("num_workers", "batch_size")}
 WIDTHS = {"float32": 4, "float16": 2, "bfloat16": 2, "int8": 1, "uint8": 1, "qint8": 1,
           "quint8": 1, "int32": 4}  # fmt: skip
-CLOSE = 2e-2
-"""Logits in 16 bit differ by this much between batches."""
+CLOSE = 2e-2  # Logits in 16 bit differ by this much between batches.
 
 
 class Block(importlib.abc.MetaPathFinder):
@@ -101,10 +100,8 @@ class Inspection:
             taken = inspect.signature(function).parameters
             free = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in taken.values())
             lacking = [word for word in wanted if word not in taken and not free]
-            if lacking:
-                self.say(
-                    "error", f"`{name}` lacks the parameter `{lacking[0]}` that the kit passes"
-                )
+            for word in lacking:
+                self.say("error", f"`{name}` lacks the parameter `{word}` that the kit passes")
                 fine = False
             for word in EXTRA.get(name, ()):
                 if word not in taken and not free:
@@ -119,11 +116,8 @@ class Inspection:
         if not isinstance(inner, torch.nn.Module):
             self.say("error", "what load_model returns has no `.model` module, whose state is kept")
             return
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "state.pt"
-            self.attempt(
-                "storing `.model.state_dict()`", lambda: torch.save(inner.state_dict(), path)
-            )
+        what = "storing `.model.state_dict()`"
+        self.attempt(what, lambda: torch.save(inner.state_dict(), io.BytesIO()))
         if not inner.state_dict():
             self.say("error", "`.model.state_dict()` is empty: nothing would be stored")
 
@@ -167,9 +161,7 @@ class Inspection:
                 self.say("error", f"load_inputs must return float tensors, got {kind}")
                 return False
             if tensor.ndim < 2 or tensor.shape[0] != 1:
-                self.say(
-                    "error", f"load_inputs gives {tuple(tensor.shape)}; a batch of 1 is wanted"
-                )
+                self.say("error", f"load_inputs gives {tuple(tensor.shape)}, not a batch of 1")
                 return False
             if not torch.isfinite(tensor).all():
                 self.say("error", "load_inputs gives NaN or infinity for resources/dummy.wav")
@@ -200,9 +192,7 @@ class Inspection:
             return
         self.per_device[device] = {"MACs": figures[0], "Params": figures[1]}
         if figures[2]:
-            self.say(
-                "error", f"device {device}: the kit's script refuses parameters of {figures[2]}"
-            )
+            self.say("error", f"device {device}: the kit refuses parameters of {figures[2]}")
         for value, limit, what in (
             (figures[0], self.job["macs"], "MACs"),
             (figures[1], self.job["bytes"], "bytes of parameters"),
@@ -275,11 +265,8 @@ class Inspection:
             if alone is None:
                 return
             if not torch.allclose(alone.float().cpu().reshape(-1), row, atol=CLOSE):
-                self.say(
-                    "error",
-                    f"predict answers otherwise than the model of device {device!r}: what is "
-                    "counted is not what predicts",
-                )
+                what = "what is counted is not what predicts"
+                self.say("error", f"predict differs from the model of device {device!r}: {what}")
                 return
 
 
@@ -287,8 +274,7 @@ def official(network: Any, shape: Sequence[int]) -> tuple[int, int, str]:
     """Multiply-adds of a float copy, bytes of parameters, and a type that the kit refuses."""
     import torchinfo
 
-    widened = copy.deepcopy(network).float()
-    summary = torchinfo.summary(widened, input_size=tuple(shape), verbose=0)
+    summary = torchinfo.summary(copy.deepcopy(network).float(), input_size=tuple(shape), verbose=0)
     size, remark = 0, ""
     for parameter in network.parameters():
         width = WIDTHS.get(str(parameter.dtype).removeprefix("torch."))
@@ -306,8 +292,7 @@ def main() -> None:
     os.chdir(job["root"])
     inspection = Inspection(job)
     inspection.run()
-    names = ("findings", "per_device", "sample")
-    answer = {name: getattr(inspection, name) for name in names}
+    answer = {name: getattr(inspection, name) for name in ("findings", "per_device", "sample")}
     Path(job["answer"]).write_text(json.dumps(answer), encoding="utf-8")
 
 
