@@ -5,6 +5,7 @@ from __future__ import annotations
 from aum_edge.report.device_section import device_models_tables, verdict_line
 from aum_edge.report.facts import Facts, Grouping, scores_by
 from aum_edge.report.file_tables import export_table, latency_table, stage_table
+from aum_edge.report.int8_lines import int8_lines
 from aum_edge.report.numbers import percent, whole
 from aum_edge.report.quantization_section import choice_table, kept_lines
 from aum_edge.report.schema import Report
@@ -41,6 +42,8 @@ def markdown(report: Report) -> str:
     if facts.bench:
         found.append(latency_table(facts))
     parts += [_titled(table) for table in found if table]
+    if facts.bench:
+        parts += [markdown_text(line) for line in int8_lines(facts)]
     parts += _device_models(facts)
     parts += ["## Two counts of MACs", markdown_text(facts.official_sentence)]
     rest = [special_table(facts), memory_table(facts), stored_table(facts), front_end_table(facts)]

@@ -146,6 +146,7 @@ class LatencyRow(TypedDict):
     p90_ms: NotRequired[float | None]
     p99_ms: NotRequired[float | None]
     min_ms: NotRequired[float | None]
+    spread: NotRequired[float | None]
     load_ms: NotRequired[float | None]
     rss_mb: NotRequired[float | None]
     rtf: NotRequired[float | None]

@@ -12,6 +12,7 @@ from aum_edge.report.confusion import MOST_CLASSES, NUMBERED, matrix_picture
 from aum_edge.report.facts import Facts, confusion, scores_by
 from aum_edge.report.figure import picture
 from aum_edge.report.file_tables import export_table, latency_table, stage_table
+from aum_edge.report.int8_lines import int8_lines
 from aum_edge.report.markup import Markup, facts_list, preformatted, section, tag
 from aum_edge.report.numbers import interval, short, whole
 from aum_edge.report.pareto import Point, pareto
@@ -90,6 +91,7 @@ def latency_section(facts: Facts) -> Markup | None:
         tag("p", lead, class_="sub"),
         tag("div", drawing, *machine, class_="pair"),
         html_table(latency_table(facts)),
+        *(tag("p", line, class_="note") for line in int8_lines(facts)),
     )
 
 
