@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aum_edge.data.atomic import write_json, write_text
+from aum_edge.data.atomic import require_space, write_json, write_text
 from aum_edge.data.config import SUBSETS
 from aum_edge.data.download import Patience, fetch, list_record, read_text
 from aum_edge.data.integrity import check_files
@@ -107,6 +107,8 @@ def download(
         if file.name.endswith(".zip")
     ]
     _no_gaps([file.name for file in files])
+    missing = sum(file.size for file in files if not (root / ARCHIVES / file.name).is_file())
+    require_space(root, missing, "the archives of the corpus")
     found = []
     for number, file in enumerate(files, start=1):
         log.info("%s, %d of %d, %.1f MB", file.name, number, len(files), file.size / 1e6)
