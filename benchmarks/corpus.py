@@ -40,6 +40,7 @@ STREAMED = 1024
 
 
 def main() -> int:
+    """Measure, print and keep."""
     options = arguments()
     work = Path(tempfile.mkdtemp(prefix="corpus-", dir=options.folder))
     try:
@@ -56,6 +57,7 @@ def main() -> int:
 
 
 def arguments() -> argparse.Namespace:
+    """Options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--clips", type=int, default=20_000)
     parser.add_argument("--folder", type=Path, help="where the temporary folder goes")
@@ -120,7 +122,7 @@ def _child(inbox: Any, step: Callable[..., Any], given: tuple[Any, ...]) -> None
 
 
 def memory(name: str) -> int:
-    """kB of this process by the kernel's count."""
+    """Memory of this process by the kernel's count, kB."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith(f"{name}:"):
             return int(line.split()[1])
@@ -255,12 +257,16 @@ def report(rows: list[dict[str, Any]], options: argparse.Namespace, work: Path) 
     ]
     known = ("step", "seconds", "cpu", "load", "anon_mb", "rss_mb")
     for row in [*rows, whole]:
-        rest = "; ".join(f"{k} {v:.0f}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items() if k not in known)  # fmt: skip
+        rest = "; ".join(f"{key} {_plain(row[key])}" for key in row if key not in known)
         lines.append(
             f"| {row['step']} | {row['seconds']:.1f} | {row['cpu']:.1f} | {row['load']:.1f} | "
             f"{row['anon_mb']:.0f} | {row['rss_mb']:.0f} | {rest} |"
         )
     return "\n".join(lines) + "\n"
+
+
+def _plain(value: Any) -> str:
+    return f"{value:.0f}" if isinstance(value, float) else f"{value}"
 
 
 if __name__ == "__main__":
