@@ -47,8 +47,8 @@ def find_compiler() -> Compiler:
     """
     chosen = os.environ.get("CC", "").strip()
     for name in [chosen] if chosen else NAMES:
-        command = tuple(shlex.split(name))
-        if shutil.which(command[0]):
+        command = _words(name)
+        if command and shutil.which(command[0]):
             return Compiler(command=command, version=_version(command))
     wanted = f"$CC names `{chosen}`, which is not there" if chosen else "no cc, gcc or clang"
     raise MissingCompilerError(
@@ -136,6 +136,13 @@ def cache_folder() -> Path:
 
 
 _made: list[tempfile.TemporaryDirectory[str]] = []
+
+
+def _words(name: str) -> tuple[str, ...]:
+    try:
+        return tuple(shlex.split(name))
+    except ValueError:  # A quote that does not end.
+        return ()
 
 
 def _own_folder() -> Path:

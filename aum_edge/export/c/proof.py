@@ -14,7 +14,7 @@ from aum_edge.errors import ExportError, ParityError
 from aum_edge.export.c.compiler import Isa, build_program, find_compiler
 
 SECONDS = 600
-_SAID = re.compile(r"features (\S+) samples (\S+) allowed (\S+)")
+_SAID = re.compile(r"features (\S+) samples (\S+) allowed (\S+ and \S+)")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -44,6 +44,7 @@ def executed(folder: Path, *defines: str) -> int:
     return int(found[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["student-ssd", "student-s6"])
 def test_instructions_and_code(name: str, tmp_path: Path) -> None:
     need("arm-none-eabi-gcc", "arm-none-eabi-size", "qemu-arm", "gcc")

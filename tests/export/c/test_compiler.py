@@ -70,6 +70,9 @@ def test_a_compiler_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CC", "no-such-compiler -O1")
     with pytest.raises(MissingCompilerError, match=r"\$CC names `no-such-compiler -O1`"):
         find_compiler()
+    monkeypatch.setenv("CC", "'gcc")
+    with pytest.raises(MissingCompilerError, match="which is not there"):
+        find_compiler()
     monkeypatch.delenv("CC")
     monkeypatch.setenv("PATH", "")
     with pytest.raises(MissingCompilerError, match="no cc, gcc or clang"):

@@ -95,6 +95,7 @@ def test_no_warnings(folders: dict[str, Path], model: str, compiler: str, langua
     run(*command, "fuzzed_test.c", cwd=folders[model])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "extra"), [("stream", "-march=native"), ("int8", "-DAUM_SCALAR")]
 )
