@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,7 +53,8 @@ def report(
     lines = [
         "# The C engine",
         "",
-        f"Command: `python benchmarks/engine.py` ({seconds:.0f} s), {datetime.date.today()}. "
+        f"Command: `python benchmarks/engine.py {' '.join(sys.argv[1:])}` ({seconds:.0f} s), "
+        f"{datetime.date.today()}. "
         f"Host: {machine['cpu']}, {find_compiler().version}, onnxruntime "
         f"{machine['onnxruntime']}, load {machine['load_average']}. {busy(machine) or ''}  ",
         "One clip of 1 s (256 mels by 65 frames), one thread, CPU time of that thread; all models "
