@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from aum_edge.errors import ExportError
 from aum_edge.export.c.plan import Block, Plan
-from aum_edge.export.c.tensors import FLOAT, Packed
+from aum_edge.export.c.tensors import FLOAT, LIMIT, Packed
 
 LINE = 16
 """Floats of a cache line; also how far a vector may be read beyond the end."""
@@ -140,7 +141,13 @@ class _Places:
         self.end += _whole(count)
 
     def finish(self, other_end: int) -> Layout:
-        return Layout(dict(self.offsets), 4 * (_whole(max(self.end, other_end)) + LINE))
+        count = 4 * (_whole(max(self.end, other_end)) + LINE)
+        if count > LIMIT:
+            raise ExportError(
+                f"The arena would take {count:,} bytes, the C engine's offsets have 32 bit: export "
+                "a model with fewer tokens."
+            )
+        return Layout(dict(self.offsets), count)
 
 
 def _whole(count: int) -> int:

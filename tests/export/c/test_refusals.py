@@ -12,7 +12,7 @@ import torch
 from aum_edge.compression.quantize import quantize
 from aum_edge.compression.quantize_config import QuantizeConfig
 from aum_edge.errors import ExportError, RecipeError, UnsupportedOperatorError
-from aum_edge.export.c import tensors
+from aum_edge.export.c import arena, tensors
 from aum_edge.export.c.config import CExportConfig, identifier
 from aum_edge.export.c.generate import generate
 from aum_edge.export.c.header import c_text
@@ -51,6 +51,12 @@ def test_models_beyond_32_bit_offsets_are_refused(monkeypatch: pytest.MonkeyPatc
         generate(student(), "tiny")
 
 
+def test_arenas_beyond_32_bit_offsets_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arena, "LIMIT", 10_000)
+    with pytest.raises(ExportError, match="32 bit"):
+        generate(student(), "tiny")
+
+
 @pytest.mark.parametrize("name", ["2fast", "a-b", "", "é"])
 def test_names_are_identifiers(name: str) -> None:
     with pytest.raises(RecipeError, match="C identifier"):
@@ -74,34 +80,34 @@ def causal(tmp_path_factory: pytest.TempPathFactory) -> Engine:
 
 def test_arenas_are_checked(causal: Engine) -> None:
     size = causal.program.arena_bytes
-    arena = Arena(size + 16)
+    room = Arena(size + 16)
     logits, x = np.zeros(3, np.float32), noise(student()).numpy()[0]
     assert causal.call("init", None, size) == 1
-    assert causal.call("init", arena.address + 4, size) == 2
-    assert causal.call("init", arena.address, size - 1) == 3
-    assert causal.call("run_features", arena.address, x, logits) == 4
-    assert causal.call("run", arena.address, x, logits) == 4
-    assert causal.call("push", arena.address, x, 10) == 4
-    assert causal.call("init", arena.address, size) == 0
-    assert causal.call("result", arena.address, logits) == 4
-    assert causal.call("run_features", arena.address, None, logits) == 1
+    assert causal.call("init", room.address + 4, size) == 2
+    assert causal.call("init", room.address, size - 1) == 3
+    assert causal.call("run_features", room.address, x, logits) == 4
+    assert causal.call("run", room.address, x, logits) == 4
+    assert causal.call("push", room.address, x, 10) == 4
+    assert causal.call("init", room.address, size) == 0
+    assert causal.call("result", room.address, logits) == 4
+    assert causal.call("run_features", room.address, None, logits) == 1
     assert causal.call("run_features", None, x, logits) == 1
-    assert causal.call("run_features", arena.address, x, logits) == 0
+    assert causal.call("run_features", room.address, x, logits) == 0
 
 
 def test_streams_are_checked(causal: Engine) -> None:
     size = causal.program.stream_bytes
     assert size is not None
-    arena = Arena(size)
+    room = Arena(size)
     assert causal.call("stream_init", None, size) == 1
-    assert causal.call("stream_init", arena.address + 8, size) == 2
-    assert causal.call("stream_init", arena.address, size - 16) == 3
-    assert causal.call("stream_init", arena.address, size) == 0
-    assert causal.call("push", arena.address, None, 0) == 0
-    assert causal.call("push", arena.address, None, 1) == 1
+    assert causal.call("stream_init", room.address + 8, size) == 2
+    assert causal.call("stream_init", room.address, size - 16) == 3
+    assert causal.call("stream_init", room.address, size) == 0
+    assert causal.call("push", room.address, None, 0) == 0
+    assert causal.call("push", room.address, None, 1) == 1
     x = np.zeros(3, np.float32)
-    assert causal.call("run_features", arena.address, x, x) == 4
-    arena.check()
+    assert causal.call("run_features", room.address, x, x) == 4
+    room.check()
 
 
 WRAPPERS = """
