@@ -52,7 +52,7 @@ def test_models_beyond_32_bit_offsets_are_refused(monkeypatch: pytest.MonkeyPatc
 
 
 def test_arenas_beyond_32_bit_offsets_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(arena, "LIMIT", 10_000)
+    monkeypatch.setattr(arena, "LIMIT", 1_000)
     with pytest.raises(ExportError, match="32 bit"):
         generate(student(), "tiny")
 
