@@ -171,11 +171,14 @@ def _defines(plan: Plan, name: str) -> str:
         "HEAD": config.head_dim,
     }
     lines = [f"#define {key} {value}" for key, value in values.items()]
-    for kind, word in ((FLOAT, "FLOAT"), (HALF, "HALF"), (INT8, "INT8")):
-        if kind in kinds:
-            lines.append(f"#define WEIGHTS_{word} {array_name(name, kind)}")
     stages = ", ".join(f"STAGE_{stage}" for stage in STAGES)
-    return "\n".join(lines) + f"\nenum {{ {stages} }};\n"
+    return "\n".join([*lines, *_array_names(kinds, name), f"enum {{ {stages} }};\n"])
+
+
+def _array_names(kinds: list[int], name: str) -> list[str]:
+    """What the engine calls the arrays of the types that occur."""
+    words = {FLOAT: "FLOAT", HALF: "HALF", INT8: "INT8"}
+    return [f"#define WEIGHTS_{words[kind]} {array_name(name, kind)}" for kind in kinds]
 
 
 def _network(plan: Plan) -> list[str]:
