@@ -30,12 +30,29 @@ def scan(
         (batch, E, N). ``reverse`` runs from the last token to the first.
 
     Cost: (4 N + 1) MACs and N exponentials a channel and token.
+
+    Raises:
+        ValueError: If shapes disagree: the kernels trust them.
     """
+    _check(u, delta, A, B, C)
     backend = choice.backend(u, delta, A, B, C)
     if backend != "torch":
         return (native if backend == "c" else cuda).forward(u, delta, A, B, C, reverse)
     with torch.autocast(u.device.type, enabled=False):
         return torch_scan.forward(u, delta, A, B, C, reverse)
+
+
+def _check(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor) -> None:
+    batch, length, channels = u.shape
+    groups = B.shape[2] if B.ndim == 4 else 0
+    states = (batch, length, groups, A.shape[-1])
+    agree = delta.shape == u.shape and A.ndim == 2 and A.shape[0] == channels
+    if not agree or not groups or channels % groups or B.shape != C.shape or B.shape != states:
+        shapes = ", ".join(str(tuple(x.shape)) for x in (u, delta, A, B, C))
+        raise ValueError(
+            "The scan takes u, delta (batch, L, E), A (E, N) and B, C (batch, L, G, N), where G "
+            f"divides E; got {shapes}."
+        )
 
 
 @torch.library.custom_op("aum_edge::scan_backward", mutates_args=())

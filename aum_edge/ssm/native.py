@@ -7,6 +7,7 @@ channels. ``choice`` decides when the kernel is taken, ``library`` which form of
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -232,3 +233,8 @@ def _directions(
 @lru_cache(maxsize=4)
 def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="aum-scan")
+
+
+if hasattr(os, "register_at_fork"):
+    # A forked process has its parent's pools without their threads, and would wait forever.
+    os.register_at_fork(after_in_child=_pool.cache_clear)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -58,23 +60,31 @@ def selective_scan(
 def _run(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor) -> tuple[Tensor, Tensor]:
     """The core scan in (batch, E, L) layout with B and C in any of the three layouts."""
     batch, channels, length = u.shape
-    per_channel = B.ndim == 2 or C.ndim == 2
-    rows_B, rows_C = (_token_rows(x, batch, length, channels, per_channel) for x in (B, C))
+    groups = math.lcm(*(_groups(x, channels) for x in (B, C)))
+    rows_B, rows_C = (_token_rows(x, batch, length, groups) for x in (B, C))
     y, last = scan(u.transpose(1, 2), delta.transpose(1, 2), A, rows_B, rows_C, False)
     return y.transpose(1, 2), last
 
 
-def _token_rows(x: Tensor, batch: int, length: int, channels: int, per_channel: bool) -> Tensor:
-    """B or C as (batch, L, G, N); constant matrices need a group for each channel."""
+def _groups(x: Tensor, channels: int) -> int:
+    """How many groups B or C has; constant matrices have one for each channel."""
+    return {2: channels, 3: 1}.get(x.ndim) or x.shape[1]
+
+
+def _token_rows(x: Tensor, batch: int, length: int, groups: int) -> Tensor:
+    """B or C as (batch, L, groups, N): B and C may come in different numbers of groups."""
     if x.ndim == 2:
         return x.expand(batch, length, *x.shape)
     rows = (x.unsqueeze(1) if x.ndim == 3 else x).permute(0, 3, 1, 2)
-    return rows.repeat_interleave(channels // rows.shape[2], dim=2) if per_channel else rows
+    times = groups // rows.shape[2]
+    return rows.repeat_interleave(times, dim=2) if times > 1 else rows
 
 
 def _check(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor) -> None:
     if A.is_complex():
         raise ValueError("selective_scan takes a real A; complex states are not supported.")
+    if A.ndim == 2 and not A.shape[1]:
+        raise ValueError("selective_scan needs one state or more, got A (E, 0).")
     if u.ndim != 3 or delta.shape != u.shape or A.ndim != 2 or A.shape[0] != u.shape[1]:
         raise ValueError(
             "selective_scan needs u and delta (batch, E, L) and A (E, N), got "
@@ -88,7 +98,8 @@ def _check(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor) -> None:
             3: (batch, A.shape[1], length),
             4: (batch, groups, A.shape[1], length),
         }
-        if x.ndim not in allowed or tuple(x.shape) != allowed[x.ndim] or channels % groups:
+        wrong = x.ndim not in allowed or tuple(x.shape) != allowed[x.ndim]
+        if wrong or not groups or channels % groups:
             raise ValueError(
                 f"selective_scan got {name} of shape {tuple(x.shape)}; with u {tuple(u.shape)} and "
                 f"A {tuple(A.shape)} it may be (batch, N, L), (batch, G, N, L) or (E, N)."
@@ -113,11 +124,7 @@ def selective_scan_ref(
         delta = delta + delta_bias[:, None]
     if delta_softplus:
         delta = F.softplus(delta)
-    rows_B, rows_C = (
-        _token_rows(x, batch, length, channels, True).permute(1, 0, 2, 3) for x in (B, C)
-    )
-    if B.ndim > 2 and rows_B.shape[2] != channels:
-        rows_B = rows_B.repeat_interleave(channels // rows_B.shape[2], dim=2)
+    rows_B, rows_C = (_token_rows(x, batch, length, channels).permute(1, 0, 2, 3) for x in (B, C))
     state = u.new_zeros(batch, channels, A.shape[1])
     outputs = []
     for t in range(length):

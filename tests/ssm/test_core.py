@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -172,3 +176,54 @@ def test_selective_scan_refuses_shapes_that_disagree() -> None:
         selective_scan(u, u, torch.randn(4, 3), torch.randn(2, 3, 6), torch.randn(2, 3, 5))
     with pytest.raises(ValueError, match="real A"):
         selective_scan(u, u, torch.randn(4, 3) + 0j, torch.randn(2, 3, 5), torch.randn(2, 3, 5))
+
+
+@pytest.mark.parametrize(("of_B", "of_C"), [(1, 2), (2, 3), (3, 0), (0, None), (None, 2)])
+def test_B_and_C_may_come_in_different_groups(backend, of_B, of_C) -> None:
+    """0 is (batch, N, L), None constant in time: upstream takes any two together."""
+    u, delta, A, _, _ = (x.detach() for x in inputs())
+
+    def matrix(groups: int | None) -> torch.Tensor:
+        shape = {None: (6, 3), 0: (2, 3, 7)}.get(groups, (2, groups, 3, 7))
+        return torch.randn(shape, dtype=torch.float64)
+
+    tensors = (u.transpose(1, 2), delta.transpose(1, 2), A, matrix(of_B), matrix(of_C))
+    torch.testing.assert_close(selective_scan(*tensors), selective_scan_ref(*tensors))
+
+
+@pytest.mark.parametrize("wrong", [1, 2, 3, 4])
+def test_the_operator_refuses_shapes_that_its_kernels_would_read_beyond(backend, wrong) -> None:
+    tensors = [x.detach() for x in inputs()]
+    tensors[wrong] = tensors[wrong][..., :1, :]
+    with pytest.raises(ValueError, match="where G divides E"):
+        scan(*tensors)
+
+
+def test_a_scan_of_no_states_is_refused() -> None:
+    u = torch.randn(2, 4, 5)
+    with pytest.raises(ValueError, match="one state"):
+        selective_scan(u, u, torch.randn(4, 0), torch.randn(2, 0, 5), torch.randn(2, 0, 5))
+
+
+FORKED = """
+import os, signal, torch
+from aum_edge.ssm import native
+torch.set_num_threads(2)
+x = torch.ones(2, 500, 32)
+A, B = -torch.ones(32, 64), torch.ones(2, 500, 1, 64)
+run = lambda: native.forward(x, x, A, B, B, False)[0]
+for _ in range(20):  # both threads have begun by then
+    wanted = run()
+child = os.fork()
+if not child:
+    signal.alarm(20)
+    os._exit(0 if torch.equal(run(), wanted) else 1)
+raise SystemExit(os.waitpid(child, 0)[1])
+"""
+
+
+@pytest.mark.skipif(native.backend() != "c", reason=NO_KERNEL)
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_forked_process_has_threads_of_its_own() -> None:
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", FORKED], timeout=60, check=False)
+    assert done.returncode == 0
