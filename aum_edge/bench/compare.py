@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 from typing import Any
@@ -78,12 +79,18 @@ def check_same_host(now: Mapping[str, Any], then: Mapping[str, Any]) -> list[str
 
 
 def changes(now: Mapping[str, Any], then: Mapping[str, Any]) -> list[Change]:
-    """Rows of both, matched by the model's file name, runtime, threads and batch."""
-    earlier = {_key(row): row for row in then["rows"]}
+    """Rows of both, matched by the model's path, or by its file name, runtime, threads and batch.
+
+    A name that several rows have, in other folders, says nothing about which one is meant.
+    """
+    earlier, exact = _one_each(then["rows"], _key), _one_each(then["rows"], _exact)
+    alone = _one_each(now["rows"], _key)
     ratios = then.get("ratios") or {}
     found = []
     for row in now["rows"]:
-        old = earlier.get(_key(row))
+        old = exact.get(_exact(row))
+        if old is None and _key(row) in alone:
+            old = earlier.get(_key(row))
         if old is None:
             continue
         name, runtime, threads, batch = _key(row)
@@ -106,6 +113,16 @@ def changes(now: Mapping[str, Any], then: Mapping[str, Any]) -> list[Change]:
 def _key(row: Mapping[str, Any]) -> tuple[str, str, int, int]:
     name = PureWindowsPath(row["model"]).name
     return name, row["runtime"], int(row["threads"]), int(row.get("batch", 1))
+
+
+def _exact(row: Mapping[str, Any]) -> tuple[str, str, int, int]:
+    return str(row["model"]), *_key(row)[1:]
+
+
+def _one_each(rows: Sequence[Mapping[str, Any]], key: Callable[[Any], Any]) -> dict[Any, Any]:
+    """Rows by a key, without those that share theirs."""
+    times = Counter(map(key, rows))
+    return {key(row): row for row in rows if times[key(row)] == 1}
 
 
 def _told(key: str, then: Any, now: Any) -> str:

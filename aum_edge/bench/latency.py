@@ -36,7 +36,7 @@ def measure(
     Args:
         paths: Models; the same one may not be given twice.
         config: Threads, runs, warm-up.
-        control: Path or stem of the model that ratios are against; the first one by default.
+        control: Path, name or stem of the model that ratios are against; the first one by default.
         progress: Told (done, in all, what).
         plan: Several runtimes and numbers of threads, and how failures are met.
 
@@ -85,7 +85,7 @@ def _control(files: Sequence[Path], wanted: str | None) -> str:
     if wanted is None:
         return str(files[0])
     for path in files:
-        if wanted in (str(path), path.stem):
+        if path == Path(wanted) or wanted in (path.name, path.stem):
             return str(path)
     raise RecipeError(
         f"The control {wanted!r} is not among the models {', '.join(map(str, files))}."
@@ -98,18 +98,22 @@ def _entries(
     """Every model in every runtime it has a form for, and a line for each it has none for."""
     entries, skipped = [], []
     for path in files:
-        try:
-            for runtime in plan.runtimes or (None,):
+        for runtime in plan.runtimes or (None,):
+            try:
                 entry = entry_of(path, runtime, folder)
-                if entry is not None:
-                    entries.append(entry)
+            except AumEdgeError as error:
+                if not plan.tolerant:
+                    raise
+                there = runtime is not None and path.exists()
+                failures.append((f"{path} in {runtime}" if there else str(path), error))
+                if there:
                     continue
-                reason = f"{path} is a file that cannot run in {runtime}: give its directory."
-                skipped.append({"model": str(path), "reason": reason})
-        except AumEdgeError as error:
-            if not plan.tolerant:
-                raise
-            failures.append((str(path), error))
+                break
+            if entry is not None:
+                entries.append(entry)
+                continue
+            reason = f"{path} is a file that cannot run in {runtime}: give its directory."
+            skipped.append({"model": str(path), "reason": reason})
     return entries, skipped
 
 

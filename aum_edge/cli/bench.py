@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -52,6 +53,8 @@ def run(options: argparse.Namespace) -> int:
     threads = _counts(options.threads)
     if options.plot and options.plot.suffix.lower() not in PLOTS:
         raise RecipeError(f"`plot` takes a name in {' or '.join(PLOTS)}, got {options.plot}.")
+    for path in filter(None, (options.save, options.plot)):
+        _make_room(path)
     from aum_edge.bench.compare import changes, check_same_host, read_earlier
     from aum_edge.bench.config import BenchConfig
     from aum_edge.bench.host import busy, host
@@ -107,9 +110,25 @@ def _say(line: str) -> None:
     print(f"aum-edge: {line}", file=sys.stderr)
 
 
-def _write(path: Path, text: str) -> None:
+def _make_room(path: Path) -> None:
+    """The file's folder, before minutes are spent on what could not be written there.
+
+    Raises:
+        RecipeError: If the name is that of a folder.
+    """
+    if path.is_dir():
+        raise RecipeError(f"{path} is a folder: give the name of the file to write.")
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+
+
+def _write(path: Path, text: str) -> None:
+    """All of the text or, where that fails, the file as it was."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def _print_table(values: dict[str, Any], options: argparse.Namespace) -> None:
@@ -125,7 +144,7 @@ def _print_table(values: dict[str, Any], options: argparse.Namespace) -> None:
             f"{name:<{width}} {row['runtime']:<11} {row['threads']:>3} {row['p50_ms']:>8.3f} "
             f"{row['p90_ms']:>8.3f} {row['p99_ms']:>8.3f} {row['min_ms']:>8.3f} "
             f"{50 * row['spread']:>4.0f} {row['load_ms']:>8.1f} {row['rss_mb']:>6.1f} "
-            f"{row['rtf']:>8.5f} {row['ratio'] or 0:>5.2f}  {row['sha256'][:8]}"
+            f"{row['rtf']:>8.5f} {_ratio(row['ratio']):>5}  {row['sha256'][:8]}"
         )
     machine = values["host"]
     clips = "one clip" if options.batch == 1 else f"{options.batch} clips"
@@ -138,6 +157,11 @@ def _print_table(values: dict[str, Any], options: argparse.Namespace) -> None:
     if inside:
         print(f"Front end included: {', '.join(dict.fromkeys(inside))}")
     print(_machine(machine))
+
+
+def _ratio(value: float | None) -> str:
+    """A dash where the control has no row at as many threads."""
+    return "–" if value is None else f"{value:.2f}"
 
 
 def _machine(machine: dict[str, Any]) -> str:

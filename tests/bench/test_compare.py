@@ -48,6 +48,14 @@ def test_rows_are_matched_by_name_runtime_threads_and_batch() -> None:
     assert (found.now_ratio, found.then_ratio) == (1.5, 1.5)
 
 
+def test_one_name_in_two_folders_is_told_apart_by_its_path() -> None:
+    old = {"rows": [row(p50_ms=4.0), row(model="b/x.onnx", p50_ms=9.0)]}
+    assert [found.then_ms for found in changes(old, old)] == [4.0, 9.0]
+    assert changes({"rows": [row(model="c/x.onnx")]}, old) == []
+    once = {"rows": [row(model="old/x.onnx")]}
+    assert changes({"rows": [row(), row(model="b/x.onnx")]}, once) == []
+
+
 @pytest.mark.parametrize(
     "text", ["", "[]", "{}", '{"rows": [{}], "host": {"cpu": "x"}}', '{"rows": [], "host": 1}']
 )

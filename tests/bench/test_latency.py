@@ -12,7 +12,7 @@ import torch
 from aum_edge.audio.config import FrontEndConfig, Normalization
 from aum_edge.bench import latency, runtimes
 from aum_edge.bench.config import BenchConfig
-from aum_edge.bench.contestant import Contestant
+from aum_edge.bench.contestant import Contestant, Entry, entry_of
 from aum_edge.bench.footprint import fresh_footprint
 from aum_edge.bench.latency import measure
 from aum_edge.bench.plan import BenchPlan
@@ -169,6 +169,28 @@ def test_one_bad_model_does_not_stop_the_others(tmp_path: Path, models: tuple[Pa
     assert {Path(row["model"].split(" in ")[0]).name for row in found.failed} == {"bad.onnx", "no"}
     with pytest.raises(ExportError, match="no model"):
         measure([tmp_path / "no"], QUICK, plan=plan)
+
+
+def test_a_model_that_one_runtime_cannot_take_is_timed_in_the_others(
+    models: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, runtime: str, folder: Path) -> Entry | None:
+        if runtime == "onnxruntime":
+            raise ExportError("it has no ONNX form")
+        return entry_of(path, runtime, folder)
+
+    monkeypatch.setattr("aum_edge.bench.latency.entry_of", refuse)
+    plan = BenchPlan(runtimes=("onnxruntime", "torch"), tolerant=True)
+    found = measure([models[0]], QUICK, plan=plan)
+    assert [row.runtime for row in found.rows] == ["torch"]
+    assert [row["model"] for row in found.failed] == [f"{models[0]} in onnxruntime"]
+
+
+def test_the_control_may_be_named_as_a_shell_completes_it(models: tuple[Path, Path]) -> None:
+    folder, file = models
+    for name in (f"{folder}/", f"{folder.parent}/./model", "model"):
+        assert latency._control((file, folder), name) == str(folder)
+    assert latency._control(models, "file.onnx") == str(file)
 
 
 def test_loading_is_measured_in_a_process_of_its_own(models: tuple[Path, Path]) -> None:

@@ -25,11 +25,18 @@ def test_a_scans_body_is_not_counted_twice() -> None:
         event("Mul", 16, 2),
         event("Scan", 11, 9),
         event("Mul", 20, 4),
-        event("Conv", 30, 10, name="model_run"),
+        event("", 0, 30, name="model_run"),
     ]
-    found = grouped(events, runs=2)
-    assert found == {"convolution": 5.0, "scan loop": 4.5, "add, multiply, norms": 2.0}
+    found = grouped(events, warmup=0)
+    assert found == {"convolution": 10.0, "scan loop": 9.0, "add, multiply, norms": 4.0}
     assert list(found) == ["convolution", "scan loop", "add, multiply, norms"]
+
+
+def test_first_runs_and_a_disturbed_one_do_not_show() -> None:
+    times = (900, 10, 12, 7000, 11, 12)
+    events = [event("Conv", 10_000 * at + 1, took) for at, took in enumerate(times)]
+    events += [event("", 10_000 * at, 9_000, name="model_run") for at in range(len(times))]
+    assert grouped(events, warmup=1) == {"convolution": 12}
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,7 @@ def test_saves_draws_and_compares(capsys, file, tmp_path) -> None:
     code, out, _ = call(capsys, file, "--runs", 3, "--compare", old)
     assert code == 0
     assert "times" in out.split("beside")[1]
+    assert list(old.parent.iterdir()) == [old]
     values = json.loads(old.read_text())
     values["host"]["cpu"] = "Another 9000"
     old.write_text(json.dumps(values))
@@ -76,12 +77,18 @@ def test_a_bad_model_among_good_ones(capsys, file, tmp_path) -> None:
         (["--batch", "0"], 2, "batch"),
         (["--runtime", "tflite"], 2, "tflite"),
         (["--plot", "bars.pdf"], 2, ".svg or .png"),
+        (["--save", "."], 2, "is a folder"),
+        (["--plot", "folder.svg"], 2, "is a folder"),
         (["--compare", "none.json"], 1, "none.json"),
         (["--control", "other"], 2, "other"),
         (["--runtime", "torch"], 1, "give its directory"),
     ],
 )
-def test_bad_options_are_one_line(capsys, file, words, code, message) -> None:
+def test_bad_options_are_one_line(
+    capsys, file, words, code, message, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder.svg").mkdir()
     got, out, said = call(capsys, file, *words)
     assert (got, out, len(said)) == (code, "", 1)
     assert message in said[0]
