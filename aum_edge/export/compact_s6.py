@@ -12,12 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from aum_edge.export.compact_softplus import compact_softplus
 from aum_edge.models.mamba_student import MambaStudent
 from aum_edge.ssm.core import scan
 from aum_edge.ssm.student_mixer import WAYS, S6Mixer
-
-MOST = 20.0
-"""exp above this is not needed: log(1 + exp(20)) is 20 in float32."""
 
 
 def features(student: MambaStudent, x: Tensor) -> Tensor:
@@ -45,7 +43,7 @@ def _path(mixer: S6Mixer, u: Tensor, path: str, ways: tuple[bool, ...]) -> Tenso
     v = F.silu(mixer.get_submodule(f"conv1d{path}")(u))
     rows = mixer.get_submodule(f"x_proj{path}")(v)
     dt, B, C = rows.split([mixer.dt_rank, mixer.d_state, mixer.d_state], dim=-1)
-    delta = _turned(_softplus(mixer.get_submodule(f"dt_proj{path}")(dt)))
+    delta = _turned(compact_softplus(mixer.get_submodule(f"dt_proj{path}")(dt)))
     A = -torch.exp(mixer.get_parameter(f"A{path}_log"))
     B, C = B.transpose(0, 1), C.transpose(0, 1)
     ys = [scan(_turned(v), delta, A, B, C, way)[0].transpose(0, 1).unsqueeze(2) for way in ways]
@@ -59,11 +57,3 @@ def _path(mixer: S6Mixer, u: Tensor, path: str, ways: tuple[bool, ...]) -> Tenso
 def _turned(x: Tensor) -> Tensor:
     """(L, batch, 1, E) to (batch, L, E)."""
     return x.squeeze(2).transpose(0, 1)
-
-
-def _softplus(x: Tensor) -> Tensor:
-    """max(x, log(1 + exp(min(x, 20)))): two operators less than in :mod:`aum_edge.ssm.softplus`.
-
-    Absolute error up to 1e-7 below 0 and a rounding step above it.
-    """
-    return torch.maximum(x, torch.log(1 + torch.exp(torch.clamp(x, max=MOST))))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -46,9 +47,8 @@ def test_a_network_with_a_place_for_each_patch_says_no(
         export_onnx(classifier("aum"), tmp_path / "m.onnx", OPEN)
 
 
-def test_masks_are_no_tables(classifier: Callable[[str], AudioClassifier], tmp_path: Path) -> None:
+def test_masks_are_no_tables(exported: Callable[[str], Any]) -> None:
     """17 frames make 5 tokens: two masks of 25 floats, were they stored."""
-    export_onnx(classifier("ssd"), tmp_path / "m.onnx")
-    stored = onnx.load(tmp_path / "m.onnx").graph.initializer
+    stored = onnx.load(exported("ssd").report.path).graph.initializer
     assert not [t.name for t in stored if list(t.dims)[-2:] == [5, 5] and len(t.dims) == 4]
     assert any(t.name == "places_5" for t in stored)

@@ -20,17 +20,24 @@ from aum_edge.export.onnx import export_onnx
 from tests.small_run import student
 
 KINDS: dict[str, dict[str, Any]] = {
-    "no scan, patches, maximum": {"mixer": "none", "stem": "patch", "pooling": "max"},
+    "no scan, patches, maximum": {
+        "mixer": "none",
+        "stem": "patch",
+        "pooling": "max",
+        "depth": 1,
+    },
     "s6, separate, groups, layer norm": {
         "mixer": "s6",
         "sharing": "separate",
         "frequency_groups": 2,
         "norm": "layer",
+        "depth": 1,
     },
     "ssd, separate, 2 frames a token, mean and maximum": {
         "sharing": "separate",
         "time_stride": 2,
         "pooling": "mean-max",
+        "depth": 1,
     },
     "s6, one direction a block, last token": {
         "mixer": "s6",
