@@ -18,20 +18,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Report packages, hardware and the scan in use; exit code 1 when something needed fails."""
+    """Report packages, hardware and scan; 1 when something needed fails, or no scan can run."""
     import torch
 
     from aum_edge.bench.host import host
     from aum_edge.ssm import choice
 
+    kernels = choice.describe()
     needed = {name: _state(name) for name in NEEDED}
     found = {
         "host": host(),
         "needed": needed,
         "optional": {name: _state(name) for name in OPTIONAL},
         "cuda": torch.cuda.is_available(),
-        "scan": choice.describe()["cpu"].partition(":")[0],
-        "kernels": choice.describe(),
+        "scan": kernels["cpu"].partition(":")[0],
+        "kernels": kernels,
     }
     if options.json:
         print(json.dumps(found, indent=1))
@@ -42,9 +43,10 @@ def run(options: argparse.Namespace) -> int:
                 print(f"  {name:<16} {value}")
         print(f"cuda               {'yes' if found['cuda'] else 'no'}")
         print("selective scan and SSD")
-        for name, value in choice.describe().items():
+        for name, value in kernels.items():
             print(f"  {name:<16} {value}")
-    return 1 if any(state.startswith("missing") for state in needed.values()) else 0
+    failing = any(state.startswith("missing") for state in needed.values())
+    return 1 if failing or found["scan"] == "none" else 0
 
 
 def _state(package: str) -> str:

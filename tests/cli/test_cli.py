@@ -13,6 +13,7 @@ import pytest
 from aum_edge.audio.io import write_wav
 from aum_edge.cli.main import COMMANDS, main
 from aum_edge.models.directory import save
+from aum_edge.stages import STAGES
 from tests.small_run import RATE, recipe_text, student, tones
 
 
@@ -129,6 +130,13 @@ def test_doctor_names_the_scan_in_use(capsys) -> None:
     assert found["kernels"]["cuda"]
 
 
+def test_doctor_fails_where_no_scan_can_run(capsys, monkeypatch) -> None:
+    monkeypatch.setenv("AUM_EDGE_SCAN", "nonsense")
+    code, out, _ = run(capsys, "doctor", "--json")
+    assert code == 1
+    assert "nonsense" in json.loads(out)["kernels"]["cpu"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
@@ -169,7 +177,7 @@ def test_the_main_job_end_to_end(capsys, tmp_path) -> None:
     before = (out_dir / "report" / "report.json").read_bytes()
     code, _, err = run(capsys, "run", recipe, "--out", out_dir)
     assert code == 0
-    assert err.count("done before, kept") == 9
+    assert err.count("done before, kept") == len(STAGES) + 1, "the report as well"
     assert (out_dir / "report" / "report.json").read_bytes() == before
     code, out, _ = run(capsys, "complexity", out_dir / "quantize" / "model", "--json")
     assert code == 0
