@@ -57,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
         _make_room(path)
     from aum_edge.bench.compare import changes, check_same_host, read_earlier
     from aum_edge.bench.config import BenchConfig
-    from aum_edge.bench.host import busy, host
+    from aum_edge.bench.host import host
     from aum_edge.bench.latency import measure
     from aum_edge.bench.plan import BenchPlan
 
@@ -72,12 +72,10 @@ def run(options: argparse.Namespace) -> int:
     machine = host()
     earlier = read_earlier(options.compare) if options.compare else None
     notes = check_same_host(machine, earlier["host"]) if earlier else []
-    if line := busy(machine):
-        _say(line)
     report = measure(options.models, config, options.control, progress=stderr_progress(), plan=plan)
     values = report.to_dict()
     compared = changes(values, earlier) if earlier else []
-    for line in [*notes, *(row["reason"] for row in values["skipped"])]:
+    for line in [*values["warnings"], *notes, *(row["reason"] for row in values["skipped"])]:
         _say(line)
     for row in values["failed"]:
         _say(row["reason"])
