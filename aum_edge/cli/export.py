@@ -39,6 +39,10 @@ def run(options: argparse.Namespace) -> int:
     from aum_edge.export.streaming import export_streaming
     from aum_edge.models.directory import load
 
+    if options.out.suffix.lower() != ".onnx":
+        raise RecipeError(
+            f"The file to write ends in .onnx or .c, got {options.out}: the ending says what it is."
+        )
     if options.name is not None or options.separate_weights:
         raise RecipeError("--name and --separate-weights are for .c files: leave them out.")
     config = ExportConfig(

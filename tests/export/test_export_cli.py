@@ -82,3 +82,11 @@ def test_refusals_are_one_line_and_write_nothing(
     assert message in error
     assert error.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_a_file_of_another_ending_is_refused(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert export(folder / "s6", tmp_path / "m.txt") == 2
+    assert "ends in .onnx or .c" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
