@@ -28,9 +28,9 @@ def page(rows: list[dict[str, Any]], options: argparse.Namespace) -> list[str]:
         f"onnxruntime {machine['onnxruntime']}, torch {machine['torch']}, one thread.",
         "",
         "Milliseconds for each second of audio (median of half a second, at least one run) and "
-        "peak memory that the run adds to the loaded model, MB. 256 mels at 64 frames a "
-        "second, front end not included, random weights; a file's logits agree with torch within 1e-4, or its export "
-        "fails. The stream is the causal student's step graph.",
+        "peak memory that the run adds to the loaded model, MB. 256 mels at 64 frames a second, "
+        "front end not included, random weights; a file's logits agree with torch within 1e-4, "
+        "or its export fails. The stream is the causal student's step graph.",
         *([f"**Note: {note}.**"] if note else []),
         "",
         *table(rows, "seconds", options.seconds, "Length of one clip, s"),
