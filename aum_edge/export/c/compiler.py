@@ -21,6 +21,7 @@ Isa = Literal["native", "avx512", "avx2", "baseline", "portable"]
 NAMES = ("cc", "gcc", "clang")
 SECONDS = 300
 CPU_INFO = Path("/proc/cpuinfo")
+OTHERS_WRITE = 0o022
 
 COMMON = ("-std=c99", "-fno-trapping-math", "-fno-math-errno", "-ffp-contract=fast")
 """Strict about values: NaN, Inf and the order of sums stay what the source says."""
@@ -98,7 +99,7 @@ def build_library(sources: Sequence[Path], headers: Sequence[Path], isa: Isa = "
     if not out.is_file():
         with tempfile.TemporaryDirectory(dir=out.parent) as folder:
             draft = Path(folder) / out.name
-            _compile(compiler, [*options, *map(str, sources), "-o", str(draft)], sources[0])
+            _compile(compiler, [*options, *_words_of(sources), "-o", str(draft)], sources[0])
             draft.replace(out)
     return out
 
@@ -113,23 +114,25 @@ def build_program(
         ExportError: If a file cannot be compiled.
     """
     compiler = find_compiler()
-    _compile(
-        compiler, [*flags(isa), *extra, *map(str, sources), "-o", str(out), "-lm"], sources[-1]
-    )
+    words = [*flags(isa), *extra, *_words_of(sources), "-o", str(out), "-lm"]
+    _compile(compiler, words, sources[-1])
     return out
 
 
 def cache_folder() -> Path:
     """Where libraries are kept: a folder of this user alone, made if need be.
 
-    That is ``$XDG_CACHE_HOME/aum-edge/c`` or ``~/.cache/aum-edge/c``; where neither can be written
-    to, or belongs to somebody else, a new folder for this process.
+    That is ``$XDG_CACHE_HOME/aum-edge/c`` or ``~/.cache/aum-edge/c``; where it cannot be written
+    to, belongs to somebody else or is open to others, a new folder for this process.
     """
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     with contextlib.suppress(OSError, RuntimeError):
         folder = Path(base).expanduser() / "aum-edge" / "c"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        mine = not hasattr(os, "getuid") or folder.stat().st_uid == os.getuid()
+        found = folder.stat()
+        mine = not hasattr(os, "getuid") or (
+            found.st_uid == os.getuid() and not found.st_mode & OTHERS_WRITE
+        )
         if mine and os.access(folder, os.W_OK):
             return folder
     return _own_folder()
@@ -143,6 +146,11 @@ def _words(name: str) -> tuple[str, ...]:
         return tuple(shlex.split(name))
     except ValueError:  # A quote that does not end.
         return ()
+
+
+def _words_of(sources: Sequence[Path]) -> list[str]:
+    """Whole paths: a name that begins with - or @ would be an option."""
+    return [str(path.absolute()) for path in sources]
 
 
 def _own_folder() -> Path:

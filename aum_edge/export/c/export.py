@@ -98,7 +98,12 @@ def export_c(
     told(1, STEPS, "golden vectors")
     streams = program.stream_bytes is not None
     vectors = golden_source(program.name, golden(still), still, config.atol, streams)
-    texts[out.with_name(f"{program.name}_test.c")] = vectors
+    vectors_path = out.with_name(f"{program.name}_test.c")
+    if vectors_path in texts:
+        raise ExportError(
+            f"{out.name} is the name of the golden vectors' program: choose another file or --name."
+        )
+    texts[vectors_path] = vectors
     told(2, STEPS, "compiling and comparing")
     proof = _proof(texts)
     texts[out] = marked(texts[out], VERIFIED if proof else UNVERIFIED)
@@ -139,6 +144,9 @@ def write_all(texts: Mapping[Path, str]) -> None:
         for path, draft in drafts.items():
             path.parent.mkdir(parents=True, exist_ok=True)
             draft.write_text(texts[path], encoding="utf-8", newline="\n")
+        for path in texts:
+            if path.is_dir():
+                raise ExportError(f"Cannot write {path}: there is a folder of that name.")
         for path, draft in drafts.items():
             draft.replace(path)
     except OSError as error:

@@ -23,7 +23,7 @@ from aum_edge.export.c.arena import (
 from aum_edge.export.c.arrays import array_name, declarations, definitions, kinds_of
 from aum_edge.export.c.blocks import block_table
 from aum_edge.export.c.frontend import Entry, front_end
-from aum_edge.export.c.header import ALIGNMENT, header, named
+from aum_edge.export.c.header import ALIGNMENT, fits_check, header, named
 from aum_edge.export.c.plan import Plan, number, plan
 from aum_edge.export.c.scans import scan_source
 from aum_edge.export.c.tensors import FLOAT, HALF, INT8
@@ -57,6 +57,17 @@ PROLOGUE = """\
 #define STAGE(i) AUM_STAGE(i);
 #else
 #define STAGE(i)
+#endif
+"""
+OPEN = """\
+#if defined(__cplusplus)
+/* Two models in one C++ program have types of the same name. */
+namespace {
+#endif
+"""
+CLOSE = """\
+#if defined(__cplusplus)
+}
 #endif
 """
 STAGES = (
@@ -107,8 +118,9 @@ def generate(model: AudioClassifier, name: str, separate_weights: bool = False) 
         sizes["STREAM_BYTES"] = stream.bytes
     weights, arrays = _weights(made, name, separate_weights)
     about = comment(describe_model(model, {"c.name": name}))
-    parts = [TITLE, PROLOGUE, _defines(made, name), arrays, piece("vectors.c"), frontend.source]
-    parts += [*_network(made), *_entries(clip, stream)]
+    parts = [TITLE, PROLOGUE, fits_check(made, sizes), _defines(made, name), arrays]
+    parts += [piece("vectors.c"), OPEN, frontend.source, *_network(made), CLOSE]
+    parts += _entries(clip, stream)
     return Program(
         name=name,
         header=header(made, name, sizes),

@@ -67,6 +67,17 @@ def header(plan: Plan, prefix: str, sizes: dict[str, int]) -> str:
     return named("\n".join(parts), prefix)
 
 
+def fits_check(plan: Plan, sizes: dict[str, int]) -> str:
+    """Lines of the source that refuse another export's header, whose arena may be too small."""
+    front = _front_end(plan.model.frontend)
+    counts = ("MELS", "FRAMES", "SAMPLE_RATE", "CLIP_SAMPLES")
+    values = {"CLASSES": plan.config.n_classes, **{key: front[key] for key in counts}, **sizes}
+    lines = [f"@NAME@_{key} != {value}" for key, value in values.items()]
+    text = " || \\\n    ".join(lines)
+    said = "@PREFIX@.h is of another export: keep the files of one together"
+    return f'#if {text}\n#error "{said}"\n#endif\n'
+
+
 def named(text: str, prefix: str) -> str:
     """Put a model's names into a template."""
     return text.replace("@PREFIX@", prefix).replace("@NAME@", prefix.upper())

@@ -14,7 +14,10 @@ from torch import Tensor
 
 from aum_edge.errors import ExportError
 from aum_edge.export.c.about import PROOF, read_about
+from aum_edge.export.c.arrays import array_name
 from aum_edge.export.c.compiler import Isa, build_library
+from aum_edge.export.c.tensors import FLOAT
+from aum_edge.export.metadata import FileMetadata
 
 ALIGNMENT = 64
 ERRORS = {
@@ -48,6 +51,7 @@ class CClassifier:
         self.isa = isa
         self.name = _name(self.metadata, self.path)
         self.library_path = _compiled(self.path, self.name, isa)
+        _check_counts(read, self.name, self.path)
         started = time.perf_counter()
         self._functions = _loaded(self.library_path, self.path)
         self._arena = self._ready("size", "init")
@@ -183,5 +187,37 @@ def _compiled(path: Path, name: str, isa: Isa) -> Path:
     header, weights = path.with_name(f"{name}.h"), path.with_name(f"{path.stem}_weights.c")
     if not header.is_file():
         raise ExportError(f"{header.name} is missing beside {path}: keep the two together.")
-    separate = [weights] if weights.is_file() else []
-    return build_library([path, *separate], [header], isa)
+    # Left by an earlier export, the array file is none of this one's.
+    outside = f"extern const float {array_name(name, FLOAT)}[" in _text(path)
+    if outside and not weights.is_file():
+        raise ExportError(
+            f"{weights.name} is missing beside {path}: keep the files of one export together."
+        )
+    return build_library([path, *[weights] * outside], [header], isa)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ExportError(f"Cannot read {path} ({error}).") from error
+
+
+def _check_counts(read: FileMetadata, name: str, path: Path) -> None:
+    """The comment tells Python how long arrays are; the header, which the source checks, is right.
+
+    Raises:
+        ExportError: If they differ: the program would write beyond what it is given.
+    """
+    said = {
+        "CLASSES": len(read.labels),
+        "MELS": read.frontend.n_mels,
+        "FRAMES": read.frontend.n_frames,
+        "CLIP_SAMPLES": read.frontend.clip_samples,
+    }
+    header = _text(path.with_name(f"{name}.h"))
+    for key, value in said.items():
+        if f"#define {name.upper()}_{key} {value}\n" not in header:
+            raise ExportError(
+                f"{path} says {key} {value} in its comment, {name}.h does not: export it again."
+            )

@@ -59,7 +59,7 @@ int @PREFIX@_push(void *arena, const float *samples, size_t count)
         fe_stream *state = (fe_stream *)(void *)w.heard;
         const size_t taken = fe_push(state, samples, count, mels, w.scratch, &ready);
         if (w.state->seen[0] > INT32_MAX - 8) return @NAME@_BAD_COUNT;
-        samples += taken;
+        if (taken > 0) samples += taken; /* no sum with NULL, not even of nothing */
         count -= taken;
         if (ready) stream_frame(&w, mels);
     }
