@@ -89,6 +89,9 @@ def prepare(
         unpack_all(archives, root, corpus.top, progress)
     if not corpus.splits:
         return read_evaluation(root)
+    if not (root / "meta.csv").is_file():
+        # Before split files are put there: the folder may be mistyped.
+        raise DataError(f"There is no {root / 'meta.csv'}: unpack the corpus's meta archive there.")
     bring_splits(root, how, progress)
     return check_corpus(root, how, progress)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import logging
 from pathlib import Path
 
 from aum_edge.data.config import SUBSETS, DataConfig
 from aum_edge.data.files import corpus_folder
 from aum_edge.data.manifest import Clip, Manifest, Split, make_manifest
+from aum_edge.data.tabbed import read_tabbed
 from aum_edge.data.validate import few
 from aum_edge.errors import DataError
 
@@ -121,21 +121,11 @@ def _split_table(root: Path, name: str, repeated: bool) -> Rows:
 
 
 def _read_table(path: Path, columns: tuple[str, ...], advice: str, repeated: bool = False) -> Rows:
-    if not path.is_file():
-        raise DataError(f"There is no {path}: {advice}.")
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file, delimiter="\t")
-        lacking = [name for name in columns if name not in (reader.fieldnames or [])]
-        if lacking:
-            raise DataError(
-                f"{path} lacks the columns {', '.join(lacking)}; it has {reader.fieldnames} when "
-                "read as a table separated by tabs."
-            )
-        rows: Rows = {}
-        for row in reader:
-            if any(row[name] is None for name in columns):
-                raise DataError(f"{path} line {reader.line_num} has too few columns.")
-            if row["filename"] in rows and not repeated:
-                raise DataError(f"{path} lists {row['filename']} twice (line {reader.line_num}).")
-            rows[row["filename"]] = row
+    rows: Rows = {}
+    for line, row in read_tabbed(path, columns, advice):
+        if any(row[name] is None for name in columns):
+            raise DataError(f"{path} line {line} has too few columns.")
+        if row["filename"] in rows and not repeated:
+            raise DataError(f"{path} lists {row['filename']} twice (line {line}).")
+        rows[row["filename"]] = row
     return rows

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections import Counter
 from dataclasses import dataclass, field
@@ -10,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from aum_edge.data.config import SUBSETS
+from aum_edge.data.tabbed import read_tabbed
 from aum_edge.data.tau2022 import META, SPLIT_FOLDERS
-from aum_edge.errors import DataError
 
 SCENES = (
     "airport", "bus", "metro", "metro_station", "park",
@@ -212,14 +211,4 @@ def split_path(root: Path, name: str) -> Path | None:
 
 
 def _lines(path: Path, columns: tuple[str, ...]) -> list[tuple[int, dict[str, str]]]:
-    if not path.is_file():
-        raise DataError(f"There is no {path}: unpack the corpus's meta archive there.")
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file, delimiter="\t")
-        lacking = [name for name in columns if name not in (reader.fieldnames or [])]
-        if lacking:
-            raise DataError(
-                f"{path} lacks the columns {', '.join(lacking)}; it has {reader.fieldnames} when "
-                "read as a table separated by tabs."
-            )
-        return [(reader.line_num, row) for row in reader]
+    return read_tabbed(path, columns, "unpack the corpus's meta archive there")

@@ -79,9 +79,13 @@ def _place(archive: Path, info: zipfile.ZipInfo, top: str) -> PurePosixPath:
     path = PurePosixPath(info.filename)
     link = stat.S_ISLNK(info.external_attr >> 16)
     strange = (
-        path.is_absolute() or ".." in path.parts or "\\" in info.filename or ":" in path.parts[0]
+        not path.parts
+        or path.is_absolute()
+        or ".." in path.parts
+        or "\\" in info.filename
+        or ":" in path.parts[0]
     )
-    if strange or link or not path.parts:
+    if strange or link:
         kind = "is a link" if link else "points outside its folder"
         raise DataError(
             f"{archive} holds {info.filename!r}, which {kind}: it is no archive of this corpus; "

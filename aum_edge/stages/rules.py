@@ -46,6 +46,7 @@ def check_rules(run: Run) -> None:
             "challenge."
         )
     check_separate(run.data.manifest)
+    _check_starts(recipe, allowed)
     if not recipe.external_data:
         outside = list(outside_sources(recipe))
         if outside:
@@ -54,6 +55,24 @@ def check_rules(run: Run) -> None:
                 "it under `external_data` (name, url, licence, total_audio_length, used_for): the "
                 "submission has to."
             )
+
+
+def _check_starts(recipe: Recipe, allowed: tuple[str, ...]) -> None:
+    """Refuse starts and teachers that heard more of the corpus than allowed.
+
+    Declaring outside data allows other corpora, not the rest of this one.
+
+    Raises:
+        RecipeError: If the lineage of a model names a subset that the year does not allow.
+    """
+    for name, folder in _starts(recipe):
+        for step in _lineage(Path(folder)) if folder else []:
+            corpus, _, subset = str(step.get("data") or "").partition(" ")
+            if corpus == CHALLENGE and subset not in allowed:
+                raise RecipeError(
+                    f"`{name}` {folder} was trained on {corpus} {subset}; {recipe.limits} allows "
+                    f"{', '.join(allowed)}: take another start."
+                )
 
 
 def check_separate(manifest: Manifest) -> None:
@@ -118,9 +137,14 @@ def _trainings(recipe: Recipe) -> Iterator[tuple[str, TrainConfig]]:
             yield f"teacher.also[{i}].train", kind.train
 
 
+def _lineage(folder: Path) -> list[dict[str, Any]]:
+    """Steps of a model directory, oldest first; none where it tells none."""
+    return list(read_json(folder / CONFIG).get("lineage") or [])
+
+
 def _home_made(folder: Path, trained_on: str) -> bool:
     """Whether a model directory was trained here, on the very same data from the first step on."""
-    steps: list[dict[str, Any]] = list(read_json(folder / CONFIG).get("lineage") or [])
+    steps = _lineage(folder)
     trained = [step for step in steps if "seed" in step and "data" in step]
     first = bool(steps) and "data" in steps[0]
     return first and all(

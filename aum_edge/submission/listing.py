@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import logging
 import os
 from collections import Counter
@@ -10,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from aum_edge.data.tabbed import read_tabbed
 from aum_edge.errors import DataError
 from aum_edge.submission.runtime.scenes import PROBED, SCENES
 
@@ -109,20 +109,11 @@ def _first(root: Path, names: Sequence[str], what: str) -> Path:
 
 def _table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     """Rows of a table separated by tabs, lines ended either way."""
-    if not path.is_file():
-        raise DataError(f"There is no {path}: unpack the corpus's meta archive there.")
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file, delimiter="\t")
-        lacking = [name for name in columns if name not in (reader.fieldnames or [])]
-        if lacking:
-            raise DataError(
-                f"{path} lacks the columns {', '.join(lacking)}; it has {reader.fieldnames} when "
-                "read as a table separated by tabs."
-            )
-        rows = [dict(row) for row in reader]
-    if not rows:
+    lines = read_tabbed(path, columns, "unpack the corpus's meta archive there")
+    if not lines:
         raise DataError(f"{path} lists no files.")
-    for number, row in enumerate(rows, start=2):
+    rows = [row for _, row in lines]
+    for number, row in lines:
         if any(not row[name] for name in columns):
             raise DataError(f"{path} line {number} has too few columns.")
     twice = [name for name, count in Counter(row["filename"] for row in rows).items() if count > 1]

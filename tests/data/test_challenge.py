@@ -231,3 +231,18 @@ def test_the_command_says_what_is_wrong_and_ends_with_the_right_code(corpus, cap
     assert json.loads(capsys.readouterr().out)["unusable"] == 1
     assert main(["data", "prepare", "tau2022"]) == 2
     assert main(["data", "prepare", "nothing", str(corpus)]) == 2
+
+
+@pytest.mark.parametrize("name", ["meta.csv", "split_setup/test.csv"])
+def test_a_table_that_is_no_text_is_named_in_one_line(name, corpus, capsys):
+    (corpus / name).write_bytes(b"filename\tscene_label\xff\n")
+    assert main(["data", "prepare", "tau2022", str(corpus), "--no-download"]) == 1
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert f"{corpus / name} is no table in UTF-8" in line
+
+
+def test_a_mistyped_folder_is_not_made(small_corpus, tmp_path):
+    given = Prepare(download=False, splits=small_corpus / "split_setup")
+    with pytest.raises(DataError, match=r"There is no .*meta\.csv"):
+        prepare("tau2022", tmp_path / "typo", given)
+    assert not (tmp_path / "typo").exists()

@@ -127,7 +127,9 @@ def test_archives_are_unpacked_once_and_below_the_top_folder(tmp_path):
     assert unpack(archive, root, "top") == 1
 
 
-@pytest.mark.parametrize("name", ["../evil.txt", "/etc/evil", "top/../../evil", "a\\..\\b", "C:/x"])
+@pytest.mark.parametrize(
+    "name", ["../evil.txt", "/etc/evil", "top/../../evil", "a\\..\\b", "C:/x", "."]
+)
 def test_a_member_that_leaves_the_folder_is_refused_before_anything_is_written(name, tmp_path):
     archive = tmp_path / "x.zip"
     archive.write_bytes(zipped({"top/good.txt": b"g", name: b"e"}))

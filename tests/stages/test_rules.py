@@ -71,6 +71,18 @@ def test_a_teacher_of_ones_own_from_the_same_subset_is_no_outside_data(tmp_path)
     assert len(list(outside_sources(recipe))) == 1
 
 
+def test_declared_data_do_not_allow_the_rest_of_the_corpus(tmp_path):
+    student = StudentConfig(model=ModelChoice(preset="student-ssd", init=str(tmp_path)))
+    run = run_of(challenge(student=student, external_data=(COCHL,)), tmp_path)
+    for subset in ("split25", "split100"):
+        write_json(tmp_path / "config.json", {"lineage": [{"data": f"tau2022 {subset}"}]})
+        if subset == "split25":
+            check_rules(run)
+            continue
+        with pytest.raises(RecipeError, match=r"`student.model.init`.*tau2022 split100; dcase2025"):
+            check_rules(run)
+
+
 def test_lineage_carries_what_was_declared(tmp_path):
     run = run_of(challenge(external_data=(COCHL,)), tmp_path)
     step = _first_step(run, "student", ModelChoice(preset="student-ssd"), TrainConfig(), 0)
