@@ -15,6 +15,7 @@ from aum_edge.models.directory import save
 from aum_edge.pipeline import Run, Stage, environment
 from aum_edge.report.build import write_report
 from aum_edge.report.card import model_card
+from aum_edge.report.facts import file_key
 from aum_edge.stages import STAGES as WORK_STAGES
 from aum_edge.stages.device_facts import device_facts
 
@@ -47,6 +48,7 @@ def build_report(run: Run, folder: Path) -> dict[str, Any]:
         "limits": asdict(limits),
         "verdict": _verdict(limits, next(m for m in models if m["key"] == FINAL)),
         "export": _export_rows(run),
+        "export_notes": run.result("export").get("notes", []),
         "bench": _bench(run),
         "pruning": _pruning(run),
         "quantization": run.result("quantize").get("sensitivity"),
@@ -144,13 +146,17 @@ def _export_rows(run: Run) -> list[dict[str, Any]]:
     rows = []
     for row in run.result("export")["files"]:
         name = row["model"]
-        rows.append({**row, "model": FILES.get(name, name), "file": f"{name}.onnx"})
+        key, file = FILES.get(name, name), row.get("file", "")
+        if file.endswith(".c"):
+            rows.append({**row, "model": f"{key}_c"})
+        else:
+            rows.append({**row, "model": key, "file": f"{name}.onnx"})
     return rows
 
 
 def _bench(run: Run) -> dict[str, Any]:
     values = run.result("bench")
-    rows = [{**row, "model": Path(row["model"]).stem} for row in values["rows"]]
+    rows = [{**row, "model": file_key(Path(row["model"]).name)} for row in values["rows"]]
     control = next((row["p50_ms"] for row in rows if row["model"] == "control"), None)
     ratios = {row["model"]: row["p50_ms"] / control for row in rows} if control else {}
     return {"host": values["host"], "rows": rows, "control": "control", "ratios": ratios}

@@ -74,12 +74,13 @@ class Facts:
         if model is None:
             return name
         rest = self._keys.get(name, name).removeprefix(key).strip("_")
+        rest = "C" if rest == "c" else rest
         return f"{model['title']}, {rest}" if rest else model["title"]
 
     def file_of(self, name: str) -> str:
-        """The exported file of this stem; nothing if there is none."""
+        """The exported file of this :func:`file_key`; nothing if there is none."""
         rows = self.report.get("export") or []
-        return next((row["file"] for row in rows if PurePosixPath(row["file"]).stem == name), "")
+        return next((row["file"] for row in rows if file_key(row["file"]) == name), "")
 
     def latency(self, key: str) -> LatencyRow | None:
         """The latency of a model: of its own file, else of the file that was exported from it."""
@@ -163,7 +164,13 @@ class Facts:
     def _keys(self) -> dict[str, str]:
         """From an exported file's stem to the key of its model."""
         rows = self.report.get("export") or []
-        return {PurePosixPath(row["file"]).stem: row["model"] for row in rows}
+        return {file_key(row["file"]): row["model"] for row in rows}
+
+
+def file_key(file: str) -> str:
+    """What a bench calls an exported file: its stem, and ``student_c`` for ``student.c``."""
+    path = PurePosixPath(file)
+    return f"{path.stem}_c" if path.suffix == ".c" else path.stem
 
 
 def scores_by(model: Model, field: Grouping) -> dict[str, float | None]:

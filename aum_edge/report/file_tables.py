@@ -1,4 +1,4 @@
-"""Tables of the run: ONNX files, their latencies, the stages."""
+"""Tables of the run: exported files, their latencies, the stages."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def latency_table(facts: Facts) -> Table:
 
 
 def export_table(facts: Facts) -> Table:
-    """Every ONNX file and how well it agrees with the model it came from."""
+    """Every exported file and how well it agrees with the model it came from."""
     rows = facts.report.get("export") or []
     columns = [
         Column("Model", number=False),
@@ -58,7 +58,7 @@ def export_table(facts: Facts) -> Table:
         Column("sha256", number=False),
     ]
     return Table(
-        "ONNX files, each compared with the PyTorch model it came from",
+        "Exported files, each compared with the PyTorch model it came from",
         columns,
         [_export_row(facts, row) for row in rows],
     )
@@ -101,7 +101,7 @@ def _export_row(facts: Facts, row: ExportRow) -> list[Cell]:
     return [
         (facts.title(row["model"]), row["file"]),
         row.get("kind", UNKNOWN),
-        whole(row.get("bytes")),
+        (whole(row.get("bytes")), _program_bytes(row)),
         whole(row.get("nodes")),
         row.get("scan") or UNKNOWN,
         tiny(row.get("max_abs_diff")),
@@ -110,3 +110,12 @@ def _export_row(facts: Facts, row: ExportRow) -> list[Cell]:
         fixed(row.get("seconds"), 1),
         digest[:12] or UNKNOWN,
     ]
+
+
+def _program_bytes(row: ExportRow) -> str:
+    """What the bytes of a C file are, since nobody flashes its text; nothing for ONNX."""
+    if not row["file"].endswith(".c"):
+        return ""
+    weights, tables = whole(row.get("weight_bytes")), whole(row.get("table_bytes"))
+    arena = whole(row.get("arena_bytes"))
+    return f"weights {weights}, tables {tables}, without code; arena {arena}"

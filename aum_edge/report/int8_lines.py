@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import PurePosixPath
 
-from aum_edge.report.facts import Facts
+from aum_edge.report.facts import Facts, file_key
 from aum_edge.report.numbers import percent, times, whole
 from aum_edge.report.schema import ExportRow, LatencyRow
 
@@ -20,9 +20,8 @@ def int8_lines(facts: Facts) -> list[str]:
     for row in rows:
         base = _float_file(row, rows)
         if base is not None:
-            lines.append(
-                f"{facts.title(_stem(row))}: {_bytes(row, base)}; {_time(facts, row, base)}."
-            )
+            title = facts.title(file_key(row["file"]))
+            lines.append(f"{title}: {_bytes(row, base)}; {_time(facts, row, base)}.")
     return lines
 
 
@@ -30,12 +29,10 @@ def _float_file(row: ExportRow, rows: list[ExportRow]) -> ExportRow | None:
     """The float file that ``row`` is the int8 form of: ``student`` of ``student_int8_static``."""
     if not row.get("kind", "").startswith("int8"):
         return None
-    wanted = _stem(row).partition("_int8")[0]
-    return next((r for r in rows if r.get("kind") == "fp32" and _stem(r) == wanted), None)
-
-
-def _stem(row: ExportRow) -> str:
-    return PurePosixPath(row["file"]).stem
+    path = PurePosixPath(row["file"])
+    wanted = file_key(f"{path.stem.partition('_int8')[0]}{path.suffix}")
+    floats = [other for other in rows if other.get("kind") == "fp32"]
+    return next((other for other in floats if file_key(other["file"]) == wanted), None)
 
 
 def _bytes(row: ExportRow, base: ExportRow) -> str:
@@ -45,7 +42,8 @@ def _bytes(row: ExportRow, base: ExportRow) -> str:
     saved = before - size
     words = "saves" if saved >= 0 else "adds"
     share = percent(abs(saved) / before)
-    return f"{words} {whole(abs(saved))} of {whole(before)} bytes ({share} %)"
+    what = "bytes of weights and tables" if row["file"].endswith(".c") else "bytes"
+    return f"{words} {whole(abs(saved))} of {whole(before)} {what} ({share} %)"
 
 
 def _time(facts: Facts, row: ExportRow, base: ExportRow) -> str:
@@ -65,4 +63,4 @@ def _time(facts: Facts, row: ExportRow, base: ExportRow) -> str:
 
 def _timed(facts: Facts, row: ExportRow) -> LatencyRow | None:
     rows = facts.bench["rows"] if facts.bench else []
-    return next((found for found in rows if found["model"] == _stem(row)), None)
+    return next((found for found in rows if found["model"] == file_key(row["file"])), None)

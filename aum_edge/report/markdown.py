@@ -51,6 +51,7 @@ def markdown(report: Report) -> str:
     parts += _compression(facts)
     run = [export_table(facts) if report.get("export") else None, stage_table(facts)]
     parts += [_titled(table) for table in run if table]
+    parts += [markdown_text(line) for line in report.get("export_notes") or []]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 

@@ -119,7 +119,7 @@ class RecipeInfo(TypedDict):
 
 
 class ExportRow(TypedDict):
-    """One ONNX file."""
+    """One ONNX or C file; of a C file ``bytes`` are those of its weights and tables."""
 
     model: str
     file: str
@@ -133,6 +133,9 @@ class ExportRow(TypedDict):
     agreement: NotRequired[float | None]
     test_accuracy: NotRequired[float | None]
     scan: NotRequired[str | None]
+    weight_bytes: NotRequired[float | None]
+    table_bytes: NotRequired[float | None]
+    arena_bytes: NotRequired[float | None]
 
 
 class LatencyRow(TypedDict):
@@ -200,6 +203,7 @@ class Report(TypedDict):
     limits: LimitValues
     verdict: Verdict
     export: NotRequired[list[ExportRow] | None]
+    export_notes: NotRequired[list[str] | None]
     bench: NotRequired[Bench | None]
     pruning: NotRequired[Pruning | None]
     quantization: NotRequired[Quantization | None]

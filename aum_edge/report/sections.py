@@ -118,10 +118,11 @@ def training_section(facts: Facts) -> Markup | None:
 
 
 def export_section(facts: Facts) -> Markup | None:
-    """The ONNX files."""
+    """The exported files, and why one is not there."""
     if not facts.report.get("export"):
         return None
-    return section("onnx", "ONNX files", html_table(export_table(facts)))
+    notes = [tag("p", line, class_="note") for line in facts.report.get("export_notes") or []]
+    return section("onnx", "Exported files", html_table(export_table(facts)), *notes)
 
 
 def run_section(facts: Facts) -> Markup:

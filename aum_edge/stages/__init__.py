@@ -86,6 +86,7 @@ STAGES = (
         needs=("prune", "quantize", "control"),
         settings=lambda r: asdict(r.export),
         work=export,
+        version=2,
     ),
     Stage(name="bench", needs=("export",), settings=lambda r: asdict(r.bench), work=bench),
 )

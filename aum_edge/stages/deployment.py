@@ -1,4 +1,4 @@
-"""Deployment stages: ONNX files that agree with the models, and their latency."""
+"""Deployment stages: ONNX and C files that agree with the models, and their latency."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from aum_edge.export.onnx import export_onnx
 from aum_edge.export.runner import OnnxClassifier
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.pipeline import Run
+from aum_edge.stages.c_files import c_files
 from aum_edge.stages.quantization import calibration_clips
 from aum_edge.training.metrics import evaluate, predict_logits
 
@@ -23,7 +24,10 @@ PARITY_CLIPS = 256
 
 
 def export(run: Run, folder: Path) -> dict[str, Any]:
-    """ONNX files of the student (float, int8 weights, int8 throughout) and of the control."""
+    """ONNX files of the student (float, int8 weights, int8 throughout) and of the control.
+
+    The student is written as C too, where that can be; ``notes`` say why where it cannot.
+    """
     test = np.asarray(run.data.arrays["test"].features)
     clips = torch.from_numpy(np.array(test[:PARITY_CLIPS])).unsqueeze(1)
     files = {"student": "prune", "student_int8": "quantize", "control": "control"}
@@ -44,12 +48,17 @@ def export(run: Run, folder: Path) -> dict[str, Any]:
         progress=run.progress,
     )
     rows.append({**_static_row(run, static, clips, test), **written.to_dict()})
-    return {"files": rows}
+    programs, notes = c_files(run, folder, clips, test)
+    return {"files": [*rows, *programs], "notes": notes}
 
 
 def bench(run: Run, folder: Path) -> dict[str, Any]:
     """Latency of every exported file beside the control, interleaved in one run."""
-    files = sorted(run.folder("export").glob("*.onnx"))
+    folder = run.folder("export")
+    # A golden vectors' program lies there as well, so the C files are those that the stage names.
+    names = [row.get("file", "") for row in run.result("export")["files"]]
+    programs = [folder / name for name in names if name.endswith(".c")]
+    files = [*sorted(folder.glob("*.onnx")), *programs]
     report = measure(files, run.recipe.bench, progress=run.progress)
     return report.to_dict()
 

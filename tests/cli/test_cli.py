@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -174,6 +175,14 @@ def test_the_main_job_end_to_end(capsys, tmp_path) -> None:
     page = (out_dir / "report" / "report.html").read_text()
     assert "http://" not in page.replace("http://www.w3.org", "")
     assert "Student, int8" in page
+    told = json.loads((out_dir / "report" / "report.json").read_text())
+    names = (
+        {"student.c", "student_int8.c"} if any(map(shutil.which, ("cc", "gcc", "clang"))) else set()
+    )
+    assert {row["file"] for row in told["export"] if row["file"].endswith(".c")} == names
+    timed = {row["model"] for row in told["bench"]["rows"] if row["runtime"] == "c"}
+    assert timed == ({"student_c", "student_int8_c"} if names else set())
+    assert bool(told["export_notes"]) != bool(names)
     before = (out_dir / "report" / "report.json").read_bytes()
     code, _, err = run(capsys, "run", recipe, "--out", out_dir)
     assert code == 0
