@@ -55,6 +55,12 @@ def read_layout(root: Path, subset: str, name: str) -> Manifest:
     return make_manifest(name, clips)
 
 
+def recording(filename: str) -> str:
+    """The 10-s recording of a clip: scene, city, location and segment of its name."""
+    # audio/{scene}-{city}-{location}-{segment}-{piece}-{device}.wav
+    return Path(filename).stem.rsplit("-", 2)[0]
+
+
 def _without_excluded(root: Path, splits: dict[Split, Rows]) -> dict[Split, Rows]:
     """The splits less the clips of excluded.csv, where there is one; how many is told."""
     path = root / EXCLUDED
@@ -74,15 +80,13 @@ def _clip(
     root: Path, split: Split, filename: str, row: dict[str, str], straddling: set[str]
 ) -> Clip:
     place = row["identifier"]
-    # audio/{scene}-{city}-{location}-{segment}-{piece}-{device}.wav
-    segment = Path(filename).stem.rsplit("-", 2)[0]
     return Clip(
         path=root / filename,
         label=row["scene_label"],
         split=split,
         device=row["source_label"],
         clip_id=filename,
-        group=segment if place in straddling else place,
+        group=recording(filename) if place in straddling else place,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from aum_edge.data.atomic import read_json
 from aum_edge.data.manifest import Manifest
+from aum_edge.data.tau2022 import recording
 from aum_edge.data.validate import few
 from aum_edge.errors import RecipeError
 from aum_edge.models.directory import CONFIG
@@ -89,11 +90,6 @@ def check_separate(manifest: Manifest) -> None:
             f"{len(both)} recordings of the test split are trained or validated on: {few(both)}. "
             "Take the published split files."
         )
-
-
-def recording(name: str) -> str:
-    """The 10-s recording of a clip: scene, city, location and segment of its name."""
-    return Path(name).stem.rsplit("-", 2)[0]
 
 
 def outside_sources(recipe: Recipe) -> Iterator[str]:

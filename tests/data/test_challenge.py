@@ -246,3 +246,12 @@ def test_a_mistyped_folder_is_not_made(small_corpus, tmp_path):
     with pytest.raises(DataError, match=r"There is no .*meta\.csv"):
         prepare("tau2022", tmp_path / "typo", given)
     assert not (tmp_path / "typo").exists()
+
+
+def test_another_piece_of_a_tested_recording_is_named(corpus):
+    tested = (corpus / "split_setup" / "test.csv").read_text().split()[2]
+    piece = f"{tested.rsplit('-', 2)[0]}-9-a.wav"
+    with (corpus / "split_setup" / "split25.csv").open("a") as file:
+        file.write(f"{piece}\tbus\n")
+    summary = prepare("tau2022", corpus, GIVEN)
+    assert problem(summary, "trained and tested on") == (1, f"{piece} (split25 and test)")
