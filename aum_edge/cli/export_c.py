@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from aum_edge.export.c.export import CExportReport
 
 UNVERIFIED = 1
-"""Exit code where there is no compiler: the file is there, and nothing has proven it."""
+"""Exit code where no compiler could do it: the file is there, and nothing has proven it."""
 
 
 def add_c_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,7 +29,7 @@ def add_c_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run_c(options: argparse.Namespace) -> int:
-    """Export, and verify with the machine's compiler; 1 if there is none."""
+    """Export, and verify with the machine's compiler; 1 if none can."""
     from aum_edge.export.c.config import CExportConfig
     from aum_edge.export.c.export import export_c
     from aum_edge.models.directory import load
@@ -54,8 +54,8 @@ def run_c(options: argparse.Namespace) -> int:
     print(json.dumps(report.to_dict(), indent=1) if options.json else _text(report))
     if not report.verified:
         print(
-            f"aum-edge: {options.out} is unverified: there is no C compiler (cc, gcc, clang or "
-            f"$CC) to run it. On its target, {report.name}_test.c says whether it is right.",
+            f"aum-edge: {options.out} is unverified. {report.unproven} On its target, "
+            f"{report.name}_test.c says whether it is right.",
             file=sys.stderr,
         )
         return UNVERIFIED

@@ -31,6 +31,10 @@ class MissingCompilerError(ExportError):
     """There is no C compiler on this machine."""
 
 
+class FailedCompilerError(ExportError):
+    """The compiler that there is did not compile a file."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Compiler:
     """A compiler that answered."""
@@ -209,14 +213,16 @@ def _compile(compiler: Compiler, arguments: Sequence[str], source: Path) -> None
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise ExportError(
+        raise FailedCompilerError(
             f"`{name}` did not compile {source.name} in {SECONDS} seconds: try another in $CC."
         ) from error
     except OSError as error:
-        raise ExportError(f"The C compiler `{name}` does not run ({error}).") from error
+        raise FailedCompilerError(f"The C compiler `{name}` does not run ({error}).") from error
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if line.strip()]
         said = next(
             (line for line in lines if "error" in line.lower()), (lines or ["no reason"])[0]
         )
-        raise ExportError(f"`{name}` could not compile {source.name}: {said.strip()[:200]}.")
+        raise FailedCompilerError(
+            f"`{name}` could not compile {source.name}: {said.strip()[:200]}."
+        )

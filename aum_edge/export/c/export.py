@@ -19,7 +19,7 @@ from typing import Any
 from aum_edge.errors import ExportError
 from aum_edge.export.c.about import UNVERIFIED, VERIFIED, marked
 from aum_edge.export.c.budget import Budget, budget
-from aum_edge.export.c.compiler import MissingCompilerError
+from aum_edge.export.c.compiler import FailedCompilerError, MissingCompilerError
 from aum_edge.export.c.config import CExportConfig, identifier
 from aum_edge.export.c.generate import Program, generate
 from aum_edge.export.c.golden import golden, golden_source
@@ -48,7 +48,9 @@ class CExportReport:
     budget: Budget
     """What a microcontroller would need."""
     proof: Proof | None
-    """None where there was no compiler: the file then says that it is unverified."""
+    """None without a compiler that compiles it: the file then says that it is unverified."""
+    unproven: str
+    """Why there is no proof, or nothing."""
 
     @property
     def verified(self) -> bool:
@@ -69,8 +71,8 @@ def export_c(
 ) -> CExportReport:
     """Write a student as C beside its header, proven equal on golden vectors.
 
-    Without a compiler the files are written all the same, marked as unverified, and ``proof`` is
-    None.
+    Without a compiler, or with one that fails, the files are written all the same, marked as
+    unverified, ``proof`` is None and ``unproven`` says why.
 
     Args:
         model: A student, float or quantized. Left as it is.
@@ -81,7 +83,7 @@ def export_c(
 
     Raises:
         UnsupportedOperatorError: If the engine lacks an operator of the model; it is named.
-        ExportError: If the model does not fit, it does not compile, or files cannot be written.
+        ExportError: If the model does not fit, or files cannot be written.
         ParityError: If a logit differs by more than ``config.atol``. Nothing is left behind.
     """
     started = time.perf_counter()
@@ -105,7 +107,7 @@ def export_c(
         )
     texts[vectors_path] = vectors
     told(2, STEPS, "compiling and comparing")
-    proof = _proof(texts)
+    proof, unproven = _proof(texts)
     texts[out] = marked(texts[out], VERIFIED if proof else UNVERIFIED)
     write_all(texts)
     told(STEPS, STEPS, "compiling and comparing")
@@ -122,6 +124,7 @@ def export_c(
         table_bytes=program.table_bytes,
         budget=budget(still, program.weight_bytes, program.table_bytes, program.arena_bytes),
         proof=proof,
+        unproven=unproven,
     )
 
 
@@ -157,15 +160,15 @@ def write_all(texts: Mapping[Path, str]) -> None:
                 draft.unlink(missing_ok=True)
 
 
-def _proof(texts: Mapping[Path, str]) -> Proof | None:
-    """Compile and compare in a folder of its own; None without a compiler."""
+def _proof(texts: Mapping[Path, str]) -> tuple[Proof | None, str]:
+    """Compile and compare in a folder of its own; without a compiler that can, say why."""
     with tempfile.TemporaryDirectory(prefix="aum-edge-c-") as folder:
         copies = {Path(folder) / path.name: text for path, text in texts.items()}
         write_all(copies)
         try:
-            return prove([path for path in copies if path.suffix == ".c"])
-        except MissingCompilerError:
-            return None
+            return prove([path for path in copies if path.suffix == ".c"]), ""
+        except (MissingCompilerError, FailedCompilerError) as error:
+            return None, str(error)
 
 
 def _nobody(done: int, total: int, what: str) -> None:

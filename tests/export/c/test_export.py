@@ -145,7 +145,7 @@ def test_without_a_compiler_the_file_says_so(
     assert not CClassifier(path).verified
 
 
-def test_a_compiler_that_fails_is_no_missing_one(
+def test_a_compiler_that_fails_leaves_files_that_say_so(
     classifier: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake = tmp_path / "bin" / "fake"
@@ -153,9 +153,11 @@ def test_a_compiler_that_fails_is_no_missing_one(
     fake.write_text("#!/bin/sh\n[ $1 = --version ] && exit 0\necho 'error: no space' >&2\nexit 1\n")
     fake.chmod(0o755)
     monkeypatch.setenv("CC", str(fake))
-    with pytest.raises(ExportError, match=r"could not compile .*: error: no space"):
-        export_c(classifier("ssd"), tmp_path / "x.c")
-    assert [path.name for path in tmp_path.iterdir()] == ["bin"]
+    report = export_c(classifier("ssd"), tmp_path / "x.c")
+    assert report.proof is None
+    assert "could not compile" in report.unproven
+    assert "error: no space" in report.unproven
+    assert '"proof": "unverified"' in (tmp_path / "x.c").read_text()
 
 
 def test_output_is_deterministic(

@@ -39,7 +39,7 @@ def test_export_says_what_it_did(
     code, out, err = call(capsys, "export", exported / "m", exported / "other.c")
     assert code == 1
     assert "Cortex-M7 at 480 MHz (estimate)" in out
-    assert "other.c is unverified: there is no C compiler" in err
+    assert "other.c is unverified. There is no C compiler" in err
     assert (exported / "other.c").is_file()
     for words in (["x.c", "--scan", "scan"], ["x.c", "--streaming"], ["x.onnx", "--name", "y"]):
         code, out, err = call(capsys, "export", exported / "m", *words)
