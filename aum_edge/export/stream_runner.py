@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from aum_edge.audio.streaming import StreamingFrontEnd, stream_file
+from aum_edge.audio.streaming import StreamingFrontEnd
 from aum_edge.errors import ExportError
 from aum_edge.export.bound_steps import BoundSteps
+from aum_edge.export.hearing import Listener
 from aum_edge.export.metadata import read_metadata
 from aum_edge.export.runner import open_session
 
 
-class StreamingClassifier:
+class StreamingClassifier(Listener):
     """Samples in pieces of any size to logits over all that was heard since :meth:`reset`.
 
     Args:
@@ -55,41 +55,15 @@ class StreamingClassifier:
         self.tokens = 0
 
     def push(self, samples: Tensor | np.ndarray) -> Tensor | None:
-        """Hear samples (n,) at the front end's rate.
-
-        Returns:
-            Logits (n_classes,) over all that was heard, or None before the first token.
-
-        Raises:
-            ExportError: If samples are not one row, or the network answers NaN.
-        """
+        """Hear samples (n,) at the front end's rate, see :class:`Listener`."""
         row = torch.as_tensor(samples, dtype=torch.float32)
         if row.ndim != 1:
             raise ExportError(f"A stream takes samples (n,), got {tuple(row.shape)}.")
         return self._step(self._front_end.push(row))
 
     def finish(self) -> Tensor | None:
-        """Hear the frames whose windows reach beyond the last sample.
-
-        Raises:
-            AudioError: If there was not one frame.
-        """
+        """Hear the frames whose windows reach beyond the last sample."""
         return self._step(self._front_end.finish())
-
-    def hear_file(self, path: Path) -> Iterator[Tensor]:
-        """Logits after each piece of a file, and at its end; starts anew.
-
-        Raises:
-            AudioError: If the file is missing, unreadable, cut short, or holds NaN.
-        """
-        self.reset()
-        for piece in stream_file(path, self.frontend):
-            logits = self.push(piece)
-            if logits is not None:
-                yield logits
-        logits = self.finish()
-        if logits is not None:
-            yield logits
 
     def _step(self, frames: Tensor) -> Tensor | None:
         waiting = np.concatenate([self._waiting, frames.numpy()], axis=1)

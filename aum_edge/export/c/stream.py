@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from aum_edge.audio.streaming import stream_file
 from aum_edge.errors import AudioError, ExportError
 from aum_edge.export.c.compiler import Isa
 from aum_edge.export.c.library import CClassifier, aligned
+from aum_edge.export.hearing import Listener
 
 NOT_READY = 6
 
 
-class CStream:
+class CStream(Listener):
     """Samples in pieces of any size to logits over all that was heard since :meth:`reset`.
 
     Args:
@@ -60,14 +59,7 @@ class CStream:
         self._program.checked(self._begin(self._arena.ctypes.data, self._arena.nbytes))
 
     def push(self, samples: Tensor | np.ndarray) -> Tensor | None:
-        """Hear samples (n,) at the front end's rate.
-
-        Returns:
-            Logits (n_classes,) over all that was heard, or None before the first token.
-
-        Raises:
-            ExportError: If samples are not one row, or the network answers NaN.
-        """
+        """Hear samples (n,) at the front end's rate, see :class:`Listener`."""
         row = np.ascontiguousarray(torch.as_tensor(samples).numpy(), dtype=np.float32)
         if row.ndim != 1:
             raise ExportError(f"A stream takes samples (n,), got {row.shape}.")
@@ -76,30 +68,11 @@ class CStream:
         return self._logits()
 
     def finish(self) -> Tensor | None:
-        """Hear the frames whose windows reach beyond the last sample.
-
-        Raises:
-            AudioError: If there was not one sample.
-        """
+        """Hear the frames whose windows reach beyond the last sample."""
         if not self._heard:
             raise AudioError("The stream ended after 0 samples: there is no frame to hear.")
         self._program.checked(self._end(self._arena.ctypes.data))
         return self._logits()
-
-    def hear_file(self, path: Path) -> Iterator[Tensor]:
-        """Logits after each piece of a file, and at its end; starts anew.
-
-        Raises:
-            AudioError: If the file is missing, unreadable, cut short, or holds NaN.
-        """
-        self.reset()
-        for piece in stream_file(path, self.frontend):
-            logits = self.push(piece)
-            if logits is not None:
-                yield logits
-        logits = self.finish()
-        if logits is not None:
-            yield logits
 
     def _logits(self) -> Tensor | None:
         logits = np.empty(len(self.labels), np.float32)
