@@ -81,13 +81,13 @@ def _challenge(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(summary, indent=1))
     else:
-        _tell(summary)
+        _tell(summary, options.clean)
     usable = options.clean and summary.get("unusable", 0) < summary["clips"]
     wrong = summary["problems"] if options.strict else not (summary["fit"] or usable)
     return 1 if wrong else 0
 
 
-def _tell(summary: dict[str, Any]) -> None:
+def _tell(summary: dict[str, Any], cleaned: bool) -> None:
     print(f"{summary['clips']:,} clips")
     for name in ("labels", "devices", "cities"):
         counts = summary.get(name)
@@ -103,7 +103,9 @@ def _tell(summary: dict[str, Any]) -> None:
     if not summary["problems"]:
         print("nothing is wrong")
     elif summary.get("unusable"):
-        print(
-            f"{summary['unusable']:,} clips cannot be used; "
-            "`--clean` takes them out wherever the corpus is read"
+        then = (
+            "they are left out wherever the corpus is read"
+            if cleaned
+            else "`--clean` takes them out wherever the corpus is read"
         )
+        print(f"{summary['unusable']:,} clips cannot be used; {then}")

@@ -191,6 +191,10 @@ def check_corpus(
         rows = [[row[name] for name in META] for row in tables.rows if row["filename"] not in bad]
         write_text(root / CLEANED, _tabbed(META, rows))
         write_text(root / EXCLUDED, _tabbed(("filename", "reason"), sorted(bad.items())))
+    elif how.decode and not bad:
+        # What was taken out before has been repaired: nothing is left to leave out.
+        for name in (CLEANED, EXCLUDED):
+            (root / name).unlink(missing_ok=True)
     write_json(root / SUMMARY, summary)
     return summary
 

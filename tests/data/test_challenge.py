@@ -164,6 +164,18 @@ def test_a_cleaned_corpus_can_be_read_and_says_what_is_gone(corpus, caplog):
     assert "clips out of the" in caplog.text
 
 
+def test_a_repaired_corpus_is_whole_again(small_corpus, corpus):
+    whole = len(load_manifest(DataConfig(corpus="tau2022", root=str(corpus)), corpus).clips)
+    victim = next((corpus / "audio").iterdir())
+    victim.write_bytes(b"RIFF")
+    assert prepare("tau2022", corpus, Prepare(download=False, clean=True))["unusable"] == 1
+    shutil.copyfile(small_corpus / "audio" / victim.name, victim)
+    assert prepare("tau2022", corpus, GIVEN)["fit"]
+    assert not (corpus / "meta.cleaned.csv").exists()
+    config = DataConfig(corpus="tau2022", root=str(corpus))
+    assert len(load_manifest(config, corpus).clips) == whole
+
+
 def test_a_file_that_is_trained_and_tested_on_is_named(corpus):
     train = (corpus / "split_setup" / "split25.csv").read_text()
     first = train.splitlines()[1]
