@@ -116,6 +116,4 @@ def _program_bytes(row: ExportRow) -> str:
     """What the bytes of a C file are, since nobody flashes its text; nothing for ONNX."""
     if not row["file"].endswith(".c"):
         return ""
-    weights, tables = whole(row.get("weight_bytes")), whole(row.get("table_bytes"))
-    arena = whole(row.get("arena_bytes"))
-    return f"weights {weights}, tables {tables}, without code; arena {arena}"
+    return f"weights, tables; arena {whole(row.get('arena_bytes'))}"
