@@ -87,25 +87,14 @@ def export_c(
         ParityError: If a logit differs by more than ``config.atol``. Nothing is left behind.
     """
     started = time.perf_counter()
-    config, out = config or CExportConfig(), Path(out)
-    if out.is_dir() or out.suffix != ".c":
-        raise ExportError(f"The C engine is written to a file NAME.c, got {out}.")
-    if not model.labels:
-        raise ExportError("An encoder without classes has no logits to export: train it first.")
-    told = progress or _nobody
+    config, out, told = config or CExportConfig(), Path(out), progress or _nobody
+    _check(model, out)
     still = copy.deepcopy(model).cpu().eval()
     told(0, STEPS, "writing C")
     program = generate(still, config.name or identifier(out.stem), config.separate_weights)
     texts = file_texts(program, out)
     told(1, STEPS, "golden vectors")
-    streams = program.stream_bytes is not None
-    vectors = golden_source(program.name, golden(still), still, config.atol, streams)
-    vectors_path = out.with_name(f"{program.name}_test.c")
-    if vectors_path in texts:
-        raise ExportError(
-            f"{out.name} is the name of the golden vectors' program: choose another file or --name."
-        )
-    texts[vectors_path] = vectors
+    texts |= _vectors(program, still, out, config.atol)
     told(2, STEPS, "compiling and comparing")
     proof, unproven = _proof(texts)
     texts[out] = marked(texts[out], VERIFIED if proof else UNVERIFIED)
@@ -126,6 +115,25 @@ def export_c(
         proof=proof,
         unproven=unproven,
     )
+
+
+def _check(model: AudioClassifier, out: Path) -> None:
+    """Refuse what cannot become a C file before anything is made."""
+    if out.is_dir() or out.suffix != ".c":
+        raise ExportError(f"The C engine is written to a file NAME.c, got {out}.")
+    if not model.labels:
+        raise ExportError("An encoder without classes has no logits to export: train it first.")
+
+
+def _vectors(program: Program, model: AudioClassifier, out: Path, atol: float) -> dict[Path, str]:
+    """The golden vectors' program, beside ``out``."""
+    path = out.with_name(f"{program.name}_test.c")
+    if path in file_texts(program, out):
+        raise ExportError(
+            f"{out.name} is the name of the golden vectors' program: choose another file or --name."
+        )
+    streams = program.stream_bytes is not None
+    return {path: golden_source(program.name, golden(model), model, atol, streams)}
 
 
 def file_texts(program: Program, out: Path) -> dict[Path, str]:
