@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import platform
+import re
 import shlex
 import shutil
 import subprocess
@@ -22,6 +23,11 @@ NAMES = ("cc", "gcc", "clang")
 SECONDS = 300
 CPU_INFO = Path("/proc/cpuinfo")
 OTHERS_WRITE = 0o022
+EXTENSIONS: dict[Isa, tuple[str, ...]] = {
+    "avx2": ("avx2", "bmi2", "fma", "movbe"),
+    "avx512": ("avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"),
+}
+"""What Linux calls the extensions of x86-64-v3 and -v4 that not every processor has."""
 
 COMMON = ("-std=c99", "-fno-trapping-math", "-fno-math-errno", "-ffp-contract=fast")
 """Strict about values: NaN, Inf and the order of sums stay what the source says."""
@@ -83,6 +89,21 @@ def flags(isa: Isa) -> tuple[str, ...]:
         "baseline": (),
     }
     return (*COMMON, "-O3", *chosen[isa])
+
+
+def check_runs_here(isa: Isa) -> None:
+    """Refuse an instruction set whose code would end the process.
+
+    Raises:
+        RecipeError: If this machine lists its extensions and one is missing.
+    """
+    listed = re.search(r"^flags\s*:(.*)$", _cpu(), re.MULTILINE)
+    missing = [x for x in EXTENSIONS.get(isa, ()) if listed and x not in listed[1].split()]
+    if missing:
+        raise RecipeError(
+            f"`isa: {isa}` needs a processor with {', '.join(missing)} and this one has not: give "
+            "native, baseline or portable."
+        )
 
 
 def build_library(sources: Sequence[Path], headers: Sequence[Path], isa: Isa = "native") -> Path:

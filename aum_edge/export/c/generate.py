@@ -6,6 +6,7 @@ where everything goes in the arena. Nothing depends on time, place or machine.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 from aum_edge.export.c.about import comment
@@ -116,9 +117,10 @@ def generate(model: AudioClassifier, name: str, separate_weights: bool = False) 
     sizes = {"ALIGNMENT": ALIGNMENT, "ARENA_BYTES": clip.bytes}
     if stream:
         sizes["STREAM_BYTES"] = stream.bytes
-    weights, arrays = _weights(made, name, separate_weights)
+    arrays_of = f"{name}_{_tag(made)}" if separate_weights else name
+    weights, arrays = _weights(made, name, arrays_of, separate_weights)
     about = comment(describe_model(model, {"c.name": name}))
-    parts = [TITLE, PROLOGUE, fits_check(made, sizes), _defines(made, name), arrays]
+    parts = [TITLE, PROLOGUE, fits_check(made, sizes), _defines(made, arrays_of), arrays]
     parts += [piece("vectors.c"), OPEN, frontend.source, *_network(made), CLOSE]
     parts += _entries(clip, stream)
     return Program(
@@ -133,21 +135,29 @@ def generate(model: AudioClassifier, name: str, separate_weights: bool = False) 
     )
 
 
-def _weights(plan: Plan, name: str, separate: bool) -> tuple[str | None, str]:
+def _tag(plan: Plan) -> str:
+    """Of the weights' values: a source then does not link with the arrays of another export."""
+    digest = hashlib.sha256()
+    for kind in kinds_of(plan.weights):
+        digest.update(plan.weights.array(kind).tobytes())
+    return digest.hexdigest()[:8]
+
+
+def _weights(plan: Plan, name: str, arrays_of: str, separate: bool) -> tuple[str | None, str]:
     """The array file, if there is one, and what the source says of the arrays."""
     if not separate:
-        return None, definitions(plan.weights, name, "static ")
-    extern = declarations(plan.weights, name)
+        return None, definitions(plan.weights, arrays_of, "static ")
+    extern = declarations(plan.weights, arrays_of)
     text = f"/* Weights of {name}. */\n#include <stdint.h>\n\n" + (
         f'#ifdef __cplusplus\nextern "C" {{\n#endif\n{extern}#ifdef __cplusplus\n}}\n#endif\n\n'
-        f"{definitions(plan.weights, name, '')}"
+        f"{definitions(plan.weights, arrays_of, '')}"
     )
     linked = f'#ifdef __cplusplus\nextern "C" {{\n#endif\n{extern}#ifdef __cplusplus\n}}\n#endif\n'
     return text, linked
 
 
-def _defines(plan: Plan, name: str) -> str:
-    """Sizes as macros."""
+def _defines(plan: Plan, arrays_of: str) -> str:
+    """Sizes as macros, and what the arrays are called."""
     config, normalization = plan.config, plan.model.normalization
     conv = config.stem == "conv"
     kinds = kinds_of(plan.weights)
@@ -184,7 +194,7 @@ def _defines(plan: Plan, name: str) -> str:
     }
     lines = [f"#define {key} {value}" for key, value in values.items()]
     stages = ", ".join(f"STAGE_{stage}" for stage in STAGES)
-    return "\n".join([*lines, *_array_names(kinds, name), f"enum {{ {stages} }};\n"])
+    return "\n".join([*lines, *_array_names(kinds, arrays_of), f"enum {{ {stages} }};\n"])
 
 
 def _array_names(kinds: list[int], name: str) -> list[str]:

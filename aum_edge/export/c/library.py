@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,7 @@ from torch import Tensor
 
 from aum_edge.errors import ExportError
 from aum_edge.export.c.about import PROOF, read_about
-from aum_edge.export.c.arrays import array_name
-from aum_edge.export.c.compiler import Isa, build_library
-from aum_edge.export.c.tensors import FLOAT
+from aum_edge.export.c.compiler import Isa, build_library, check_runs_here
 from aum_edge.export.metadata import FileMetadata
 
 ALIGNMENT = 64
@@ -42,7 +41,9 @@ class CClassifier:
         Raises:
             ExportError: If it is missing, not one of ours, or does not compile.
             MissingCompilerError: If there is no compiler.
+            RecipeError: If this machine cannot run code for ``isa``.
         """
+        check_runs_here(isa)
         self.path = Path(path)
         read = read_about(self.path)
         self.labels, self.frontend = read.labels, read.frontend
@@ -188,12 +189,17 @@ def _compiled(path: Path, name: str, isa: Isa) -> Path:
     if not header.is_file():
         raise ExportError(f"{header.name} is missing beside {path}: keep the two together.")
     # Left by an earlier export, the array file is none of this one's.
-    outside = f"extern const float {array_name(name, FLOAT)}[" in _text(path)
+    outside = re.findall(r"^extern const \w+ (\w+)\[", _text(path), re.MULTILINE)
     if outside and not weights.is_file():
         raise ExportError(
             f"{weights.name} is missing beside {path}: keep the files of one export together."
         )
-    return build_library([path, *[weights] * outside], [header], isa)
+    if any(f" {array}[" not in _text(weights) for array in outside):
+        raise ExportError(
+            f"{weights.name} beside {path} holds the weights of another export: keep the files of "
+            "one export together."
+        )
+    return build_library([path, *[weights] * bool(outside)], [header], isa)
 
 
 def _text(path: Path) -> str:

@@ -15,6 +15,7 @@ from aum_edge.export.c.compiler import (
     build_library,
     build_program,
     cache_folder,
+    check_runs_here,
     find_compiler,
     flags,
 )
@@ -120,3 +121,17 @@ def test_instruction_sets() -> None:
     assert "-ffast-math" not in flags("native")
     with pytest.raises(RecipeError, match="`isa` must be one of native"):
         flags("mmx")  # type: ignore[arg-type]
+
+
+def test_code_that_would_end_the_process_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listing = tmp_path / "cpuinfo"
+    listing.write_text("processor\t: 0\nflags\t\t: fpu avx2 bmi2 fma movbe avx512f\n")
+    monkeypatch.setattr(compiler, "CPU_INFO", listing)
+    check_runs_here("avx2")
+    check_runs_here("native")
+    with pytest.raises(RecipeError, match="needs a processor with avx512bw"):
+        check_runs_here("avx512")
+    monkeypatch.setattr(compiler, "CPU_INFO", tmp_path / "none")
+    check_runs_here("avx512")

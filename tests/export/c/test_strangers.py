@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from aum_edge.errors import ExportError, RecipeError
 from aum_edge.export.c import compiler
@@ -73,6 +74,21 @@ def test_a_missing_array_file_is_named(tmp_path: Path) -> None:
     write(generate(student(depth=1), "tiny", separate_weights=True), tmp_path)
     (tmp_path / "tiny_weights.c").unlink()
     with pytest.raises(ExportError, match=r"tiny_weights\.c is missing"):
+        CClassifier(tmp_path / "tiny.c")
+
+
+def test_the_array_file_of_another_export_is_refused(tmp_path: Path) -> None:
+    need_compiler()
+    model = student(depth=1)
+    write(generate(model, "tiny", separate_weights=True), tmp_path)
+    with torch.no_grad():
+        next(model.parameters()).add_(0.1)
+    other = generate(model, "tiny", separate_weights=True).weights
+    assert other is not None
+    mine = tmp_path / "tiny_weights.c"
+    assert len(other.splitlines()) == len(mine.read_text().splitlines())
+    mine.write_text(other)
+    with pytest.raises(ExportError, match="weights of another export"):
         CClassifier(tmp_path / "tiny.c")
 
 
