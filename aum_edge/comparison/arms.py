@@ -23,8 +23,9 @@ def train_arm(
     run: Run, folder: Path, *, name: str, arm: ArmConfig, distilled: bool
 ) -> dict[str, Any]:
     """Train one arm and score it as it is stored."""
-    teacher = distillation(run, arm.train.loss) if distilled else None
-    model, history = train_model(run, arm.model, arm.train, folder / "fit", name, 0, teacher)
+    train = arm.training(distilled=distilled)
+    teacher = distillation(run, train.loss) if distilled else None
+    model, history = train_model(run, arm.model, train, folder / "fit", name, 0, teacher)
     model = halve(model) if arm.half else model
     keep(model, folder / "model")
     return {**scores(run, model), "history": history}
@@ -122,7 +123,8 @@ def _stage(title: str, work: Any, needs: tuple[str, ...], **values: Any) -> Stag
     lesson = values.get("distilled", False)
 
     def settings(recipe: Any) -> dict[str, Any]:
-        own = {"model": asdict(arm.model), "train": asdict(arm.train), "half": arm.half}
+        train = asdict(arm.training(distilled=lesson))
+        own = {"model": asdict(arm.model), "train": train, "half": arm.half}
         wanted = {"seed": recipe.seed, **own, "init": start_key(arm.model.init)}
         return wanted | ({"distill": asdict(recipe.student.distill)} if lesson else {})
 

@@ -41,8 +41,15 @@ class ArmConfig:
     """Whether it is stored, and scored, in 16 bit."""
     lessons: tuple[Lesson, ...] = ("scratch", "distilled")
     """What it is trained from: labels alone, or the teacher as well."""
+    distilled_epochs: int = 0
+    """Epochs with the teacher; 0 is as many as from labels. Its answers to varied clips go on
+    teaching long after a network knows the labels by heart."""
 
     def __post_init__(self) -> None:
+        if self.distilled_epochs < 0:
+            raise RecipeError(
+                f"`distilled_epochs` must be at least 0, got {self.distilled_epochs}."
+            )
         strange = set(self.lessons) - set(get_args(Lesson))
         if not self.lessons or strange or len(set(self.lessons)) < len(self.lessons):
             raise RecipeError(
@@ -54,6 +61,11 @@ class ArmConfig:
             raise RecipeError(
                 f"`lrs` of an arm are different numbers above 0, got {list(self.lrs)}."
             )
+
+    def training(self, *, distilled: bool) -> TrainConfig:
+        """How it is trained in one of the lessons."""
+        epochs = self.distilled_epochs if distilled else 0
+        return replace(self.train, epochs=epochs) if epochs else self.train
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,7 +208,9 @@ class CompareRecipe:
             data=self.data_of(fold, tuning=tuning),
             frontend=self.frontend,
             teacher=self._teacher(teachers),
-            student=StudentConfig(model=arm.model, train=arm.train, distill=self.distill),
+            student=StudentConfig(
+                model=arm.model, train=arm.training(distilled=True), distill=self.distill
+            ),
             prune=self.prune,
             quantize=self.quantize,
         )

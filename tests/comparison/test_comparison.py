@@ -45,6 +45,7 @@ def recipe_values(root: Path) -> dict[str, Any]:
                 "model": {"preset": "student-ssd", "overrides": SMALL | {"d_model": 24}},
                 "train": TRAIN,
                 "lrs": [1e-9, 1e-2],
+                "distilled_epochs": 2,
             },
             "cnn": {
                 "model": {"preset": "cp-mobile", "overrides": {"base_channels": 8}},
@@ -129,6 +130,13 @@ def test_the_rate_is_the_one_that_validation_likes(
     assert chosen_rates(replace(recipe, arms=arms), Run()) == {"student": 0.01}  # type: ignore[arg-type]
     assert recipe.tuned(rates).arms["student"].train.lr == rates["student"]
     assert recipe.tuned(rates).arms["cnn"] == recipe.arms["cnn"]
+
+
+def test_a_teachers_lesson_may_be_longer(done: tuple[CompareRecipe, Path]) -> None:
+    models = json.loads((done[1] / "a" / "seed-3" / SUMMARY).read_text())["models"]
+    epochs = {name: models[name]["epochs"] for name in ("student-scratch", "distill")}
+    assert epochs == {"student-scratch": 1, "distill": 2}
+    assert models["cnn-scratch"]["epochs"] == models["cnn-distilled"]["epochs"] == 1
 
 
 def test_a_finished_run_is_kept_and_an_unprepared_fold_refused(
@@ -237,6 +245,10 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"folds": {"a": {"speakers": ["x"]}}}, "Fold 'a': `data` has no such setting"),
     ({"arms": {"student": {"modle": {}}}}, "no key `arms.student.modle`; did you mean `model`"),
     ({"arms": {"student": 3}}, "holds settings of its own, got 3"),
+    (
+        {"arms": {"student": {"model": {"preset": "student-ssd"}, "distilled_epochs": -1}}},
+        "`distilled_epochs` must be at least 0",
+    ),
 ]
 
 
