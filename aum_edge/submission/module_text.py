@@ -103,7 +103,10 @@ _README = """\
 Inference package for DCASE Task 1, in the layout of the challenge's kit. Self-contained{but}.
 
     pip install .
-    python -c "import {package}.{package}_{index} as s; print(s.predict(['x.wav'], ['a']))"
+    python
+    >>> from importlib import import_module
+    >>> system = import_module("{package}.{package}_{index}")
+    >>> system.predict(["x.wav"], ["a"])
 
 `predict`, `load_model`, `load_inputs` and `get_model_for_device` take the kit's arguments. A device
 without a model of its own, `unknown` and new ones included, gets the general model. The class order

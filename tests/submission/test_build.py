@@ -17,6 +17,7 @@ from aum_edge.submission.build import Built, Sources, build_submission, predict_
 from aum_edge.submission.check_files import check_meta, check_output
 from aum_edge.submission.config import SPLITS, SubmissionConfig
 from aum_edge.submission.listing import Listing, evaluation_listing
+from aum_edge.submission.module_text import readme
 from aum_edge.submission.runtime.scenes import PROBED
 from aum_edge.submission.runtime.system import Running, load_system
 from tests.submission.scene_models import LABEL, write_info
@@ -217,3 +218,12 @@ def test_2024_has_a_table_and_results_for_each_split(
         [row.split("\t")[2:] for row in tables[5].read_text().splitlines()[1:]], dtype=float
     )
     np.testing.assert_allclose(values.sum(axis=1), 1, atol=1e-6)
+
+
+def test_the_readme_imports_names_with_hyphens() -> None:
+    row = {"architecture": "x", "macs": 1, "bytes": 2}
+    system = {"models": {"general": row}, "requires": []}
+    text = readme("Muster-Mann_X_task1", {"3": system})
+    lines = [line.strip()[4:] for line in text.splitlines() if line.strip().startswith(">>> ")]
+    assert "Muster-Mann_X_task1.Muster-Mann_X_task1_3" in lines[1]
+    compile("\n".join(lines), "README.md", "exec")
