@@ -16,6 +16,7 @@ from aum_edge.training.config import Loss
 from aum_edge.training.council import Member, common
 from aum_edge.training.inputs import Heard
 from aum_edge.training.losses import mix_rows, soften
+from aum_edge.training.memory_format import fastest
 from aum_edge.training.tokens import TokenTap
 from aum_edge.training.view_store import ViewStore
 
@@ -152,12 +153,13 @@ class LiveLessons:
         for number, member in enumerate(self._members):
             model = member.model.to(heard.features.device)
             features = self._features(number, heard)
-            if number == 0 and self._tap is not None:
-                with self._tap.listening() as taken:
+            with fastest(model.backbone):
+                if number == 0 and self._tap is not None:
+                    with self._tap.listening() as taken:
+                        answer = model(features)
+                    tokens = tuple(map(as_stored, taken))
+                else:
                     answer = model(features)
-                tokens = tuple(map(as_stored, taken))
-            else:
-                answer = model(features)
             logits.append(member.read(answer.float(), self._kind))
         return Answer(common(logits, self._members), tokens)
 

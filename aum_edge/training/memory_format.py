@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from aum_edge.errors import RecipeError
+from aum_edge.models.cp_mobile import CPMobile
 
 
 @contextmanager
@@ -32,6 +33,11 @@ def channels_last(network: nn.Module) -> Iterator[None]:
         yield
     finally:
         handle.remove()
+
+
+def fastest(network: nn.Module) -> AbstractContextManager[None]:
+    """The order in which a network answers soonest: a CNN needs three fifths of the time so."""
+    return channels_last(network) if isinstance(network, CPMobile) else nullcontext()
 
 
 def _reordered(_: nn.Module, __: Any, output: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 from aum_edge.errors import RecipeError
 from aum_edge.training.config import TrainConfig
 from aum_edge.training.fit import fit
-from aum_edge.training.memory_format import channels_last
+from aum_edge.training.memory_format import channels_last, fastest
 from tests.small_run import student, teacher
 from tests.training.fine_tuning import settings, weights
 from tests.training.killing import fit_in_two_parts
@@ -35,6 +35,24 @@ def test_another_order_in_memory_computes_the_same(model) -> None:
         gradients.append(torch.cat([p.grad.flatten() for p in network.parameters()]))
     torch.testing.assert_close(gradients[1], gradients[0])
     assert orders == [False, True]
+
+
+@pytest.mark.parametrize(("model", "reordered"), [(cnn, True), (student, False)])
+@torch.no_grad()
+def test_only_a_cnn_answers_sooner_in_another_order(model, reordered: bool) -> None:
+    network = model().eval()
+    x = torch.randn(4, 1, 16, network.frontend.n_frames)
+    orders: list[bool] = []
+    last = [m for m in network.modules() if isinstance(m, torch.nn.Conv2d)][1]
+    last.register_forward_hook(
+        lambda _, inputs, __: orders.append(
+            inputs[0].is_contiguous(memory_format=torch.channels_last)
+        )
+    )
+    with fastest(network.backbone):
+        inside = network(x)
+    torch.testing.assert_close(inside, network(x), rtol=1e-4, atol=1e-5)
+    assert orders == [reordered, False]
 
 
 def test_training_in_another_order_resumes_byte_by_byte_and_leaves_no_trace(data, tmp_path) -> None:
