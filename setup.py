@@ -34,7 +34,7 @@ class BuildKernel(build_ext):
 setup(
     ext_modules=[
         Extension(
-            "aum_edge.ssm._scan",
+            "aum_edge.ssm.scan._scan",
             [f"{SOURCES}/scan.c"],
             depends=[f"{SOURCES}/{name}.h" for name in ("lanes", "recurrence")],
             libraries=["m"],

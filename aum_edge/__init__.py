@@ -24,14 +24,14 @@ __version__ = "0.1.0"
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 _HOME = {
-    "load": "aum_edge.models.directory",
-    "save": "aum_edge.models.directory",
-    "from_pretrained": "aum_edge.models.hub",
+    "load": "aum_edge.models.storage.directory",
+    "save": "aum_edge.models.storage.directory",
+    "from_pretrained": "aum_edge.models.storage.hub",
     "AudioClassifier": "aum_edge.models.classifier",
     "analyse": "aum_edge.complexity.report",
-    "prune": "aum_edge.compression.prune",
-    "quantize": "aum_edge.compression.quantize",
-    "export_onnx": "aum_edge.export.onnx",
+    "prune": "aum_edge.compression.pruning.prune",
+    "quantize": "aum_edge.compression.quantization.quantize",
+    "export_onnx": "aum_edge.export.onnx.export",
 }
 __all__ = [*_HOME, "__version__"]
 

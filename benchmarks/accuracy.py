@@ -24,11 +24,11 @@ from typing import NoReturn
 from aum_edge.bench.host import host
 from aum_edge.comparison.config import CompareRecipe
 from aum_edge.comparison.page import page
+from aum_edge.comparison.runs import SUMMARY, Unit
 from aum_edge.comparison.summary import finished, model_names, spread_of
-from aum_edge.comparison.units import SUMMARY, Unit
 from aum_edge.errors import AumEdgeError
-from aum_edge.recipe import load_recipe_as
-from aum_edge.report.spread import draw_spread
+from aum_edge.pipeline.recipe import load_recipe_as
+from aum_edge.report.plots.spread import draw_spread
 
 POLL = 0.5
 """Seconds between looks at the processes."""

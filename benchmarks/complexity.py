@@ -24,26 +24,25 @@ from torch import nn
 
 from aum_edge.audio.config import FrontEndConfig, Normalization
 from aum_edge.bench.host import host
-from aum_edge.complexity.agreement import differences
-from aum_edge.complexity.counter import OperatorCounts, count
 from aum_edge.complexity.crosscheck import crosscheck
 from aum_edge.complexity.limits import get_limits
 from aum_edge.complexity.official import official_macs
-from aum_edge.complexity.onnx_counter import count_onnx
-from aum_edge.complexity.onnx_report import analyse_onnx
+from aum_edge.complexity.onnx.agreement import differences
+from aum_edge.complexity.onnx.counter import count_onnx
+from aum_edge.complexity.onnx.report import analyse_onnx
 from aum_edge.complexity.report import analyse
-from aum_edge.compression.config import QuantizeConfig
-from aum_edge.compression.half import halve
-from aum_edge.compression.quantize import quantize
-from aum_edge.export.config import ExportConfig
-from aum_edge.export.onnx import export_onnx
-from aum_edge.models.audio_mamba import AudioMamba
-from aum_edge.models.build import build
+from aum_edge.complexity.torch_counter import OperatorCounts, count
+from aum_edge.compression.quantization.config import QuantizeConfig
+from aum_edge.compression.quantization.quantize import halve, quantize
+from aum_edge.export.onnx.config import ExportConfig
+from aum_edge.export.onnx.export import export_onnx
+from aum_edge.models.architectures.audio_mamba import AudioMamba
+from aum_edge.models.architectures.masked_patch import MaskedPatchModel, masked_patch_config
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.config import AudioMambaConfig
-from aum_edge.models.directory import save
-from aum_edge.models.masked_patch import MaskedPatchModel, masked_patch_config
 from aum_edge.models.presets import CONTROLS, STUDENTS, preset
+from aum_edge.models.registry import build
+from aum_edge.models.storage.directory import save
 
 LIMITS = get_limits("dcase2025")
 ASC = {

@@ -27,10 +27,10 @@ import numpy as np
 
 from aum_edge.audio.config import FrontEndConfig
 from aum_edge.bench.host import host
-from aum_edge.cli.progress import stderr_progress
+from aum_edge.core.progress import stderr_progress
 from aum_edge.data.config import DataConfig
 from aum_edge.data.datamodule import AudioData
-from aum_edge.data.tau_tables import DEVICES, SCENES
+from aum_edge.data.prepare.tau2022_tables import DEVICES, SCENES
 
 RATE = 44_100
 CITIES = ("barcelona", "helsinki", "lisbon", "london", "lyon", "milan", "paris", "prague")
@@ -175,7 +175,7 @@ def header() -> bytes:
 
 def check(root: Path) -> dict[str, Any]:
     """As `aum-edge data prepare tau2022 DIR --no-download`."""
-    from aum_edge.data.challenge import check_corpus
+    from aum_edge.data.prepare.tau2022 import check_corpus
 
     summary = check_corpus(root, progress=stderr_progress())
     return {"problems": {k: v["count"] for k, v in summary["problems"].items()}}
@@ -211,7 +211,7 @@ def stream(root: Path, work: Path) -> dict[str, Any]:
     """Batches made from the audio, over the first clips; in this process, as two loaders would."""
     data = corpus(root, work, "stream")
     data.manifest = data._read_manifest()
-    from aum_edge.data.stream import stream_splits
+    from aum_edge.data.features.stream import stream_splits
 
     arrays = stream_splits(data.manifest, data.frontend)["train"]
     clock, cpu = time.monotonic(), time.process_time()

@@ -25,15 +25,15 @@ import torch
 from aum_edge.audio.config import FrontEndConfig, Normalization
 from aum_edge.audio.frontend import FrontEnd
 from aum_edge.bench.host import host
-from aum_edge.compression.quantize import quantize
-from aum_edge.compression.quantize_config import QuantizeConfig
-from aum_edge.export.c.compiler import Isa, build_library, find_compiler, flags
+from aum_edge.compression.quantization.config import QuantizeConfig
+from aum_edge.compression.quantization.quantize import quantize
 from aum_edge.export.c.generate import STAGES, Program, generate
-from aum_edge.export.onnx import export_onnx
-from aum_edge.export.runner import OnnxClassifier
-from aum_edge.models.build import build
+from aum_edge.export.onnx.export import export_onnx
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.presets import STUDENTS, preset
+from aum_edge.models.registry import build
+from aum_edge.runtimes.c_compiler import Isa, build_library, find_compiler, flags
+from aum_edge.runtimes.onnx import OnnxClassifier
 
 sys.path.insert(0, str(Path(__file__).parent))
 from engine_report import Row, picture, report

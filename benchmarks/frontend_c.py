@@ -23,10 +23,10 @@ import torch
 from aum_edge.audio.config import FrontEndConfig, aum_fbank
 from aum_edge.audio.frontend import FrontEnd
 from aum_edge.bench.host import busy, host
-from aum_edge.cli.progress import stderr_progress
+from aum_edge.core.progress import stderr_progress
 from aum_edge.export.c.budget import PER_FRONT_END_MAC, PER_LOG
-from aum_edge.export.c.compiler import CPU_INFO, Isa, build_library, find_compiler
-from aum_edge.export.c.frontend import CFrontEnd, front_end
+from aum_edge.export.c.frontend.source import CFrontEnd, front_end
+from aum_edge.runtimes.c_compiler import CPU_INFO, Isa, build_library, find_compiler
 
 CONFIGS = {
     "32 kHz, 4096 points, 256 mels (default)": FrontEndConfig(),

@@ -28,16 +28,15 @@ import torch
 from growth_report import page, picture
 
 from aum_edge.audio.config import FrontEndConfig, Normalization
-from aum_edge.cli.progress import stderr_progress
+from aum_edge.core.progress import stderr_progress
 from aum_edge.errors import AumEdgeError
-from aum_edge.export.bound_steps import BoundSteps
-from aum_edge.export.onnx import export_onnx
-from aum_edge.export.runner import OnnxClassifier
-from aum_edge.export.stream_runner import StreamingClassifier
-from aum_edge.export.streaming import export_streaming
-from aum_edge.models.build import build
+from aum_edge.export.onnx.export import export_onnx
+from aum_edge.export.onnx.streaming import export_streaming
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.presets import preset
+from aum_edge.models.registry import build
+from aum_edge.runtimes.onnx import OnnxClassifier
+from aum_edge.runtimes.onnx_stream import BoundSteps, StreamingClassifier
 
 MODELS = ("cp-mobile", "student-ssd", "student-s6")
 STREAM = "student-ssd-causal"

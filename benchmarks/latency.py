@@ -27,22 +27,21 @@ import matplotlib.pyplot as plt
 import torch
 
 from aum_edge.audio.config import FrontEndConfig, Normalization
-from aum_edge.bench.config import BenchConfig
+from aum_edge.bench.config import BenchConfig, BenchPlan
 from aum_edge.bench.latency import measure
 from aum_edge.bench.operators import operator_times
-from aum_edge.bench.plan import BenchPlan
-from aum_edge.bench.rows import BenchReport, Row
-from aum_edge.cli.progress import stderr_progress
-from aum_edge.compression.config import QuantizeConfig
-from aum_edge.compression.quantize import quantize
-from aum_edge.compression.static_qdq import quantize_onnx
+from aum_edge.bench.report import BenchReport, Row
+from aum_edge.compression.quantization.config import QuantizeConfig
+from aum_edge.compression.quantization.onnx_static import quantize_onnx
+from aum_edge.compression.quantization.quantize import quantize
+from aum_edge.core.progress import stderr_progress
 from aum_edge.errors import AumEdgeError
-from aum_edge.export.onnx import export_onnx
-from aum_edge.export.runner import OnnxClassifier
-from aum_edge.models.build import build
+from aum_edge.export.onnx.export import export_onnx
 from aum_edge.models.classifier import AudioClassifier
-from aum_edge.models.directory import save
 from aum_edge.models.presets import STUDENTS, preset
+from aum_edge.models.registry import build
+from aum_edge.models.storage.directory import save
+from aum_edge.runtimes.onnx import OnnxClassifier
 
 CONTROL = "cp-mobile"
 FORMS = ("fp32", "int8", "int8-static")

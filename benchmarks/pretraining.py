@@ -23,16 +23,16 @@ import numpy as np
 import torch
 
 from aum_edge.bench.host import host
-from aum_edge.checkpoints.start import start_from
-from aum_edge.data.atomic import read_json, write_json
-from aum_edge.data.cache import ClipArrays
+from aum_edge.checkpoints.initialise import start_from
+from aum_edge.core.files import read_json, write_json
 from aum_edge.data.datamodule import AudioData
-from aum_edge.models.build import build
+from aum_edge.data.features.cache import ClipArrays
 from aum_edge.models.classifier import AudioClassifier
-from aum_edge.models.directory import load
-from aum_edge.recipe import Recipe, load_recipe
+from aum_edge.models.registry import build
+from aum_edge.models.storage.directory import load
+from aum_edge.pipeline.recipe import Recipe, load_recipe
 from aum_edge.training.fit import fit
-from aum_edge.training.metrics import evaluate
+from aum_edge.training.metrics.classification import evaluate
 
 
 @dataclass(frozen=True)

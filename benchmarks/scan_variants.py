@@ -12,9 +12,9 @@ from unittest import mock
 import torch
 from torch import Tensor
 
-from aum_edge.ssm import choice, library
-from aum_edge.ssm.core import scan
-from aum_edge.ssm.ssd import ssd, ssd_ref
+from aum_edge.ssm.scan import c_library, dispatch
+from aum_edge.ssm.scan.operator import scan
+from aum_edge.ssm.scan.ssd import ssd, ssd_ref
 
 LABELS = {
     "ref": "selective_scan_ref's algorithm",
@@ -89,11 +89,11 @@ class Variant:
     def chosen(self) -> Iterator[None]:
         """Let the library take this variant's kernel, and none other."""
         kind, _, form = self.name.partition("-")
-        switches = {choice.SWITCH: "c" if kind == "c" else "torch", library.SWITCH: form}
+        switches = {dispatch.SWITCH: "c" if kind == "c" else "torch", c_library.SWITCH: form}
         with contextlib.ExitStack() as stack:
             stack.enter_context(mock.patch.dict(os.environ, switches))
             if self.name == "matrices":
-                stack.enter_context(mock.patch.object(choice, "linear_ssd", return_value=False))
+                stack.enter_context(mock.patch.object(dispatch, "linear_ssd", return_value=False))
             yield
 
 
@@ -108,8 +108,8 @@ def missing(name: str) -> str:
             from transformers.models.mamba.modeling_mamba import mamba_selective_scan  # noqa: F401
         except ImportError:
             return "transformers is older than its `mamba_selective_scan` (5.23 has it)"
-    if name.startswith("c-") and name[2:] not in library.sets():
-        return f"{LABELS[name]}: {library.missing() or 'not an instruction set of this machine'}"
+    if name.startswith("c-") and name[2:] not in c_library.sets():
+        return f"{LABELS[name]}: {c_library.missing() or 'not an instruction set of this machine'}"
     return ""
 
 

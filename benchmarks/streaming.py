@@ -28,13 +28,13 @@ from aum_edge.audio.frontend import FrontEnd
 from aum_edge.audio.resample import resample
 from aum_edge.audio.streaming import StreamingResampler
 from aum_edge.bench.host import host
-from aum_edge.export.onnx import export_onnx
-from aum_edge.export.runner import OnnxClassifier
-from aum_edge.export.stream_runner import StreamingClassifier
-from aum_edge.export.streaming import export_streaming
-from aum_edge.models.build import build
+from aum_edge.export.onnx.export import export_onnx
+from aum_edge.export.onnx.streaming import export_streaming
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.presets import preset
+from aum_edge.models.registry import build
+from aum_edge.runtimes.onnx import OnnxClassifier
+from aum_edge.runtimes.onnx_stream import StreamingClassifier
 
 RATE = 44_100
 PIECE = RATE // 10

@@ -25,15 +25,15 @@ import torch
 
 from aum_edge.audio.config import FrontEndConfig, Normalization
 from aum_edge.bench.host import busy, host
-from aum_edge.cli.progress import stderr_progress
-from aum_edge.compression.config import QuantizeConfig
-from aum_edge.compression.quantize import quantize
+from aum_edge.compression.quantization.config import QuantizeConfig
+from aum_edge.compression.quantization.quantize import quantize
+from aum_edge.core.progress import stderr_progress
 from aum_edge.data.config import SyntheticConfig
-from aum_edge.data.synthetic import generate
-from aum_edge.models.build import build
+from aum_edge.data.corpora.synthetic.generate import generate
 from aum_edge.models.classifier import AudioClassifier
-from aum_edge.models.directory import save
 from aum_edge.models.presets import preset
+from aum_edge.models.registry import build
+from aum_edge.models.storage.directory import save
 from aum_edge.submission.runtime.scenes import KNOWN, SCENES
 
 SOUNDS = 400

@@ -26,10 +26,10 @@ import torch
 from torch import Tensor
 
 from aum_edge.bench.host import host
-from aum_edge.models.build import build
 from aum_edge.models.presets import preset
-from aum_edge.ssm import mixer
-from aum_edge.ssm.scan import selective_scan_ref
+from aum_edge.models.registry import build
+from aum_edge.ssm.mixers import mamba
+from aum_edge.ssm.scan.interface import selective_scan_ref
 
 VARIANTS = {
     "reference": "plain sequential loop",
@@ -100,7 +100,7 @@ def measure(options: argparse.Namespace) -> dict:
     model = build(preset(name, n_classes=CLASSES, n_mels=MELS, n_frames=FRAMES)).eval()
     clip = torch.randn(1, 1, MELS, FRAMES)
     if variant == "reference":
-        mixer.scan = reference  # type: ignore[assignment]
+        mamba.scan = reference  # type: ignore[assignment]
     model(clip[..., :32])
     forget_peak()
     before = psutil.Process().memory_info().rss

@@ -7,9 +7,9 @@ import torch
 
 from aum_edge.audio.config import FrontEndConfig, Normalization
 from aum_edge.audio.io import write_wav
-from aum_edge.models.build import build
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.config import AudioMambaConfig, MambaStudentConfig
+from aum_edge.models.registry import build
 
 RATE = 8000
 FRONTEND = FrontEndConfig(

@@ -15,8 +15,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from aum_edge.audio.ogg import ogg_end
-from aum_edge.audio.truncation import cut_short
+from aum_edge.audio.containers import cut_short, ogg_end
 from aum_edge.errors import AudioError
 
 Samples = NDArray[np.float32]

@@ -12,9 +12,8 @@ from torch import Tensor
 from aum_edge.audio.config import FrontEndConfig
 from aum_edge.audio.frontend import FrontEnd
 from aum_edge.audio.io import blocks, open_sound
-from aum_edge.audio.mel_sums import MelSums
-from aum_edge.audio.phases import PhaseGroups
-from aum_edge.audio.resample import has_bank, reach, resample
+from aum_edge.audio.mel import MelSums
+from aum_edge.audio.resample import PhaseGroups, has_bank, reach, resample
 from aum_edge.errors import AudioError
 
 

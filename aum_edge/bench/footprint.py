@@ -20,8 +20,8 @@ import psutil
 import torch
 
 import aum_edge
-from aum_edge.bench.runtimes import Opened, open_model
 from aum_edge.errors import BenchError
+from aum_edge.runtimes.open import Opened, open_model
 
 LOADS = 3
 """Times a model is loaded; the median counts."""

@@ -5,22 +5,21 @@ from __future__ import annotations
 import contextlib
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from aum_edge.bench.config import BenchConfig
-from aum_edge.bench.contestant import Contestant, Entry, enter, entry_of
+from aum_edge.bench.config import BenchConfig, BenchPlan
+from aum_edge.bench.entry import Contestant, Entry, enter, entry_of
 from aum_edge.bench.footprint import Footprint, fresh_footprint
 from aum_edge.bench.host import busy, host
-from aum_edge.bench.plan import BenchPlan
-from aum_edge.bench.rows import BenchReport, Row, control_rows, row_of
+from aum_edge.bench.report import BenchReport, Row, control_rows, row_of
+from aum_edge.core.progress import Progress
 from aum_edge.errors import AumEdgeError, BenchError, RecipeError
 
-Progress = Callable[[int, int, str], None]
 Failures = list[tuple[str, AumEdgeError]]
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import onnxruntime
 
-from aum_edge.bench.runtimes import example_for
-from aum_edge.export.runner import OnnxClassifier
+from aum_edge.runtimes.onnx import OnnxClassifier
+from aum_edge.runtimes.open import example_for
 
 GROUPS = {
     "convolution": ("Conv", "FusedConv", "QLinearConv", "ConvInteger", "NhwcFusedConv"),

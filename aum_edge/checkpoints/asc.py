@@ -13,11 +13,11 @@ from torch import Tensor
 
 from aum_edge.audio.config import Normalization, asc_mel
 from aum_edge.checkpoints.aum import load_network
-from aum_edge.checkpoints.classify import Surroundings, classifier, labels_of
-from aum_edge.checkpoints.fill import drop, rename, strip_prefixes
+from aum_edge.checkpoints.classifier import Surroundings, classifier, labels_of
 from aum_edge.checkpoints.flags import Flags
 from aum_edge.checkpoints.read import few
 from aum_edge.checkpoints.shapes import facts
+from aum_edge.checkpoints.strict_load import drop, rename, strip_prefixes
 from aum_edge.errors import CheckpointError
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.config import AudioMambaConfig

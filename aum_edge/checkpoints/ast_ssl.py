@@ -32,15 +32,15 @@ from typing import Any
 from torch import Tensor
 
 from aum_edge.checkpoints.ast_names import hugging_face_names, is_hugging_face, ssast_names
-from aum_edge.checkpoints.classify import classifier, surroundings
-from aum_edge.checkpoints.fill import fill
+from aum_edge.checkpoints.classifier import classifier, surroundings
 from aum_edge.checkpoints.flags import Flags
+from aum_edge.checkpoints.initialise import start_from
 from aum_edge.checkpoints.read import few
 from aum_edge.checkpoints.shapes import PATCH, POSITIONS, UPSTREAM_FRAMES
-from aum_edge.checkpoints.start import start_from
+from aum_edge.checkpoints.strict_load import fill
 from aum_edge.errors import CheckpointError, RecipeError
-from aum_edge.models.ast import AudioSpectrogramTransformer
-from aum_edge.models.audio_mamba import patch_grid
+from aum_edge.models.architectures.ast import AudioSpectrogramTransformer
+from aum_edge.models.architectures.audio_mamba import patch_grid
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.config import AstConfig
 

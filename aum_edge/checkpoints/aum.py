@@ -34,13 +34,13 @@ from typing import Any
 
 from torch import Tensor
 
-from aum_edge.checkpoints.classify import classifier, surroundings
-from aum_edge.checkpoints.fill import fill, strip_prefixes
+from aum_edge.checkpoints.classifier import classifier, surroundings
 from aum_edge.checkpoints.flags import Flags
+from aum_edge.checkpoints.initialise import start_from
 from aum_edge.checkpoints.shapes import Facts, facts, sized_for
-from aum_edge.checkpoints.start import start_from
+from aum_edge.checkpoints.strict_load import fill, strip_prefixes
 from aum_edge.errors import CheckpointError, RecipeError
-from aum_edge.models.audio_mamba import AudioMamba, patch_grid
+from aum_edge.models.architectures.audio_mamba import AudioMamba, patch_grid
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.config import AudioMambaConfig
 

@@ -26,16 +26,16 @@ from typing import Any
 from torch import Tensor
 
 from aum_edge.checkpoints.aum import agree
-from aum_edge.checkpoints.classify import classifier, surroundings
-from aum_edge.checkpoints.fill import drop, fill, rename, strip_prefixes
+from aum_edge.checkpoints.classifier import classifier, surroundings
 from aum_edge.checkpoints.flags import Flags
+from aum_edge.checkpoints.initialise import start_from
 from aum_edge.checkpoints.shapes import Facts, facts, sized_for
-from aum_edge.checkpoints.start import start_from
+from aum_edge.checkpoints.strict_load import drop, fill, rename, strip_prefixes
 from aum_edge.errors import CheckpointError, RecipeError
-from aum_edge.models.audio_mamba import AudioMamba
+from aum_edge.models.architectures.audio_mamba import AudioMamba
+from aum_edge.models.architectures.masked_patch import MaskedPatchModel, masked_patch_config
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.config import AudioMambaConfig
-from aum_edge.models.masked_patch import MaskedPatchModel, masked_patch_config
 
 WHAT = "The SSAMBA checkpoint"
 POOLING = {"ft_avgtok": "mean", "ft_cls": "class"}

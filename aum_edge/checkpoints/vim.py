@@ -15,11 +15,11 @@ import torch
 from torch import Tensor
 
 from aum_edge.checkpoints.aum import aum_config, load_network, rebuilt
-from aum_edge.checkpoints.classify import classifier, surroundings
-from aum_edge.checkpoints.fill import drop, rename, strip_prefixes
+from aum_edge.checkpoints.classifier import classifier, surroundings
 from aum_edge.checkpoints.flags import Flags
 from aum_edge.checkpoints.read import few
 from aum_edge.checkpoints.shapes import PATCH, POSITIONS, facts
+from aum_edge.checkpoints.strict_load import drop, rename, strip_prefixes
 from aum_edge.errors import CheckpointError, RecipeError
 from aum_edge.models.classifier import AudioClassifier
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aum_edge.cli.progress import stderr_progress
+from aum_edge.core.progress import stderr_progress
 from aum_edge.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -56,10 +56,9 @@ def run(options: argparse.Namespace) -> int:
     for path in filter(None, (options.save, options.plot)):
         _make_room(path)
     from aum_edge.bench.compare import changes, check_same_host, read_earlier
-    from aum_edge.bench.config import BenchConfig
+    from aum_edge.bench.config import BenchConfig, BenchPlan
     from aum_edge.bench.host import host
     from aum_edge.bench.latency import measure
-    from aum_edge.bench.plan import BenchPlan
 
     plan = BenchPlan(
         runtimes=tuple(filter(None, options.runtime.split(","))),
@@ -82,7 +81,7 @@ def run(options: argparse.Namespace) -> int:
     if options.save:
         _write(options.save, json.dumps(values, indent=1) + "\n")
     if options.plot:
-        from aum_edge.report.bench_plot import save_plot
+        from aum_edge.report.plots.bench_plot import save_plot
 
         save_plot(values, options.plot)
     if options.json:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aum_edge.cli.export_c import core_lines
+from aum_edge.cli.export import core_lines
 
 if TYPE_CHECKING:
     from aum_edge.complexity.report import Complexity
@@ -75,7 +75,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> None:
     """Options that would do nothing are refused."""
-    from aum_edge.complexity.target import is_import_path
+    from aum_edge.complexity.import_path import is_import_path
     from aum_edge.errors import RecipeError
 
     if options.graph and (len(options.models) > 1 or options.csv or options.submission):
@@ -92,11 +92,11 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _analyse(name: str, options: argparse.Namespace, limits: Any) -> Complexity:
-    from aum_edge.complexity.onnx_report import analyse_onnx
+    from aum_edge.complexity.import_path import input_shape, is_import_path, network_at
+    from aum_edge.complexity.onnx.report import analyse_onnx
     from aum_edge.complexity.report import analyse, analyse_module
-    from aum_edge.complexity.target import input_shape, is_import_path, network_at
     from aum_edge.errors import RecipeError
-    from aum_edge.models.directory import load
+    from aum_edge.models.storage.directory import load
 
     if is_import_path(name):
         if not options.input_shape:
@@ -127,8 +127,8 @@ def _document(results: dict[str, Complexity], options: argparse.Namespace) -> di
 
 
 def _graph(result: Complexity, path: Path) -> dict[str, Any]:
-    from aum_edge.complexity.agreement import differences
-    from aum_edge.complexity.onnx_counter import count_onnx
+    from aum_edge.complexity.onnx.agreement import differences
+    from aum_edge.complexity.onnx.counter import count_onnx
 
     counts = count_onnx(path)
     found = [row.to_dict() for row in differences(result.counts, counts)]
@@ -142,7 +142,7 @@ def _graph(result: Complexity, path: Path) -> dict[str, Any]:
 
 def _engine(name: str) -> Budget:
     from aum_edge.export.c.budget import engine_budget
-    from aum_edge.models.directory import load
+    from aum_edge.models.storage.directory import load
 
     return engine_budget(load(Path(name)))
 

@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> int:
     from aum_edge.checkpoints.hf_folder import read_folder
     from aum_edge.checkpoints.read import read_checkpoint
     from aum_edge.checkpoints.upstream import from_upstream
-    from aum_edge.models.directory import save
+    from aum_edge.models.storage.directory import save
 
     flags = read_flags(options.flags, options.flag)
     if options.kind == "ast-ssl" and options.checkpoint.is_dir():

@@ -22,9 +22,9 @@ def run(options: argparse.Namespace) -> int:
     import torch
 
     from aum_edge.bench.host import host
-    from aum_edge.ssm import choice
+    from aum_edge.ssm.scan import dispatch
 
-    kernels = choice.describe()
+    kernels = dispatch.describe()
     needed = {name: _state(name) for name in NEEDED}
     found = {
         "host": host(),

@@ -7,8 +7,8 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from aum_edge.cli.corpus import add_corpus_arguments, corpus_config
-from aum_edge.cli.progress import stderr_progress
+from aum_edge.cli.options import add_corpus_arguments, corpus_config
+from aum_edge.core.progress import stderr_progress
 
 NAMES = {
     "accuracy": "accuracy",
@@ -37,11 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Score the model on one split of a corpus."""
-    from aum_edge.data.cache import build_cache
-    from aum_edge.data.corpora import load_manifest
+    from aum_edge.data.corpora.registry import load_manifest
+    from aum_edge.data.features.cache import build_cache
     from aum_edge.data.labels import with_model_labels
-    from aum_edge.export.predictor import as_heard, open_predictor
-    from aum_edge.training.metrics import evaluate
+    from aum_edge.runtimes.predictor import as_heard, open_predictor
+    from aum_edge.training.metrics.classification import evaluate
 
     predictor = open_predictor(options.model)
     progress = stderr_progress()

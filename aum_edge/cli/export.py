@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from aum_edge.cli.export_c import add_c_arguments, run_c
+from aum_edge.core.progress import stderr_progress
+from aum_edge.errors import RecipeError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,10 +37,10 @@ def run(options: argparse.Namespace) -> int:
     if options.out.suffix == ".c":
         return run_c(options)
     from aum_edge.errors import RecipeError
-    from aum_edge.export.config import ExportConfig
-    from aum_edge.export.onnx import export_onnx
-    from aum_edge.export.streaming import export_streaming
-    from aum_edge.models.directory import load
+    from aum_edge.export.onnx.config import ExportConfig
+    from aum_edge.export.onnx.export import export_onnx
+    from aum_edge.export.onnx.streaming import export_streaming
+    from aum_edge.models.storage.directory import load
 
     if options.out.suffix.lower() != ".onnx":
         raise RecipeError(
@@ -69,3 +72,82 @@ def run(options: argparse.Namespace) -> int:
             f"{values['load_ms']:.0f} ms, largest logit difference {values['max_abs_diff']:.1e}"
         )
     return 0
+
+
+if TYPE_CHECKING:
+    from aum_edge.export.c.budget import Budget
+    from aum_edge.export.c.export import CExportReport
+
+UNVERIFIED = 1
+"""Exit code where no compiler could do it: the file is there, and nothing has proven it."""
+
+
+def add_c_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options that only C files have."""
+    parser.add_argument(
+        "--name", help="NAME.c: prefix of its functions; of the file's name if none"
+    )
+    parser.add_argument(
+        "--separate-weights", action="store_true", help="NAME.c: weights in a file of their own"
+    )
+
+
+def run_c(options: argparse.Namespace) -> int:
+    """Export, and verify with the machine's compiler; 1 if none can."""
+    from aum_edge.export.c.config import CExportConfig
+    from aum_edge.export.c.export import export_c
+    from aum_edge.models.storage.directory import load
+
+    given = {
+        "--scan": options.scan != "auto",
+        "--streaming": options.streaming,
+        "--with-frontend": options.with_frontend,
+        "--dynamic-length": options.dynamic_length,
+        "--opset": options.opset != 18,
+    }
+    wrong = [name for name, is_given in given.items() if is_given]
+    if wrong:
+        raise RecipeError(
+            f"{', '.join(wrong)} is for .onnx files: a .c file has its front end inside, and hears "
+            "streams if the model can."
+        )
+    config = CExportConfig(
+        name=options.name, separate_weights=options.separate_weights, atol=options.atol
+    )
+    report = export_c(load(options.model), options.out, config, stderr_progress())
+    print(json.dumps(report.to_dict(), indent=1) if options.json else _text(report))
+    if not report.verified:
+        print(
+            f"aum-edge: {options.out} is unverified. {report.unproven} On its target, "
+            f"{report.name}_test.c says whether it is right.",
+            file=sys.stderr,
+        )
+        return UNVERIFIED
+    return 0
+
+
+def _text(report: CExportReport) -> str:
+    lines = [
+        f"{report.path}: {', '.join(report.files[1:])} beside it, made in {report.seconds:.1f} s",
+        f"  weights {report.weight_bytes:,} bytes, front end's tables {report.table_bytes:,}, "
+        f"arena {report.arena_bytes:,}"
+        + (f", of a stream {report.stream_bytes:,}" if report.stream_bytes else ""),
+    ]
+    lines += core_lines(report.budget)
+    if report.proof:
+        lines.append(
+            f"  verified by {report.proof.compiler}: largest logit difference "
+            f"{report.proof.from_features:.1e} from features, "
+            f"{report.proof.from_samples:.1e} from samples"
+        )
+    return "\n".join(lines)
+
+
+def core_lines(budget: Budget) -> list[str]:
+    """One line for each microcontroller core."""
+    return [
+        f"  {core.name} at {core.mhz} MHz (estimate): {core.ms:.0f} ms a clip, "
+        f"{100 * core.share:.1f} % of its time, at {core.cycles_per_instruction:g} cycles an "
+        "instruction"
+        for core in budget.cores
+    ]

@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Label every file; one that cannot be read does not stop the others (exit code 1 then)."""
-    from aum_edge.export.predictor import open_predictor, open_stream
+    from aum_edge.runtimes.predictor import open_predictor, open_stream
 
     predictor = (open_stream if options.stream else open_predictor)(options.model)
     rows: list[dict[str, Any]] = [predictor.label_file(path) for path in options.audio]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from aum_edge.cli.progress import stderr_progress
-from aum_edge.cli.recipe_options import add_recipe_options
+from aum_edge.cli.options import add_recipe_options
+from aum_edge.core.progress import stderr_progress
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,10 +17,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Pretrain; prints the numbers of the epoch that was kept and the encoder's folder."""
-    from aum_edge.pipeline import run_stages
-    from aum_edge.pretraining import STAGES, PretrainRecipe, PretrainRun, check
-    from aum_edge.recipe import load_recipe_as
-    from aum_edge.training.launch import leader
+    from aum_edge.core.distributed import leader
+    from aum_edge.pipeline.recipe import load_recipe_as
+    from aum_edge.pipeline.run import run_stages
+    from aum_edge.pipeline.stages.pretrain import STAGES, PretrainRecipe, PretrainRun, check
 
     recipe = load_recipe_as(PretrainRecipe, options.recipe, options.set)
     check(recipe)

@@ -22,9 +22,9 @@ def run(options: argparse.Namespace) -> int:
         return run_command.run(options)
     if options.target is None:
         raise RecipeError("Say where the int8 model goes: aum-edge quantize MODEL OUT.")
-    from aum_edge.compression.config import QuantizeConfig
-    from aum_edge.compression.quantize import quantize
-    from aum_edge.models.directory import load, save
+    from aum_edge.compression.quantization.config import QuantizeConfig
+    from aum_edge.compression.quantization.quantize import quantize
+    from aum_edge.models.storage.directory import load, save
 
     save(quantize(load(options.recipe), QuantizeConfig(method=options.method)), options.target)
     print(options.target)

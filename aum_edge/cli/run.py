@@ -7,8 +7,8 @@ import logging
 import os
 from pathlib import Path
 
-from aum_edge.cli.progress import stderr_progress
-from aum_edge.cli.recipe_options import add_recipe_options
+from aum_edge.cli.options import add_recipe_options
+from aum_edge.core.progress import stderr_progress
 
 UNTIL = {"train": "teacher", "distill": "distill", "prune": "prune", "quantize": "quantize"}
 log = logging.getLogger(__name__)
@@ -22,10 +22,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the recipe; prints the report's path, or the last stage's folder."""
-    from aum_edge.pipeline import Run, run_stages
-    from aum_edge.recipe import load_recipe
-    from aum_edge.reporting import STAGES
-    from aum_edge.training.launch import leader
+    from aum_edge.core.distributed import leader
+    from aum_edge.pipeline.recipe import load_recipe
+    from aum_edge.pipeline.run import Run, run_stages
+    from aum_edge.pipeline.stages.report import STAGES
 
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     recipe = load_recipe(options.recipe, options.set)

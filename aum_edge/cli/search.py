@@ -11,13 +11,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aum_edge.cli.progress import Progress, stderr_progress
-from aum_edge.cli.recipe_options import add_recipe_options
+from aum_edge.cli.options import add_recipe_options
+from aum_edge.core.progress import Progress, stderr_progress
 from aum_edge.errors import AumEdgeError, SearchError
 
 if TYPE_CHECKING:
-    from aum_edge.search.room import Room
-    from aum_edge.search.study import SharedStudy
+    from aum_edge.search.context import Room
+    from aum_edge.search.study.study import SharedStudy
 
 log = logging.getLogger(__name__)
 CLEAR = "\r\x1b[K"
@@ -46,11 +46,11 @@ def run(options: argparse.Namespace) -> int:
     """Search; prints the front and the report's path."""
     if importlib.util.find_spec("optuna") is None:
         raise SearchError("`aum-edge search` needs Optuna: pip install 'aum-edge[search]'.")
-    from aum_edge.recipe import load_recipe_as
+    from aum_edge.pipeline.recipe import load_recipe_as
     from aum_edge.search.config import SearchRecipe
+    from aum_edge.search.context import Room
     from aum_edge.search.loop import open_search, work_on
     from aum_edge.search.records import read_records
-    from aum_edge.search.room import Room
 
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     changes = list(options.set)
@@ -81,7 +81,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _report(room: Room, study: SharedStudy | None, as_json: bool) -> int:
-    from aum_edge.report.search_build import write_search_report
+    from aum_edge.report.search.build import write_search_report
     from aum_edge.search.loop import all_records
     from aum_edge.search.summary import summarise
 
@@ -98,7 +98,7 @@ def _report(room: Room, study: SharedStudy | None, as_json: bool) -> int:
 
 
 def _kept(room: Room) -> None:
-    from aum_edge.report.search_build import write_search_report
+    from aum_edge.report.search.build import write_search_report
     from aum_edge.search.records import read_records
     from aum_edge.search.summary import summarise
 

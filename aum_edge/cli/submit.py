@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aum_edge.cli.progress import stderr_progress
+from aum_edge.core.progress import stderr_progress
 
 if TYPE_CHECKING:
     from aum_edge.submission.build import Built
@@ -114,9 +114,9 @@ def _new_info(path: Path) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from aum_edge.submission.check import check_submission
-    from aum_edge.submission.findings import exit_code
-    from aum_edge.submission.listing import evaluation_listing
+    from aum_edge.submission.check.check import check_submission
+    from aum_edge.submission.check.findings import exit_code
+    from aum_edge.submission.file_list import evaluation_listing
 
     listing = evaluation_listing(options.eval) if options.eval else None
     findings = check_submission(options.check, listing, stderr_progress())

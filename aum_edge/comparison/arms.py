@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from aum_edge.comparison.config import ArmConfig, CompareRecipe
-from aum_edge.compression.half import halve
-from aum_edge.compression.quantize_config import QuantizeConfig
-from aum_edge.pipeline import Run, Stage
-from aum_edge.stages import STAGES
-from aum_edge.stages.learning import distillation, keep, scores, train_model
-from aum_edge.stages.quantization import calibration_clips, round_model
-from aum_edge.training.start import start_key
+from aum_edge.compression.quantization.config import QuantizeConfig
+from aum_edge.compression.quantization.quantize import halve
+from aum_edge.pipeline.run import Run, Stage
+from aum_edge.pipeline.stages.quantize import calibration_clips, round_model
+from aum_edge.pipeline.stages.registry import STAGES
+from aum_edge.pipeline.stages.train import distillation, keep, scores, train_model
+from aum_edge.training.initialise import start_key
 
 ORDINARY = {stage.name: stage for stage in STAGES}
 

@@ -10,11 +10,11 @@ from typing import Any, Literal, get_args
 
 from aum_edge.audio.config import FrontEndConfig
 from aum_edge.complexity.limits import get_limits
-from aum_edge.compression.quantize_config import QuantizeConfig
+from aum_edge.compression.quantization.config import QuantizeConfig
 from aum_edge.data.config import DataConfig
 from aum_edge.errors import RecipeError
 from aum_edge.models.config import AudioMambaConfig, MambaStudentConfig
-from aum_edge.recipe import (
+from aum_edge.pipeline.recipe import (
     ModelChoice,
     PruningConfig,
     Recipe,
@@ -22,7 +22,8 @@ from aum_edge.recipe import (
     TeacherConfig,
     plain,
 )
-from aum_edge.training.config import DistillConfig, TrainConfig
+from aum_edge.training.config import TrainConfig
+from aum_edge.training.distillation.config import DistillConfig
 
 Lesson = Literal["scratch", "distilled"]
 TUNABLE = ("val_folds", "val_fraction", "val_seed", "val_speakers")

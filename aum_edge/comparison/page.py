@@ -6,13 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from aum_edge.comparison.config import CompareRecipe
-from aum_edge.comparison.summary import (
-    Difference,
-    Spread,
-    differences,
-    model_names,
-    spread_of,
-)
+from aum_edge.comparison.summary import Difference, Spread, differences, model_names, spread_of
 
 SIZES = ("n_params", "param_bytes", "macs", "official_macs")
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, get_args
 
 from aum_edge.comparison.config import CompareRecipe, Lesson
-from aum_edge.comparison.units import SUMMARY
-from aum_edge.data.atomic import read_json
+from aum_edge.comparison.runs import SUMMARY
+from aum_edge.core.files import read_json
 
 log = logging.getLogger(__name__)
 METRIC = "macro_accuracy"

@@ -20,8 +20,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from aum_edge.complexity.counter import OperatorCounts, count
 from aum_edge.complexity.official import official_macs
+from aum_edge.complexity.torch_counter import OperatorCounts, count
 
 MATRIX = ("convolution", "mm", "bmm", "addmm", "baddbmm")
 Tool = Callable[[nn.Module, Tensor], tuple[int, int | None]]

@@ -10,13 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from aum_edge.complexity.counter import OperatorCounts, count
 from aum_edge.complexity.crosscheck import Row, crosscheck
 from aum_edge.complexity.frontend_cost import FrontEndCost, front_end_cost
 from aum_edge.complexity.limits import Limits
 from aum_edge.complexity.official import NAMES, Official, official
-from aum_edge.complexity.sizes import Sizes, model_sizes, module_sizes
-from aum_edge.complexity.streaming import streaming_state
+from aum_edge.complexity.sizes import Sizes, model_sizes, module_sizes, streaming_state
+from aum_edge.complexity.torch_counter import OperatorCounts, count
 from aum_edge.errors import UnsupportedOperatorError
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.fold import fold_batch_norm

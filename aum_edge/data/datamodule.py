@@ -12,15 +12,15 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from aum_edge.audio.config import FrontEndConfig, Normalization
-from aum_edge.data.array_file import Stored
-from aum_edge.data.cache import ClipArrays, build_cache, normalization
+from aum_edge.core.progress import Progress
 from aum_edge.data.config import DataConfig
-from aum_edge.data.corpora import load_manifest
-from aum_edge.data.manifest import Manifest
-from aum_edge.data.order import BatchOrder, BatchPlan, Place, Rows
-from aum_edge.data.segments import WORKERS, Progress
-from aum_edge.data.stream import stream_splits
-from aum_edge.data.validate import validate
+from aum_edge.data.corpora.registry import load_manifest
+from aum_edge.data.features.cache import ClipArrays, build_cache, normalization
+from aum_edge.data.features.npy import Stored
+from aum_edge.data.features.stream import stream_splits
+from aum_edge.data.manifest import Manifest, validate
+from aum_edge.data.sampler import BatchOrder, BatchPlan, Place, Rows
+from aum_edge.data.segments import WORKERS
 from aum_edge.errors import DataError
 
 Batch = dict[str, Tensor]

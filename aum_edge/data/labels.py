@@ -8,8 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from aum_edge.data.manifest import Clip, Manifest
-from aum_edge.data.validate import few
+from aum_edge.data.manifest import Clip, Manifest, few
 from aum_edge.errors import DataError
 
 HEADER = ("index", "mid", "display_name")

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from aum_edge.audio.check import SILENT_DB
 from aum_edge.audio.io import audio_info, read_audio
-from aum_edge.data.atomic import read_json, write_json
+from aum_edge.audio.quality import SILENT_DB
+from aum_edge.core.files import read_json, write_json
+from aum_edge.core.progress import Progress
 from aum_edge.data.manifest import Clip, fingerprint
 from aum_edge.errors import AudioError
 
 log = logging.getLogger(__name__)
 SILENT_PEAK = 10 ** (SILENT_DB / 20)
 WORKERS = min(4, os.cpu_count() or 1)
-Progress = Callable[[int, int, str], None]
 
 
 def cut(clips: Sequence[Clip], seconds: float) -> tuple[Clip, ...]:

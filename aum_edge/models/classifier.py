@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from aum_edge.audio.config import FrontEndConfig, Normalization
 from aum_edge.audio.frontend import FrontEnd
 from aum_edge.errors import AudioError, CheckpointError
-from aum_edge.models.build import Backbone
 from aum_edge.models.quantized import refresh
+from aum_edge.models.registry import Backbone
 
 Activation = Literal["softmax", "sigmoid"]
 
@@ -91,7 +91,7 @@ class AudioClassifier(nn.Module):
     def predict_waveform(self, waveform: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Probabilities (B, n_classes) of clips (B, clip_samples) at the front end's rate.
 
-        The model must be in eval mode, as :func:`~aum_edge.models.directory.load` gives it.
+        The model must be in eval mode, as :func:`~aum_edge.models.storage.directory.load` gives it.
         ``lengths`` (B,) are the samples of each clip that are no padding; None is all.
 
         Raises:
@@ -114,13 +114,13 @@ class AudioClassifier(nn.Module):
         cache_dir: str | Path | None = None,
         local_files_only: bool = False,
     ) -> AudioClassifier:
-        """:func:`~aum_edge.models.hub.from_pretrained`: a model directory or a hub name."""
-        hub = import_module("aum_edge.models.hub")
+        """:func:`~aum_edge.models.storage.hub.from_pretrained`: a model directory or a hub name."""
+        hub = import_module("aum_edge.models.storage.hub")
         return hub.from_pretrained(name_or_dir, revision, cache_dir, local_files_only)
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write a model directory, as :func:`~aum_edge.models.directory.save` does."""
-        import_module("aum_edge.models.hub").save_pretrained(self, folder)
+        """Write a model directory, as :func:`~aum_edge.models.storage.directory.save` does."""
+        import_module("aum_edge.models.storage.hub").save_pretrained(self, folder)
 
     def example_input(self, batch: int = 1) -> Tensor:
         """Zeros in the shape of ``batch`` clips' features."""

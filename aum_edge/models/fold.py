@@ -8,10 +8,10 @@ from dataclasses import replace
 import torch
 
 from aum_edge.errors import CompressionError
-from aum_edge.models.build import build
+from aum_edge.models.architectures.conv import ConvNorm, folded_weights
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.config import AstConfig, AudioMambaConfig
-from aum_edge.models.conv import ConvNorm, folded_weights
+from aum_edge.models.registry import build
 
 
 @torch.no_grad()

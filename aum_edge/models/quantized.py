@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aum_edge.ssm.token_conv import TokenConv
+from aum_edge.ssm.layers import TokenConv
 
 HIGHEST = 255
 """Code of a rounded input; the lowest is 0."""

@@ -14,14 +14,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aum_edge.errors import ExportError
+from aum_edge.models.architectures.conv import ConvNorm
+from aum_edge.models.architectures.mamba_student import MambaStudent, Mixer
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.config import MambaStudentConfig
-from aum_edge.models.conv import ConvNorm
-from aum_edge.models.mamba_student import MambaStudent, Mixer
 from aum_edge.models.quantized import float_weight, rounded_input
-from aum_edge.ssm.gated_conv import GatedConvMixer
-from aum_edge.ssm.softplus import softplus
-from aum_edge.ssm.student_mixer import S6Mixer, SSDMixer
+from aum_edge.ssm.layers import softplus
+from aum_edge.ssm.mixers.gated_conv import GatedConvMixer
+from aum_edge.ssm.mixers.s6 import S6Mixer
+from aum_edge.ssm.mixers.ssd import SSDMixer
 
 State = tuple[Tensor, ...]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from aum_edge.errors import AumEdgeError
+from aum_edge.report.html.page import page
 from aum_edge.report.markdown import markdown
-from aum_edge.report.page import page
 from aum_edge.report.schema import checked
 
 

@@ -6,12 +6,12 @@ import json
 from typing import Any
 
 from aum_edge.errors import AumEdgeError
-from aum_edge.models.card import front_matter
-from aum_edge.report.facts import Facts, Grouping, scores_by
+from aum_edge.models.storage.card import front_matter
 from aum_edge.report.numbers import fixed, interval, milliseconds, percent, times, whole
 from aum_edge.report.schema import Model, checked
-from aum_edge.report.table import markdown_table, markdown_text
-from aum_edge.report.tables import budget_table
+from aum_edge.report.tables.model_tables import budget_table
+from aum_edge.report.tables.table import markdown_table, markdown_text
+from aum_edge.report.view import Facts, Grouping, scores_by
 
 CORPORA = {
     "synthetic": "The clips are generated scenes, not recordings: the scores say how well the "

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from aum_edge.report.device_section import device_models_tables, verdict_line
-from aum_edge.report.facts import Facts, Grouping, scores_by
-from aum_edge.report.file_tables import export_table, latency_table, stage_table
-from aum_edge.report.int8_lines import int8_lines
+from aum_edge.report.html.devices import device_models_tables, verdict_line
+from aum_edge.report.html.pruning import rounds_table
+from aum_edge.report.html.quantization import choice_table, kept_lines
+from aum_edge.report.int8_savings import int8_lines
 from aum_edge.report.numbers import percent, whole
-from aum_edge.report.quantization_section import choice_table, kept_lines
 from aum_edge.report.schema import Report
-from aum_edge.report.sensitivity_section import rounds_table
-from aum_edge.report.stored import front_end_table, stored_table
-from aum_edge.report.table import Cell, Column, Table, markdown_table, markdown_text
-from aum_edge.report.tables import (
+from aum_edge.report.tables.file_tables import export_table, latency_table, stage_table
+from aum_edge.report.tables.model_tables import (
     budget_table,
     confusion_table,
     device_table,
@@ -20,6 +17,9 @@ from aum_edge.report.tables import (
     models_table,
     special_table,
 )
+from aum_edge.report.tables.storage_tables import front_end_table, stored_table
+from aum_edge.report.tables.table import Cell, Column, Table, markdown_table, markdown_text
+from aum_edge.report.view import Facts, Grouping, scores_by
 
 
 def markdown(report: Report) -> str:

@@ -11,12 +11,12 @@ from typing import Any, Literal, get_args
 from aum_edge.audio.config import FrontEndConfig
 from aum_edge.bench.config import BenchConfig
 from aum_edge.complexity.limits import get_limits
-from aum_edge.compression.config import QuantizeConfig
+from aum_edge.compression.quantization.config import QuantizeConfig
 from aum_edge.data.config import DataConfig
 from aum_edge.errors import RecipeError
-from aum_edge.recipe import Recipe, StudentConfig, TeacherConfig, plain
-from aum_edge.search.possible import require_possible, require_student
-from aum_edge.search.space import Dimension, read_space
+from aum_edge.pipeline.recipe import Recipe, StudentConfig, TeacherConfig, plain
+from aum_edge.search.space.dimensions import Dimension, read_space
+from aum_edge.search.space.validate import require_possible, require_student
 
 Objective = Literal["accuracy", "macs", "bytes", "latency"]
 MAXIMISED = ("accuracy",)

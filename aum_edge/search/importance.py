@@ -11,10 +11,10 @@ import optuna
 from optuna.importance import PedAnovaImportanceEvaluator
 from optuna.trial import create_trial
 
-from aum_edge.search.optuna_form import distribution, stored_params
 from aum_edge.search.records import Record
-from aum_edge.search.space import Dimension
-from aum_edge.search.storage import quiet_optuna
+from aum_edge.search.space.dimensions import Dimension
+from aum_edge.search.study.optuna_adapter import distribution, stored_params
+from aum_edge.search.study.storage import quiet_optuna
 
 FEWEST = 10
 """Complete trials below which shares would be noise."""

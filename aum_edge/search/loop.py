@@ -14,26 +14,25 @@ from typing import Any
 
 import optuna
 
+from aum_edge.core.distributed import require_launch
+from aum_edge.core.locks import turn
+from aum_edge.core.progress import Progress
 from aum_edge.errors import RecipeError, SearchError
-from aum_edge.search.candidate import cost_of, fresh, student_config
 from aum_edge.search.config import OPTUNA_PRUNERS, SearchRecipe
-from aum_edge.search.finite import all_points, key_of, used_up
-from aum_edge.search.hopeless import Runner, hopeless
-from aum_edge.search.optuna_form import costs_known
-from aum_edge.search.reach import require_reachable
+from aum_edge.search.context import Room
 from aum_edge.search.records import FINISHED, Record, read_records, write_record
 from aum_edge.search.references import check_references, train_references
-from aum_edge.search.room import Room
-from aum_edge.search.settings import settings_of
-from aum_edge.search.space import Params
-from aum_edge.search.study import SharedStudy, counted, records_of
+from aum_edge.search.space.candidate import cost_of, fresh, student_config
+from aum_edge.search.space.dimensions import Params, all_points, key_of, used_up
+from aum_edge.search.space.feasibility import require_reachable
+from aum_edge.search.space.student_settings import settings_of
+from aum_edge.search.study.optuna_adapter import costs_known
+from aum_edge.search.study.pruner import Runner, hopeless
+from aum_edge.search.study.study import SharedStudy, counted, records_of
+from aum_edge.search.study.workers import Beat
 from aum_edge.search.trial import Plan, costs_of, make_plan, repeat_of, run_plan
-from aum_edge.search.turns import turn
-from aum_edge.search.workers import Beat
-from aum_edge.training.launch import require_launch
 
 log = logging.getLogger(__name__)
-Progress = Callable[[int, int, str], None]
 POLL_SECONDS = 2.0
 USED_UP = (
     "the space is used up: all its %d models are tried, %d of %d trials are done; for more, widen "

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from aum_edge.data.atomic import read_json, write_json
+from aum_edge.core.files import read_json, write_json
 from aum_edge.search.config import MAXIMISED, Objective
-from aum_edge.search.space import Params
+from aum_edge.search.space.dimensions import Params
 
 RECORD = "record.json"
 FINISHED = ("complete", "pruned", "failed")

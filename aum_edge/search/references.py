@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from aum_edge.audio.config import FrontEndConfig
-from aum_edge.compression.quantize import quantize
-from aum_edge.data.atomic import read_json, write_json
+from aum_edge.compression.quantization.quantize import quantize
+from aum_edge.core.files import read_json, write_json
+from aum_edge.core.locks import turn
+from aum_edge.core.progress import Progress
 from aum_edge.errors import RecipeError
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.presets import PRESETS, STUDENTS
-from aum_edge.recipe import ModelChoice
-from aum_edge.search.candidate import cost_of, fresh
+from aum_edge.pipeline.recipe import ModelChoice
 from aum_edge.search.config import SearchRecipe
-from aum_edge.search.quiet import quiet
+from aum_edge.search.context import CONTROL, Room
 from aum_edge.search.records import Record
-from aum_edge.search.room import CONTROL, Room
-from aum_edge.search.settings import settings_of
+from aum_edge.search.space.candidate import cost_of, fresh, quiet
+from aum_edge.search.space.student_settings import settings_of
 from aum_edge.search.trial import Plan, run_plan
-from aum_edge.search.turns import turn
 
-Progress = Callable[[int, int, str], None]
 FOLDER = "references"
 
 

@@ -12,14 +12,14 @@ from typing import Any
 
 import yaml
 
-from aum_edge.data.atomic import write_text
-from aum_edge.pipeline import environment
-from aum_edge.recipe import plain
+from aum_edge.core.files import write_text
+from aum_edge.pipeline.recipe import plain
+from aum_edge.pipeline.run import environment
 from aum_edge.search.config import SearchRecipe
+from aum_edge.search.context import Room
 from aum_edge.search.importance import by_value, importances
 from aum_edge.search.records import Record, front
 from aum_edge.search.references import preset_costs, read_references
-from aum_edge.search.room import Room
 
 TIMES = 3
 """A full training has so many times the epochs of a trial, unless the recipe says."""

@@ -12,21 +12,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from aum_edge.compression.quantize import quantize
-from aum_edge.data.atomic import read_json, write_json
+from aum_edge.compression.quantization.quantize import quantize
+from aum_edge.core.files import read_json, write_json
 from aum_edge.errors import AumEdgeError, CompressionError, DataError, RecipeError
 from aum_edge.models.classifier import AudioClassifier
-from aum_edge.models.directory import save
-from aum_edge.recipe import StudentConfig, plain
-from aum_edge.search.candidate import Cost, cost_of, fresh, student_config
-from aum_edge.search.quiet import quiet
+from aum_edge.models.storage.directory import save
+from aum_edge.pipeline.recipe import StudentConfig, plain
+from aum_edge.search.context import Room
 from aum_edge.search.records import Record, trial_folder
-from aum_edge.search.room import Room
-from aum_edge.search.settings import settings_of
-from aum_edge.search.space import Params
+from aum_edge.search.space.candidate import Cost, cost_of, fresh, quiet, student_config
+from aum_edge.search.space.dimensions import Params
+from aum_edge.search.space.student_settings import settings_of
 from aum_edge.training.fit import FitResult, fit
-from aum_edge.training.history import Row
-from aum_edge.training.metrics import evaluate
+from aum_edge.training.loop.history import Row
+from aum_edge.training.metrics.classification import evaluate
 
 VALUES = "params.json"
 OnValue = Callable[[list[float]], str]

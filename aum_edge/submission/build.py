@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,18 +10,24 @@ from typing import Any
 import torch
 
 from aum_edge.complexity.limits import get_limits
-from aum_edge.data.atomic import read_json, write_json, write_text
+from aum_edge.core.files import read_json, write_json, write_text
+from aum_edge.core.progress import Progress
 from aum_edge.errors import DataError
-from aum_edge.submission.archive import inference_zip, submission_zip
 from aum_edge.submission.config import SPLITS, SubmissionConfig
-from aum_edge.submission.describe import Run, find_run
+from aum_edge.submission.description import Run, find_run
+from aum_edge.submission.file_list import (
+    Listing,
+    development_listing,
+    evaluation_listing,
+    test_table,
+)
 from aum_edge.submission.info import Info, read_info
 from aum_edge.submission.label import Label, parse_label
-from aum_edge.submission.listing import Listing, development_listing, evaluation_listing, test_table
-from aum_edge.submission.members import Member, read_members, truth_warnings
 from aum_edge.submission.meta import complexity, meta_document, meta_text
+from aum_edge.submission.models import Member, read_members, truth_warnings
 from aum_edge.submission.output import listed_name, output_names, write_output
-from aum_edge.submission.package import (
+from aum_edge.submission.package.archive import inference_zip, submission_zip
+from aum_edge.submission.package.package import (
     MARKER,
     claim,
     complexity_document,
@@ -36,7 +41,6 @@ from aum_edge.submission.runtime.network import load_network
 from aum_edge.submission.runtime.scenes import GENERAL
 from aum_edge.submission.runtime.system import DeviceModels, Running, System, load_system
 
-Progress = Callable[[int, int, str], None]
 WORK = ".work"
 """Beside the package: logits as they are made, and weights of years without a package."""
 

@@ -8,10 +8,10 @@ import yaml
 
 from aum_edge.errors import RecipeError
 from aum_edge.submission.config import SPLITS, SubmissionConfig
-from aum_edge.submission.describe import Run, description
+from aum_edge.submission.description import Run, description
+from aum_edge.submission.external_data import Row, external_datasets, usage
 from aum_edge.submission.info import Info
-from aum_edge.submission.members import Member
-from aum_edge.submission.outside import Row, external_datasets, usage
+from aum_edge.submission.models import Member
 
 _COMMON = (
     "input_sampling_rate", "acoustic_features", "embeddings", "data_augmentation",

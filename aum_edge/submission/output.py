@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from aum_edge.data.atomic import write_text
+from aum_edge.core.files import write_text
 from aum_edge.submission.prediction import Logits
 from aum_edge.submission.results import softmax
 from aum_edge.submission.runtime.scenes import SCENES

@@ -5,21 +5,20 @@ from __future__ import annotations
 import hashlib
 import os
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aum_edge.data.atomic import disk_errors, read_json, require_space, write_json
+from aum_edge.core.files import disk_errors, read_json, require_space, write_json
+from aum_edge.core.progress import Progress
 from aum_edge.errors import AudioError, DataError
-from aum_edge.submission.listing import Listing
+from aum_edge.submission.file_list import Listing
 from aum_edge.submission.runtime.scenes import SCENES
 from aum_edge.submission.runtime.system import Running, System, stream_logits
 
 Logits = NDArray[np.float32]
-Progress = Callable[[int, int, str], None]
 ROW = 4 * len(SCENES)
 """Bytes of one file's logits."""
 VALUES, JOURNAL, KEY = "logits.f32", "done.txt", "key.json"

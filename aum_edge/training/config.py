@@ -2,20 +2,181 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, get_args
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from aum_edge.audio.augment import AugmentConfig
+from aum_edge.audio.augment.pipeline import AugmentConfig
+from aum_edge.core.validation import at_least, one_of, within
 from aum_edge.errors import RecipeError
-from aum_edge.training.checks import at_least, one_of, within
-from aum_edge.training.distill_config import DistillConfig as DistillConfig
-from aum_edge.training.parts import (
-    BatchConfig,
-    FreezeConfig,
-    OptimizerConfig,
-    ScheduleConfig,
-    TrainerConfig,
-)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerConfig:
+    """Which optimiser, and how much slower or faster some layers learn than `lr` says.
+
+    AuM: ``name: adam, betas: [0.95, 0.999]``.
+    """
+
+    name: Literal["adamw", "adam"] = "adamw"
+    """adam adds the weight decay to the gradient, adamw shrinks the weights by it."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+    head_lr_factor: float = 1.0
+    """The head's learning rate over the backbone's. SSAMBA on AudioSet: 3."""
+    layer_decay: float = 1.0
+    """Every block learns this much slower than the one above it; 1 is all alike."""
+
+    def __post_init__(self) -> None:
+        _check_words("optimizer", self)
+        for name in ("eps", "head_lr_factor", "layer_decay"):
+            _require(getattr(self, name) > 0, f"optimizer.{name}", "above 0", getattr(self, name))
+        _require(self.layer_decay <= 1, "optimizer.layer_decay", "at most 1", self.layer_decay)
+        fine = len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas)
+        _require(fine, "optimizer.betas", "two numbers from 0 to below 1", self.betas)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduleConfig:
+    """The learning rate's curve after the warm-up. Epochs are told by how many are done.
+
+    AuM on VGGSound: ``kind: step, start: 5, every: 2, factor: 0.75``; on EPIC-SOUNDS:
+    ``kind: table, table: {10: 0.05, 20: 0.01}``.
+    """
+
+    kind: Literal["cosine", "step", "table", "constant"] = "cosine"
+    """cosine: down to `final_lr` of the peak."""
+    warmup_steps: int = 0
+    """Steps that the learning rate climbs; 0 is the share `warmup` of all steps."""
+    start: int = 1
+    """step: epochs done when the learning rate first drops."""
+    every: int = 1
+    """step: epochs between the drops."""
+    factor: float = 0.5
+    """step: what is left of the learning rate at each drop."""
+    table: dict[int, float] = field(default_factory=dict)
+    """table: shares of the peak, each from so many epochs done."""
+
+    def __post_init__(self) -> None:
+        _check_words("schedule", self)
+        for name, least in (("warmup_steps", 0), ("start", 0), ("every", 1)):
+            value = getattr(self, name)
+            _require(value >= least, f"schedule.{name}", f"at least {least}", value)
+        _require(self.factor > 0, "schedule.factor", "above 0", self.factor)
+        _check_table("schedule.table", self.table, 0)
+        if bool(self.table) != (self.kind == "table"):
+            raise RecipeError(
+                f"`schedule.table` goes with `kind: table`: got the table {self.table} with kind "
+                f"{self.kind}."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FreezeConfig:
+    """Which layers keep the weights they start with."""
+
+    trains: Literal["all", "head", "last-blocks"] = "all"
+    """last-blocks: the last `last_blocks` blocks, the final norm and the head."""
+    last_blocks: int = 0
+    """Blocks of the network, from its end; of SSAMBA's pairs each half is one."""
+    epochs: int = 0
+    """Epochs after which everything trains; 0 is never."""
+
+    def __post_init__(self) -> None:
+        _check_words("freeze", self)
+        for name in ("last_blocks", "epochs"):
+            _require(getattr(self, name) >= 0, f"freeze.{name}", "at least 0", getattr(self, name))
+        if (self.last_blocks > 0) != (self.trains == "last-blocks"):
+            raise RecipeError(
+                f"`freeze.last_blocks` goes with `trains: last-blocks` and is then above 0: got "
+                f"{self.last_blocks} with trains {self.trains}."
+            )
+        if self.epochs and self.trains == "all":
+            raise RecipeError(
+                f"`freeze.epochs` is {self.epochs}, but `freeze.trains: all` freezes nothing."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchConfig:
+    """How batches are drawn and added up. Tables are read as `schedule.table` is."""
+
+    size_by_epoch: dict[int, int] = field(default_factory=dict)
+    """Batch sizes that take the place of `batch_size` from so many epochs done."""
+    accumulate: int = 1
+    """Batches whose gradients are averaged into one step."""
+    accumulate_by_epoch: dict[int, int] = field(default_factory=dict)
+    """The same from so many epochs done."""
+    sampling: Literal["shuffle", "balanced"] = "shuffle"
+    """balanced: rows are drawn with replacement, as many as there are, each with the sum of
+    1000 / (count + 0.01) over its labels as weight, as AuM does."""
+    weight_file: str = ""
+    """Draw with these weights instead: one number a line, a line a training row."""
+
+    def __post_init__(self) -> None:
+        _check_words("batches", self)
+        _require(self.accumulate >= 1, "batches.accumulate", "at least 1", self.accumulate)
+        _check_table("batches.size_by_epoch", self.size_by_epoch, 2)
+        _check_table("batches.accumulate_by_epoch", self.accumulate_by_epoch, 1)
+        if self.weight_file and self.sampling == "balanced":
+            raise RecipeError(
+                f"`batches.weight_file` {self.weight_file} takes the place of the weights that "
+                "`batches.sampling: balanced` computes: give one of them."
+            )
+
+    def accumulated(self, epoch: int) -> int:
+        """Batches of one step once ``epoch`` epochs are done."""
+        return int(from_table(self.accumulate_by_epoch, epoch, self.accumulate))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainerConfig:
+    """Where training runs. Under ``torchrun`` its own number of processes counts instead.
+
+    The batch size is that of each device.
+    """
+
+    accelerator: Literal["auto", "cpu", "gpu"] = "auto"
+    devices: int = 1
+    """GPUs, or processes on a CPU, of one machine."""
+    num_nodes: int = 1
+    """Machines."""
+    strategy: Literal["auto", "ddp", "ddp_find_unused_parameters_true", "fsdp"] = "auto"
+    """auto: ddp where there are several devices. fsdp spreads the weights over GPUs."""
+
+    def __post_init__(self) -> None:
+        _check_words("trainer", self)
+        for name in ("devices", "num_nodes"):
+            _require(getattr(self, name) >= 1, f"trainer.{name}", "at least 1", getattr(self, name))
+
+
+def from_table(table: Mapping[int, float], epoch: int, before: float) -> float:
+    """The last entry whose key is at most ``epoch``; ``before`` where there is none."""
+    reached = [key for key in table if key <= epoch]
+    return table[max(reached)] if reached else before
+
+
+def _require(fine: bool, name: str, allowed: str, value: Any) -> None:
+    if not fine:
+        raise RecipeError(f"`{name}` must be {allowed}, got {value}.")
+
+
+def _check_table(name: str, table: Mapping[int, float], least: float) -> None:
+    for epoch, value in table.items():
+        if epoch < 0 or value < least:
+            raise RecipeError(
+                f"`{name}` holds epochs from 0 and values of at least {least}, got "
+                f"{epoch}: {value}."
+            )
+
+
+def _check_words(group: str, config: Any) -> None:
+    """Also where the config is made in Python, past the recipe's parser."""
+    for name, hint in get_type_hints(type(config)).items():
+        if get_origin(hint) is Literal:
+            value, allowed = getattr(config, name), get_args(hint)
+            _require(value in allowed, f"{group}.{name}", " or ".join(allowed), value)
+
 
 Monitor = Literal[
     "accuracy", "macro_accuracy", "precision", "recall", "f1", "map", "mean_auc", "d_prime", "loss"

@@ -11,18 +11,21 @@ from typing import Literal
 from aum_edge.data.datamodule import AudioData
 from aum_edge.errors import RecipeError
 from aum_edge.models.classifier import AudioClassifier
-from aum_edge.training.batch_norms import recompute_batch_norms
-from aum_edge.training.batches import in_rounds, with_batches_of
+from aum_edge.training.batch import in_rounds, with_batches_of
 from aum_edge.training.config import TrainConfig
-from aum_edge.training.distillation import Distillation as Distillation
-from aum_edge.training.distillation import make_course, needs_waveforms
-from aum_edge.training.freeze import apply_freeze, count_trained
-from aum_edge.training.history import OnEpoch, Row
-from aum_edge.training.memory_format import channels_last
-from aum_edge.training.resumed import train_to_end
-from aum_edge.training.soup import best_epochs, cook
+from aum_edge.training.distillation.setup import Distillation as Distillation
+from aum_edge.training.distillation.setup import (
+    compare,
+    make_course,
+    needs_waveforms,
+    teacher_score,
+)
+from aum_edge.training.loop.history import OnEpoch, Row
+from aum_edge.training.loop.memory_format import channels_last
+from aum_edge.training.loop.resume import train_to_end
+from aum_edge.training.loop.weight_averaging import best_epochs, cook, recompute_batch_norms
+from aum_edge.training.optim.freezing import apply_freeze, count_trained
 from aum_edge.training.task import ClassificationTask
-from aum_edge.training.teacher_check import compare, teacher_score
 
 log = logging.getLogger(__name__)
 MULTI_LABEL = ("map", "mean_auc", "d_prime", "loss")

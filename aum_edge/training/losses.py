@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from aum_edge.training.config import DistillConfig, Loss
+from aum_edge.training.config import Loss
+from aum_edge.training.distillation.config import DistillConfig
 
 
 def hard_loss(logits: Tensor, targets: Tensor, kind: Loss) -> Tensor:

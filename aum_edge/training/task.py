@@ -16,15 +16,15 @@ from torch.optim import Optimizer
 
 from aum_edge.errors import RecipeError
 from aum_edge.models.classifier import AudioClassifier
+from aum_edge.training.batch import Heard, Inputs
 from aum_edge.training.config import TrainConfig
-from aum_edge.training.distillation import Course
-from aum_edge.training.freeze import apply_freeze, settle_frozen
-from aum_edge.training.history import OnEpoch, Row, write_history
-from aum_edge.training.inputs import Heard, Inputs
+from aum_edge.training.distillation.setup import Course
+from aum_edge.training.loop.history import OnEpoch, Row, write_history
 from aum_edge.training.losses import distillation_loss, hard_loss, smooth
-from aum_edge.training.optimizer import make_optimizer
-from aum_edge.training.schedule import make_schedule
-from aum_edge.training.validation import Predictions
+from aum_edge.training.metrics.validation import Predictions
+from aum_edge.training.optim.freezing import apply_freeze, settle_frozen
+from aum_edge.training.optim.optimizer import make_optimizer
+from aum_edge.training.optim.schedule import make_schedule
 
 
 class ClassificationTask(L.LightningModule):

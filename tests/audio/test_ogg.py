@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from aum_edge.audio.containers import ogg_end
 from aum_edge.audio.io import read_audio
-from aum_edge.audio.ogg import ogg_end
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,8 @@ import pytest
 import torch
 
 from aum_edge.audio.config import FrontEndConfig, aum_fbank
-from aum_edge.audio.mel import mel_filters
-from aum_edge.audio.mel_sums import MelSums
-from aum_edge.audio.phases import PhaseGroups
-from aum_edge.audio.resample import reach, resample
+from aum_edge.audio.mel import MelSums, mel_filters
+from aum_edge.audio.resample import PhaseGroups, reach, resample
 
 PERIODS = [(441, 320), (320, 441), (3, 1), (1, 3), (2, 1), (160, 441), (441, 160), (1, 2)]
 

@@ -10,19 +10,19 @@ import pytest
 import torch
 
 from aum_edge.audio.config import FrontEndConfig, Normalization
-from aum_edge.bench import latency, runtimes
-from aum_edge.bench.config import BenchConfig
-from aum_edge.bench.contestant import Contestant, Entry, entry_of
+from aum_edge.bench import latency
+from aum_edge.bench.config import BenchConfig, BenchPlan
+from aum_edge.bench.entry import Contestant, Entry, entry_of
 from aum_edge.bench.footprint import fresh_footprint
 from aum_edge.bench.latency import measure
-from aum_edge.bench.plan import BenchPlan
-from aum_edge.bench.rows import row_of
+from aum_edge.bench.report import row_of
 from aum_edge.errors import BenchError, CheckpointError, ExportError, RecipeError
-from aum_edge.export.onnx import export_onnx
-from aum_edge.models.build import build
+from aum_edge.export.onnx.export import export_onnx
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.config import CPMobileConfig
-from aum_edge.models.directory import save
+from aum_edge.models.registry import build
+from aum_edge.models.storage.directory import save
+from aum_edge.runtimes import open as runtimes
 
 FIELDS = "model runtime threads runs p50_ms p90_ms p99_ms min_ms load_ms rss_mb rtf sha256".split()
 QUICK = BenchConfig(runs=7, warmup=1, block=3)

@@ -8,10 +8,10 @@ import pytest
 
 from aum_edge.audio.config import FrontEndConfig, Normalization
 from aum_edge.bench.operators import group_of, grouped, operator_times
-from aum_edge.export.onnx import export_onnx
-from aum_edge.models.build import build
+from aum_edge.export.onnx.export import export_onnx
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.config import CPMobileConfig
+from aum_edge.models.registry import build
 
 
 def event(kind: str, start: int, length: int, name: str = "n_kernel_time") -> dict:

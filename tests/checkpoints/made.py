@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from aum_edge.models.audio_mamba import AudioMamba
+from aum_edge.models.architectures.audio_mamba import AudioMamba
 from aum_edge.models.config import AudioMambaConfig
 
 AUM = AudioMambaConfig(n_classes=5, n_mels=128, n_frames=64, d_model=16, depth=2, direction="bi-bi")

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from aum_edge.checkpoints import from_upstream, start_from
 from aum_edge.errors import CheckpointError, RecipeError
-from aum_edge.models.audio_mamba import AudioMamba
+from aum_edge.models.architectures.audio_mamba import AudioMamba
+from aum_edge.models.architectures.masked_patch import MaskedPatchModel, masked_patch_config
 from aum_edge.models.config import AudioMambaConfig
-from aum_edge.models.directory import load, save
-from aum_edge.models.masked_patch import MaskedPatchModel, masked_patch_config
+from aum_edge.models.storage.directory import load, save
 
 ENCODER = AudioMambaConfig(
     n_classes=0,

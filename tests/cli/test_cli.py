@@ -13,8 +13,8 @@ import pytest
 
 from aum_edge.audio.io import write_wav
 from aum_edge.cli.main import COMMANDS, main
-from aum_edge.models.directory import save
-from aum_edge.stages import STAGES
+from aum_edge.models.storage.directory import save
+from aum_edge.pipeline.stages.registry import STAGES
 from tests.small_run import RATE, recipe_text, student, tones
 
 

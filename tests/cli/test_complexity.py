@@ -11,11 +11,11 @@ import pytest
 import yaml
 
 from aum_edge.cli.main import main
-from aum_edge.compression.config import QuantizeConfig
-from aum_edge.compression.quantize import quantize
-from aum_edge.export.config import ExportConfig
-from aum_edge.export.onnx import export_onnx
-from aum_edge.models.directory import save
+from aum_edge.compression.quantization.config import QuantizeConfig
+from aum_edge.compression.quantization.quantize import quantize
+from aum_edge.export.onnx.config import ExportConfig
+from aum_edge.export.onnx.export import export_onnx
+from aum_edge.models.storage.directory import save
 from tests.small_run import student
 
 NETWORK = """

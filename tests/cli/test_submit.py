@@ -9,8 +9,8 @@ import pytest
 
 from aum_edge.cli import submit as command
 from aum_edge.cli.main import main
-from aum_edge.models.directory import save
-from aum_edge.submission.findings import Finding
+from aum_edge.models.storage.directory import save
+from aum_edge.submission.check.findings import Finding
 from tests.submission.scene_models import LABEL, student
 
 
@@ -103,7 +103,7 @@ def test_a_checks_exit_code(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     findings = [Finding(level, "what it is") for level in levels]
-    monkeypatch.setattr("aum_edge.submission.check.check_submission", lambda *_: findings)
+    monkeypatch.setattr("aum_edge.submission.check.check.check_submission", lambda *_: findings)
     assert submit("--check", tmp_path) == code
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == len(findings) + 1

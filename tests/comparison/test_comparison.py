@@ -14,12 +14,12 @@ import yaml
 from aum_edge.comparison.arms import arm_stages, chosen_rates, tuning_stages
 from aum_edge.comparison.config import ArmConfig, CompareRecipe
 from aum_edge.comparison.page import page
+from aum_edge.comparison.runs import SUMMARY, Unit
 from aum_edge.comparison.summary import Spread, differences, finished, model_names
-from aum_edge.comparison.units import SUMMARY, Unit
 from aum_edge.errors import AumEdgeError, RecipeError
-from aum_edge.models.build import build
-from aum_edge.recipe import ModelChoice, load_recipe_as
-from aum_edge.report.spread import draw_spread
+from aum_edge.models.registry import build
+from aum_edge.pipeline.recipe import ModelChoice, load_recipe_as
+from aum_edge.report.plots.spread import draw_spread
 from aum_edge.training.config import TrainConfig
 from tests.small_run import FRONTEND, tones
 
@@ -107,7 +107,7 @@ def test_a_run_holds_every_arm_and_every_form_of_the_student(
 
 
 def _params(folder: Path) -> int:
-    from aum_edge.models.directory import load
+    from aum_edge.models.storage.directory import load
 
     return sum(p.numel() for p in load(folder).backbone.parameters())
 

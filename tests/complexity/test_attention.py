@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from aum_edge.audio.config import Normalization
-from aum_edge.complexity.agreement import differences
-from aum_edge.complexity.counter import count
-from aum_edge.complexity.onnx_counter import count_onnx
-from aum_edge.export.onnx import export_onnx
-from aum_edge.models.build import build
+from aum_edge.complexity.onnx.agreement import differences
+from aum_edge.complexity.onnx.counter import count_onnx
+from aum_edge.complexity.torch_counter import count
+from aum_edge.export.onnx.export import export_onnx
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.config import AstConfig
+from aum_edge.models.registry import build
 from tests.complexity import interpreter as plain
 from tests.small_run import FRONTEND, LABELS
 

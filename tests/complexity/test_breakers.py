@@ -9,12 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aum_edge.complexity.counter import count
 from aum_edge.complexity.crosscheck import crosscheck
 from aum_edge.complexity.limits import get_limits
-from aum_edge.complexity.onnx_counter import count_onnx
+from aum_edge.complexity.onnx.counter import count_onnx
 from aum_edge.complexity.report import analyse_module
 from aum_edge.complexity.sizes import module_sizes
+from aum_edge.complexity.torch_counter import count
 
 LIMITS = get_limits("dcase2025")
 

@@ -11,9 +11,9 @@ import torch
 from aum_edge.audio.config import FrontEndConfig, aum_fbank, epic_sounds_mel
 from aum_edge.audio.mel import mel_filters
 from aum_edge.complexity.frontend_cost import front_end_cost
-from aum_edge.complexity.streaming import streaming_state
-from aum_edge.models.build import build
+from aum_edge.complexity.sizes import streaming_state
 from aum_edge.models.presets import preset
+from aum_edge.models.registry import build
 
 
 class Complex:

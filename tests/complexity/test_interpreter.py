@@ -11,15 +11,15 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from aum_edge.complexity.agreement import differences
-from aum_edge.complexity.counter import count
-from aum_edge.complexity.onnx_counter import count_onnx
-from aum_edge.export.config import ExportConfig
-from aum_edge.export.onnx import export_onnx
-from aum_edge.models.audio_mamba import AudioMamba
+from aum_edge.complexity.onnx.agreement import differences
+from aum_edge.complexity.onnx.counter import count_onnx
+from aum_edge.complexity.torch_counter import count
+from aum_edge.export.onnx.config import ExportConfig
+from aum_edge.export.onnx.export import export_onnx
+from aum_edge.models.architectures.audio_mamba import AudioMamba
+from aum_edge.models.architectures.mamba_student import MambaStudent
 from aum_edge.models.config import AudioMambaConfig, MambaStudentConfig
 from aum_edge.models.fold import fold_batch_norm
-from aum_edge.models.mamba_student import MambaStudent
 from tests.complexity import interpreter as plain
 from tests.small_run import FRONTEND, student
 

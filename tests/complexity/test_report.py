@@ -9,19 +9,18 @@ from torch import nn
 from aum_edge.audio.config import FrontEndConfig, Normalization
 from aum_edge.complexity.limits import get_limits
 from aum_edge.complexity.official import official_bytes, official_macs
-from aum_edge.complexity.onnx_report import analyse_onnx
+from aum_edge.complexity.onnx.report import analyse_onnx
 from aum_edge.complexity.render import markdown, text
 from aum_edge.complexity.report import analyse
-from aum_edge.compression.config import QuantizeConfig
-from aum_edge.compression.half import halve
-from aum_edge.compression.quantize import quantize
+from aum_edge.compression.quantization.config import QuantizeConfig
+from aum_edge.compression.quantization.quantize import halve, quantize
 from aum_edge.errors import RecipeError, UnsupportedOperatorError
-from aum_edge.export.config import ExportConfig
-from aum_edge.export.onnx import export_onnx
-from aum_edge.models.build import build
+from aum_edge.export.onnx.config import ExportConfig
+from aum_edge.export.onnx.export import export_onnx
 from aum_edge.models.classifier import AudioClassifier
-from aum_edge.models.directory import save
 from aum_edge.models.presets import preset
+from aum_edge.models.registry import build
+from aum_edge.models.storage.directory import save
 from tests.small_run import student
 
 LIMITS = get_limits("dcase2025")

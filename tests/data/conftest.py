@@ -11,7 +11,7 @@ import pytest
 from aum_edge.audio.config import FrontEndConfig
 from aum_edge.audio.io import write_wav
 from aum_edge.data.config import SyntheticConfig
-from aum_edge.data.synthetic import generate
+from aum_edge.data.corpora.synthetic.generate import generate
 
 WriteTone = Callable[..., Path]
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from aum_edge.data.balance import balanced_weights, read_weights
+from aum_edge.data.sampler import balanced_weights, read_weights
 from aum_edge.errors import DataError
 
 

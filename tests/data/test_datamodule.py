@@ -9,7 +9,7 @@ from jsonargparse import ArgumentParser
 from aum_edge.audio.frontend import FrontEnd
 from aum_edge.data.config import DataConfig, SyntheticConfig
 from aum_edge.data.datamodule import AudioData
-from aum_edge.data.order import BatchOrder, Place
+from aum_edge.data.sampler import BatchOrder, Place
 from aum_edge.errors import DataError
 
 

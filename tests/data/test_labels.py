@@ -10,15 +10,14 @@ import pytest
 import torch
 
 from aum_edge.audio.config import Normalization, aum_fbank
-from aum_edge.data.cache import build_cache, multi_hot
-from aum_edge.data.carve import carve
 from aum_edge.data.config import DataConfig
-from aum_edge.data.corpora import load_manifest
+from aum_edge.data.corpora.registry import load_manifest
 from aum_edge.data.datamodule import AudioData
+from aum_edge.data.features.cache import build_cache, multi_hot
 from aum_edge.data.labels import read_label_table, with_model_labels
-from aum_edge.data.manifest import Clip, make_manifest
-from aum_edge.data.stats import corpus_stats
-from aum_edge.data.validate import validate
+from aum_edge.data.manifest import Clip, make_manifest, validate
+from aum_edge.data.splits import carve
+from aum_edge.data.summary import corpus_stats
 from aum_edge.errors import DataError, RecipeError
 
 TABLE = 'index,mid,display_name\n1,/m/b,"Speech, male"\n0,/m/a,Dog\n2,/m/c,Cat\n'

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from aum_edge.data.carve import carve, carve_validation
-from aum_edge.data.manifest import Clip, fingerprint, make_manifest
-from aum_edge.data.validate import check_rows, validate
+from aum_edge.data.manifest import Clip, check_rows, fingerprint, make_manifest, validate
+from aum_edge.data.splits import carve, carve_validation
 from aum_edge.errors import DataError
 
 

@@ -8,9 +8,9 @@ import pytest
 
 from aum_edge.audio.config import FrontEndConfig
 from aum_edge.data.config import DataConfig
-from aum_edge.data.corpora import load_manifest
+from aum_edge.data.corpora.registry import load_manifest
 from aum_edge.data.datamodule import AudioData
-from aum_edge.data.unlabelled import UnlabelledAudio
+from aum_edge.data.subset import UnlabelledAudio
 from aum_edge.errors import DataError
 
 SMALL = FrontEndConfig(sample_rate=8000, n_fft=256, win_length=256, hop_length=250, n_mels=16)

@@ -10,11 +10,10 @@ import pytest
 import torch
 
 from aum_edge.audio.config import FrontEndConfig, Normalization
-from aum_edge.compression.config import QuantizeConfig
-from aum_edge.compression.quantize import quantize
-from aum_edge.export.config import ExportConfig
-from aum_edge.export.onnx import ExportReport, export_onnx
-from aum_edge.models.build import build
+from aum_edge.compression.quantization.config import QuantizeConfig
+from aum_edge.compression.quantization.quantize import quantize
+from aum_edge.export.onnx.config import ExportConfig
+from aum_edge.export.onnx.export import ExportReport, export_onnx
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.config import (
     AudioMambaConfig,
@@ -22,6 +21,7 @@ from aum_edge.models.config import (
     CPMobileConfig,
     MambaStudentConfig,
 )
+from aum_edge.models.registry import build
 
 FRONTEND = FrontEndConfig(sample_rate=8000, n_fft=256, win_length=256, hop_length=500, n_mels=32)
 LABELS = ("cat", "dog", "sea")

@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from aum_edge.audio.config import FrontEndConfig, Normalization
-from aum_edge.models.build import build
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.config import (
     AudioMambaConfig,
@@ -17,6 +16,7 @@ from aum_edge.models.config import (
     CPMobileConfig,
     MambaStudentConfig,
 )
+from aum_edge.models.registry import build
 
 SMALL: dict[str, BackboneConfig] = {
     "audio_mamba": AudioMambaConfig(

@@ -11,9 +11,9 @@ import torch
 from aum_edge.audio.config import FrontEndConfig, Normalization
 from aum_edge.audio.frontend import FrontEnd
 from aum_edge.errors import AudioError, CheckpointError
-from aum_edge.models.build import build
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.config import BackboneConfig
+from aum_edge.models.registry import build
 
 Make = Callable[..., AudioClassifier]
 

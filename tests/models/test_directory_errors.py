@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from aum_edge.errors import CheckpointError
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.config import BackboneConfig
-from aum_edge.models.directory import load, save
+from aum_edge.models.storage.directory import load, save
 
 Make = Callable[..., AudioClassifier]
 

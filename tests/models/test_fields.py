@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from aum_edge.models.build import build
 from aum_edge.models.config import (
     AudioMambaConfig,
     BackboneConfig,
     CPMobileConfig,
     MambaStudentConfig,
 )
+from aum_edge.models.registry import build
 
 AUM = AudioMambaConfig(
     n_classes=3,

@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 from aum_edge.errors import RecipeError
-from aum_edge.models.audio_mamba import patch_grid
-from aum_edge.models.build import build
+from aum_edge.models.architectures.audio_mamba import patch_grid
 from aum_edge.models.config import AudioMambaConfig, MambaStudentConfig
 from aum_edge.models.presets import CONTROLS, PRESETS, STUDENTS, TEACHERS, preset
+from aum_edge.models.registry import build
 
 LIMIT_BYTES = 128_000
 needs_transformers = pytest.mark.skipif(

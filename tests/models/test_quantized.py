@@ -19,7 +19,7 @@ from aum_edge.models.quantized import (
     replace_layer,
     rounded_input,
 )
-from aum_edge.ssm.token_conv import TokenConv
+from aum_edge.ssm.layers import TokenConv
 
 CASES: list[tuple[type[QuantizedLayer], nn.Module, tuple[int, ...]]] = [
     (QuantLinear, nn.Linear(6, 5), (2, 3, 6)),

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from aum_edge.complexity.streaming import streaming_state
-from aum_edge.compression.calibration import Calibration
-from aum_edge.compression.config import QuantizeConfig
-from aum_edge.compression.quantize import quantize
+from aum_edge.complexity.sizes import streaming_state
+from aum_edge.compression.quantization.calibration import Calibration
+from aum_edge.compression.quantization.config import QuantizeConfig
+from aum_edge.compression.quantization.quantize import quantize
 from aum_edge.errors import ExportError
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.fold import fold_batch_norm

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from aum_edge.checkpoints import from_upstream
-from aum_edge.models.resize import resize_patch_kernel, resize_positions
+from aum_edge.models.architectures.resize import resize_patch_kernel, resize_positions
 from tests.parity.compare import differs
 
 

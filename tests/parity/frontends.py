@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from aum_edge.audio.augment.mixup import mixup_targets, waveform_mixup
 from aum_edge.audio.config import FrontEndConfig, Normalization, aum_fbank
-from aum_edge.audio.fit import fit_frames
 from aum_edge.audio.frontend import FrontEnd
+from aum_edge.audio.padding import fit_frames
 from aum_edge.audio.resample import resample
-from aum_edge.audio.waveform_mixup import mixup_targets, waveform_mixup
 
 Tolerance = dict[str, float]
 CLASSES = ("/m/a", "/m/b", "/m/c")

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from aum_edge.models.audio_mamba import AudioMamba
+from aum_edge.models.architectures.audio_mamba import AudioMamba
+from aum_edge.models.architectures.cp_mobile import CPMobile
 from aum_edge.models.config import AudioMambaConfig, CPMobileConfig
-from aum_edge.models.cp_mobile import CPMobile
 from tests.parity.compare import differs, gradients_differ
 
 DIRECTIONS = {"none": "fo-fo", "v1": "fo-bi", "v2": "bi-bi"}

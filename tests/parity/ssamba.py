@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from aum_edge.checkpoints import from_upstream
-from aum_edge.models.masked_patch import MaskedPatchModel
-from aum_edge.training.masked_patch_loss import masked_patch_loss
-from aum_edge.training.masks import published_clusters, published_frames
+from aum_edge.models.architectures.masked_patch import MaskedPatchModel
+from aum_edge.training.pretraining.loss import masked_patch_loss
+from aum_edge.training.pretraining.masking import published_clusters, published_frames
 from tests.parity.compare import gradients_differ
 
 UNUSED = "module.v.head."

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from aum_edge.ssm.mixer import MambaMixer
-from aum_edge.ssm.scan import selective_scan, selective_scan_ref
+from aum_edge.ssm.mixers.mamba import MambaMixer
+from aum_edge.ssm.scan.interface import selective_scan, selective_scan_ref
 
 DIRECTIONS = {"none": "fo-fo", "v1": "fo-bi", "v2": "bi-bi"}
 ARGUMENTS = {"delta": "grad_delta", "u": "grad_u", "A": "grad_A", "B": "grad_B", "C": "grad_C"}

@@ -14,8 +14,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from aum_edge.models import masked_patch
-from aum_edge.training import masked_patch_loss, masks
+from aum_edge.models.architectures import masked_patch
+from aum_edge.training.pretraining import loss as masked_patch_loss
+from aum_edge.training.pretraining import masking
 from tests.parity.compare import fixture
 from tests.parity.test_fixtures import checker
 
@@ -86,7 +87,7 @@ def first_patch_maskable(patch: pytest.MonkeyPatch) -> None:
 
 def one_square_more(patch: pytest.MonkeyPatch) -> None:
     """Squares of 2 to 4 instead of 3 to 5."""
-    patch.setattr(masks, "SIZES", (2, 3, 4))
+    patch.setattr(masking, "SIZES", (2, 3, 4))
 
 
 MISTAKES: dict[Patch, str] = {

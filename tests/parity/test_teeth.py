@@ -17,13 +17,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from aum_edge.audio import frontend
-from aum_edge.models import audio_mamba, resize
-from aum_edge.ssm import mixer, norm
+from aum_edge.models.architectures import audio_mamba, resize
+from aum_edge.ssm import layers as norm
+from aum_edge.ssm.mixers import mamba
 from tests.parity.compare import fixture
 from tests.parity.test_fixtures import checker
 
 Patch = Callable[[pytest.MonkeyPatch], None]
-MambaMixer = mixer.MambaMixer
+MambaMixer = mamba.MambaMixer
 
 
 def norm_eps(patch: pytest.MonkeyPatch) -> None:
@@ -34,7 +35,7 @@ def norm_eps(patch: pytest.MonkeyPatch) -> None:
 
 def delta_in_half_precision(patch: pytest.MonkeyPatch) -> None:
     """Delta is rounded to float16, as autocast would do to it."""
-    patch.setattr(mixer, "softplus", lambda x: F.softplus(x).half().to(x.dtype))
+    patch.setattr(mamba, "softplus", lambda x: F.softplus(x).half().to(x.dtype))
 
 
 def directions_added(patch: pytest.MonkeyPatch) -> None:
@@ -64,8 +65,8 @@ def backward_convolution_looks_left(patch: pytest.MonkeyPatch) -> None:
 
 def both_scans_forward(patch: pytest.MonkeyPatch) -> None:
     """The backward scan runs forward."""
-    core = mixer.scan
-    patch.setattr(mixer, "scan", lambda u, d, A, B, C, reverse: core(u, d, A, B, C, False))
+    core = mamba.scan
+    patch.setattr(mamba, "scan", lambda u, d, A, B, C, reverse: core(u, d, A, B, C, False))
 
 
 def class_token_one_place_later(patch: pytest.MonkeyPatch) -> None:

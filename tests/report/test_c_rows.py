@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from aum_edge.report.facts import Facts, file_key
-from aum_edge.report.int8_lines import int8_lines
+from aum_edge.report.html.page import page
+from aum_edge.report.int8_savings import int8_lines
 from aum_edge.report.markdown import markdown
-from aum_edge.report.page import page
 from aum_edge.report.schema import checked
+from aum_edge.report.view import Facts, file_key
 from tests.report.sample import sample
 
 NOTE = "student_int8.c was not written: the engine lacks <fft>."

@@ -4,10 +4,10 @@ import re
 
 from aum_edge.report.markdown import markdown
 from aum_edge.report.schema import checked
-from aum_edge.report.table import markdown_text
+from aum_edge.report.tables.table import markdown_text
+from tests.report.html.test_pruning import pruned
+from tests.report.html.test_quantization import swept
 from tests.report.sample import LABELS, minimal, sample
-from tests.report.test_quantization_section import swept
-from tests.report.test_sensitivity_section import pruned
 
 
 def test_tables_are_square() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from aum_edge.report import search_build
+from aum_edge.report.search import build
 from tests.small_run import tones
 
 
@@ -26,7 +26,7 @@ def drawn() -> None:
 def plain_pages(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages without pictures, whose drawing takes a second, but where a test is about them."""
     if "drawn" not in request.fixturenames:
-        monkeypatch.setattr(search_build, "search_page", lambda report: report["title"])
+        monkeypatch.setattr(build, "search_page", lambda report: report["title"])
 
 
 @pytest.fixture(scope="session")

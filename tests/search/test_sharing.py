@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 import aum_edge.search.loop as loop
+from aum_edge.search.context import Room
 from aum_edge.search.records import FINISHED, Record, read_records
-from aum_edge.search.room import Room
 from aum_edge.search.trial import Plan, make_plan, run_plan
 from tests.search.small_search import OVERRIDES, errors, facts, recipe, search, write
 

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from aum_edge.compression.config import QuantizeConfig
-from aum_edge.compression.half import halve
-from aum_edge.compression.quantize import quantize
+from aum_edge.compression.quantization.config import QuantizeConfig
+from aum_edge.compression.quantization.quantize import halve, quantize
 from aum_edge.data.config import SyntheticConfig
-from aum_edge.data.synthetic import generate
-from aum_edge.models.directory import save
+from aum_edge.data.corpora.synthetic.generate import generate
+from aum_edge.models.storage.directory import save
 from aum_edge.submission.build import Built, Sources, build_submission
 from aum_edge.submission.config import SubmissionConfig
 from aum_edge.submission.runtime.system import Running

@@ -14,10 +14,10 @@ import yaml
 
 from aum_edge.errors import BudgetError, DataError, RecipeError
 from aum_edge.submission.build import Built, Sources, build_submission, predict_submission
-from aum_edge.submission.check_files import check_meta, check_output
+from aum_edge.submission.check.files import check_meta, check_output
 from aum_edge.submission.config import SPLITS, SubmissionConfig
-from aum_edge.submission.listing import Listing, evaluation_listing
-from aum_edge.submission.module_text import readme
+from aum_edge.submission.file_list import Listing, evaluation_listing
+from aum_edge.submission.package.module_text import readme
 from aum_edge.submission.runtime.scenes import PROBED
 from aum_edge.submission.runtime.system import Running, load_system
 from tests.submission.scene_models import LABEL, write_info

@@ -9,10 +9,10 @@ import yaml
 from aum_edge.errors import RecipeError
 from aum_edge.submission.build import Built
 from aum_edge.submission.config import SubmissionConfig
-from aum_edge.submission.describe import Run, find_run
+from aum_edge.submission.description import Run, find_run
 from aum_edge.submission.info import Info, read_info
-from aum_edge.submission.members import Member, read_members
 from aum_edge.submission.meta import COMPLEXITY, DESCRIPTION, meta_document, meta_text, problems
+from aum_edge.submission.models import Member, read_members
 from tests.submission.scene_models import LABEL, write_info
 
 RESULTS = {

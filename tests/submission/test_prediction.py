@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 import torch
 
+from aum_edge.audio.clip import load_clip
 from aum_edge.audio.frontend import FrontEnd
-from aum_edge.audio.load import load_clip
 from aum_edge.errors import DataError
-from aum_edge.models.directory import load
+from aum_edge.models.storage.directory import load
 from aum_edge.submission.config import SubmissionConfig
-from aum_edge.submission.listing import Listing, evaluation_listing
-from aum_edge.submission.members import read_members
-from aum_edge.submission.package import write_weights
+from aum_edge.submission.file_list import Listing, evaluation_listing
+from aum_edge.submission.models import read_members
+from aum_edge.submission.package.package import write_weights
 from aum_edge.submission.prediction import JOURNAL, VALUES, predict_listing, weights_key
 from aum_edge.submission.runtime import system as runtime
 from aum_edge.submission.runtime.scenes import SCENES

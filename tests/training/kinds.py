@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 
 from aum_edge.audio.config import Normalization
-from aum_edge.models.build import build
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.config import AstConfig, BackboneConfig, CPMobileConfig
+from aum_edge.models.registry import build
 from tests.small_run import FRONTEND, LABELS
 
 

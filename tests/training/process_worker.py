@@ -8,13 +8,12 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
-from aum_edge.audio.augment import AugmentConfig
+from aum_edge.audio.augment.pipeline import AugmentConfig
 from aum_edge.cli.main import main
 from aum_edge.data.config import DataConfig
 from aum_edge.data.datamodule import AudioData
-from aum_edge.training.config import TrainConfig
+from aum_edge.training.config import TrainConfig, TrainerConfig
 from aum_edge.training.fit import fit
-from aum_edge.training.parts import TrainerConfig
 from tests.small_run import FRONTEND, teacher
 
 PLAIN = AugmentConfig(roll_seconds=0.0, mixstyle_p=0.0)

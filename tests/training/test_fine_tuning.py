@@ -10,17 +10,12 @@ import torch
 from aum_edge.data.datamodule import AudioData
 from aum_edge.errors import DataError, RecipeError
 from aum_edge.training import task
-from aum_edge.training.config import DistillConfig
+from aum_edge.training.batch import Inputs
+from aum_edge.training.config import BatchConfig, FreezeConfig, OptimizerConfig, ScheduleConfig
+from aum_edge.training.distillation.config import DistillConfig
 from aum_edge.training.fit import Distillation, fit
-from aum_edge.training.inputs import Inputs
 from aum_edge.training.losses import distillation_loss
-from aum_edge.training.metrics import evaluate
-from aum_edge.training.parts import (
-    BatchConfig,
-    FreezeConfig,
-    OptimizerConfig,
-    ScheduleConfig,
-)
+from aum_edge.training.metrics.classification import evaluate
 from aum_edge.training.task import ClassificationTask
 from tests.small_run import student, teacher
 from tests.training.fine_tuning import PLAIN, settings, weights

@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from aum_edge.audio.augment import AugmentConfig
+from aum_edge.audio.augment.pipeline import AugmentConfig
 from aum_edge.data.config import DataConfig
 from aum_edge.data.datamodule import AudioData
-from aum_edge.training.checkpoint_io import AtomicCheckpointIO
-from aum_edge.training.config import DistillConfig, TrainConfig
+from aum_edge.training.config import TrainConfig
+from aum_edge.training.distillation.config import DistillConfig
 from aum_edge.training.fit import Distillation, fit
-from aum_edge.training.metrics import evaluate
+from aum_edge.training.loop.checkpoint_io import AtomicCheckpointIO
+from aum_edge.training.metrics.classification import evaluate
 from aum_edge.training.task import ClassificationTask
 from tests.small_run import FRONTEND, student, tones
 

@@ -5,7 +5,8 @@ import torch
 import torch.nn.functional as F
 
 from aum_edge.errors import RecipeError
-from aum_edge.training.config import DistillConfig, TrainConfig
+from aum_edge.training.config import TrainConfig
+from aum_edge.training.distillation.config import DistillConfig
 from aum_edge.training.losses import (
     as_targets,
     distillation_loss,

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from aum_edge.data.order import BatchOrder, BatchPlan, Place
+from aum_edge.core.distributed import launched, require_launch
+from aum_edge.data.sampler import BatchOrder, BatchPlan, Place
 from aum_edge.errors import RecipeError
-from aum_edge.models.directory import load
-from aum_edge.training import validation
-from aum_edge.training.launch import launched, require_launch
-from aum_edge.training.validation import Predictions
+from aum_edge.models.storage.directory import load
+from aum_edge.training.metrics import validation
+from aum_edge.training.metrics.validation import Predictions
 from tests.small_run import recipe_text, tones
 from tests.training.process_worker import trained
 from tests.training.two_processes import two_processes

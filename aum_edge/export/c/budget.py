@@ -22,8 +22,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from aum_edge.audio.config import FrontEndConfig
-from aum_edge.complexity.counter import count
-from aum_edge.export.c.frontend import front_end
+from aum_edge.complexity.torch_counter import count
+from aum_edge.export.c.frontend.source import front_end
 from aum_edge.export.c.generate import generate
 from aum_edge.models.classifier import AudioClassifier
 

@@ -11,22 +11,22 @@ import hashlib
 import os
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from aum_edge.core.progress import Progress
 from aum_edge.errors import ExportError
-from aum_edge.export.c.about import UNVERIFIED, VERIFIED, marked
 from aum_edge.export.c.budget import Budget, budget
-from aum_edge.export.c.compiler import FailedCompilerError, MissingCompilerError
 from aum_edge.export.c.config import CExportConfig, identifier
 from aum_edge.export.c.generate import Program, generate
 from aum_edge.export.c.golden import golden, golden_source
-from aum_edge.export.c.proof import Proof, prove
+from aum_edge.export.c.verify import Proof, prove
 from aum_edge.models.classifier import AudioClassifier
+from aum_edge.runtimes.c_compiler import FailedCompilerError, MissingCompilerError
+from aum_edge.runtimes.c_metadata import UNVERIFIED, VERIFIED, marked
 
-Progress = Callable[[int, int, str], None]
 STEPS = 3
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from aum_edge.export.c.about import comment
 from aum_edge.export.c.arena import (
     FrontEndRoom,
     Layout,
@@ -23,14 +22,15 @@ from aum_edge.export.c.arena import (
 )
 from aum_edge.export.c.arrays import array_name, declarations, definitions, kinds_of
 from aum_edge.export.c.blocks import block_table
-from aum_edge.export.c.frontend import Entry, front_end
+from aum_edge.export.c.frontend.source import Entry, front_end
 from aum_edge.export.c.header import ALIGNMENT, fits_check, header, named
 from aum_edge.export.c.plan import Plan, number, plan
 from aum_edge.export.c.scans import scan_source
 from aum_edge.export.c.tensors import FLOAT, HALF, INT8
 from aum_edge.export.c.tiles import gemm_source, piece
-from aum_edge.export.metadata import describe_model
 from aum_edge.models.classifier import AudioClassifier
+from aum_edge.runtimes.c_metadata import comment
+from aum_edge.runtimes.onnx_metadata import describe_model
 
 TITLE = """\
 /* @PREFIX@: an audio classifier as one C99 file. No allocation, no library beyond memcpy and its

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from aum_edge.audio.frontend import FrontEnd
-from aum_edge.export.c.frontend_tables import literal
+from aum_edge.export.c.frontend.tables import literal
 from aum_edge.models.classifier import AudioClassifier
 
 FEATURES, SOUNDS = 4, 4

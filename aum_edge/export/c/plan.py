@@ -10,14 +10,14 @@ from torch import nn
 
 from aum_edge.errors import UnsupportedOperatorError
 from aum_edge.export.c.tensors import Packed, Weights
+from aum_edge.models.architectures.mamba_student import TIME_STEPS, MambaStudent
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.config import MambaStudentConfig
 from aum_edge.models.fold import fold_batch_norm
-from aum_edge.models.mamba_student import MambaStudent
 from aum_edge.models.quantized import QuantizedLayer
-from aum_edge.models.student_stem import TIME_STEPS
-from aum_edge.ssm.gated_conv import GatedConvMixer
-from aum_edge.ssm.student_mixer import WAYS, S6Mixer
+from aum_edge.ssm.mixers.directions import WAYS
+from aum_edge.ssm.mixers.gated_conv import GatedConvMixer
+from aum_edge.ssm.mixers.s6 import S6Mixer
 
 KNOWN = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.BatchNorm2d, nn.ReLU, nn.Identity, nn.LayerNorm)
 """Layers that other networks share with the students."""

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from aum_edge.errors import ExportError
 from aum_edge.models.classifier import AudioClassifier
-from aum_edge.models.directory import stored_tensors
+from aum_edge.models.storage.directory import stored_tensors
 
 FLOAT, HALF, INT8 = 0, 1, 2
 NUMPY = {FLOAT: np.float32, HALF: np.float16, INT8: np.int8}

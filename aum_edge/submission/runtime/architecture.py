@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from aum_edge.models.build import ARCHITECTURES, build
+from aum_edge.models.registry import ARCHITECTURES, build
 from aum_edge.submission.runtime.onnx_network import OnnxNetwork
 
 

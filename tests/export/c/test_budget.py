@@ -12,9 +12,9 @@ import torch
 from aum_edge.audio.config import FrontEndConfig, Normalization
 from aum_edge.export.c.budget import CODE_BYTES, budget
 from aum_edge.export.c.generate import generate
-from aum_edge.models.build import build
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.presets import preset
+from aum_edge.models.registry import build
 from tests.export.c.test_targets import HERE, M7, need
 
 LOOP = 7

@@ -14,20 +14,20 @@ from torch import nn
 
 from aum_edge.audio.frontend import FrontEnd
 from aum_edge.audio.io import write_wav
-from aum_edge.compression.config import QuantizeConfig
-from aum_edge.compression.quantize import quantize
+from aum_edge.compression.quantization.config import QuantizeConfig
+from aum_edge.compression.quantization.quantize import quantize
 from aum_edge.errors import AudioError, ExportError, ParityError, UnsupportedOperatorError
 from aum_edge.export.c import export
-from aum_edge.export.c.about import comment, marked, read_about
-from aum_edge.export.c.compiler import find_compiler
 from aum_edge.export.c.config import CExportConfig
 from aum_edge.export.c.export import CExportReport, export_c
 from aum_edge.export.c.golden import FEATURES, SOUNDS, features, golden, noise, sound
-from aum_edge.export.c.library import CClassifier
-from aum_edge.export.c.stream import CStream
-from aum_edge.export.predictor import open_stream
 from aum_edge.models.classifier import AudioClassifier
-from tests.export.c.frontend_program import need_compiler
+from aum_edge.runtimes.c import CClassifier
+from aum_edge.runtimes.c_compiler import find_compiler
+from aum_edge.runtimes.c_metadata import comment, marked, read_about
+from aum_edge.runtimes.c_stream import CStream
+from aum_edge.runtimes.predictor import open_stream
+from tests.export.c.frontend.frontend_program import need_compiler
 from tests.export.c.test_targets import causal
 
 Make = Callable[[str], AudioClassifier]

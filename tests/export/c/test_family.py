@@ -9,13 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from aum_edge.compression.half import halve
-from aum_edge.compression.quantize import quantize
-from aum_edge.compression.quantize_config import QuantizeConfig
+from aum_edge.compression.quantization.config import QuantizeConfig
+from aum_edge.compression.quantization.quantize import halve, quantize
 from aum_edge.export.c.generate import generate
 from aum_edge.models.classifier import AudioClassifier
-from aum_edge.models.directory import payload_bytes
 from aum_edge.models.fold import fold_batch_norm
+from aum_edge.models.storage.directory import payload_bytes
 from tests.export.c.engine import compile_library, engine, noise, student
 
 KINDS: dict[str, dict[str, Any]] = {

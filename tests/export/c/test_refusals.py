@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from aum_edge.compression.quantize import quantize
-from aum_edge.compression.quantize_config import QuantizeConfig
+from aum_edge.compression.quantization.config import QuantizeConfig
+from aum_edge.compression.quantization.quantize import quantize
 from aum_edge.errors import ExportError, RecipeError, UnsupportedOperatorError
 from aum_edge.export.c import arena, tensors
 from aum_edge.export.c.config import CExportConfig, identifier

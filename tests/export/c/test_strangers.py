@@ -11,16 +11,16 @@ import pytest
 import torch
 
 from aum_edge.errors import ExportError, RecipeError
-from aum_edge.export.c import compiler
-from aum_edge.export.c.about import CLOSING, OPENING
-from aum_edge.export.c.compiler import cache_folder
 from aum_edge.export.c.config import CExportConfig, identifier
 from aum_edge.export.c.export import export_c, write_all
 from aum_edge.export.c.generate import Program, generate
-from aum_edge.export.c.library import CClassifier
 from aum_edge.models.classifier import AudioClassifier
+from aum_edge.runtimes import c_compiler
+from aum_edge.runtimes.c import CClassifier
+from aum_edge.runtimes.c_compiler import cache_folder
+from aum_edge.runtimes.c_metadata import CLOSING, OPENING
 from tests.export.c.engine import needs, student, write
-from tests.export.c.frontend_program import need_compiler
+from tests.export.c.frontend.frontend_program import need_compiler
 
 Make = Callable[[str], AudioClassifier]
 
@@ -133,7 +133,7 @@ def test_a_cache_that_others_can_write_to_is_not_used(
     assert folder == tmp_path / "aum-edge" / "c"
     folder.chmod(0o777)
     assert cache_folder() != folder
-    assert cache_folder() == Path(compiler._made[0].name)
+    assert cache_folder() == Path(c_compiler._made[0].name)
 
 
 BOTH = '#include "one.h"\n#include "one.h"\n#include "two.h"\n'

@@ -11,13 +11,13 @@ import pytest
 import torch
 
 from aum_edge.audio.config import Normalization, aum_fbank
-from aum_edge.compression.config import QuantizeConfig
-from aum_edge.compression.quantize import quantize
+from aum_edge.compression.quantization.config import QuantizeConfig
+from aum_edge.compression.quantization.quantize import quantize
 from aum_edge.export.c.config import CExportConfig
 from aum_edge.export.c.export import export_c
-from aum_edge.models.build import build
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.config import MambaStudentConfig
+from aum_edge.models.registry import build
 from tests.export.conftest import FRONTEND, LABELS, STUDENT
 
 HERE = Path(__file__).parent / "programs"

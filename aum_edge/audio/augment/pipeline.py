@@ -1,0 +1,293 @@
+"""Training-time variations of clips: device responses, roll, Freq-MixStyle, masks, mixup."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+from aum_edge.audio.augment.impulse_response import convolve, device_responses, folder_responses
+from aum_edge.audio.augment.masking import mask, specaugment_mask
+from aum_edge.audio.augment.mixup import mix_centred
+from aum_edge.audio.augment.spectral import colour, freq_warp, noise_floor, time_stretch
+from aum_edge.audio.config import FrontEndConfig
+from aum_edge.errors import RecipeError
+
+DEVICES = 64
+"""Built-in imaginary devices."""
+_EPSILON = 1e-6
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentConfig:
+    """How much of each variation; 0 switches it off.
+
+    The defaults are the DCASE 2025 baseline's, less its frequency mask.
+    """
+
+    roll_seconds: float = 0.1
+    """Each clip is rotated in time by up to this much, either way."""
+    mixstyle_p: float = 0.4
+    """Probability that a batch goes through Freq-MixStyle."""
+    mixstyle_alpha: float = 0.3
+    """Of the Beta distribution of its mixing weights."""
+    freq_warp: float = 0.0
+    """Frequencies of a clip are scaled by exp(u), u up to this much either way: another vocal
+    tract. 0.2 is about a third of an octave."""
+    time_stretch: float = 0.0
+    """A clip is played exp(u) times faster, u up to this much either way; its pitch stays."""
+    colour_db: float = 0.0
+    """A random smooth curve over frequency of up to this much either way is added, dB."""
+    floor_db: float = 0.0
+    """Steady noise is added from this far below a clip's loudest on downwards, dB; 0 is none."""
+    freq_mask: int = 0
+    """Largest number of neighbouring mel bands that are blanked in a clip."""
+    time_mask: int = 0
+    """Largest number of neighbouring frames that are blanked in a clip."""
+    mask_count: int = 1
+    """How many masks of either kind a clip gets."""
+    mask_fill: Literal["mean", "zero"] = "mean"
+    """What blanks: the batch's mean; or 0 before normalisation, drawn as torchaudio does, as AuM
+    and SSAMBA mask: a width below the largest, frequency before time."""
+    noise: float = 0.0
+    """Uniform noise of up to this much, in units of normalised features, is added; each clip draws
+    its share. AuM and SSAMBA on Speech Commands: 0.1."""
+    mixup_p: float = 0.0
+    """Probability that a clip is mixed with another of its batch."""
+    mixup_alpha: float = 0.3
+    """Of the Beta distribution of the clip's share."""
+    waveform_mixup_p: float = 0.0
+    """Probability that a clip's waveform is mixed with that of another of its batch (AuM)."""
+    waveform_mixup_alpha: float = 10.0
+    """Of the Beta distribution of the clip's share."""
+    ir_p: float = 0.0
+    """Probability that a clip is convolved with a device impulse response."""
+    ir_dir: str = ""
+    """Folder of recorded impulse responses; empty is the built-in set of imaginary devices."""
+    ir_seed: int = 0
+    """Which set of imaginary devices."""
+
+    def __post_init__(self) -> None:
+        for name in ("mixstyle_p", "mixup_p", "waveform_mixup_p", "ir_p"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise RecipeError(
+                    f"`augment.{name}` is a probability from 0 to 1, got {getattr(self, name)}."
+                )
+        if self.mask_count < 1:
+            raise RecipeError(f"`augment.mask_count` must be at least 1, got {self.mask_count}.")
+        if self.mask_fill not in ("mean", "zero"):
+            raise RecipeError(f"`augment.mask_fill` must be mean or zero, got '{self.mask_fill}'.")
+        for name in ("mixstyle_alpha", "mixup_alpha", "waveform_mixup_alpha"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise RecipeError(f"`augment.{name}` must be above 0, got {getattr(self, name)}.")
+        for name in (
+            "roll_seconds",
+            "freq_warp",
+            "time_stretch",
+            "colour_db",
+            "floor_db",
+            "freq_mask",
+            "time_mask",
+            "noise",
+            "ir_seed",
+        ):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise RecipeError(
+                    f"`augment.{name}` must be at least 0, got {getattr(self, name)}."
+                )
+
+    @property
+    def moves_the_mean(self) -> bool:
+        """Whether a band's mean over the clip is another one afterwards."""
+        return any((self.time_stretch, self.freq_warp, self.colour_db, self.floor_db))
+
+    @property
+    def needs_waveforms(self) -> bool:
+        """Whether batches must hold waveforms instead of features."""
+        return self.ir_p > 0 or self.waveform_mixup_p > 0
+
+
+class MixedWaveforms(NamedTuple):
+    """What waveform mixup gives; ``lam`` (B,) is 1 where nothing is mixed in."""
+
+    waveform: Tensor
+    targets: Tensor
+    partner: Tensor
+    lam: Tensor
+
+
+class Augment:
+    """Varies batches as configured; every draw comes from the generator that is given.
+
+    No input is changed in place. The generator lives on the CPU, so that a seed means the same on
+    every machine; tensors may be anywhere. ``scale`` is what normalisation divides features by:
+    noise is given in units after it.
+
+    Raises:
+        RecipeError: If a mask could blank a whole clip of this front end.
+        AudioError: If the folder of impulse responses cannot be used.
+    """
+
+    def __init__(self, config: AugmentConfig, frontend: FrontEndConfig, scale: float = 1.0) -> None:
+        self.config = config
+        self.frontend = frontend
+        self.scale = scale
+        for name, widest in (("freq_mask", frontend.n_mels), ("time_mask", frontend.n_frames)):
+            if getattr(config, name) >= widest:
+                raise RecipeError(
+                    f"`augment.{name}` {getattr(config, name)} could blank a whole clip of "
+                    f"{widest}: give at most {widest - 1}."
+                )
+        self.roll_frames = round(config.roll_seconds * frontend.sample_rate / frontend.hop_length)
+        self.responses: Tensor | None = None
+        if config.ir_p > 0:
+            self.responses = (
+                folder_responses(config.ir_dir, frontend.sample_rate)
+                if config.ir_dir
+                else device_responses(frontend.sample_rate, DEVICES, config.ir_seed)
+            )
+
+    def waveform(self, x: Tensor, generator: Generator) -> Tensor:
+        """Convolve some clips with a device impulse response drawn for each.
+
+        Shape:
+            (B, samples) to the same.
+
+        Source: device impulse response augmentation, Morocutti et al., arXiv 2305.07499.
+        """
+        if self.responses is None:
+            return x
+        chosen = torch.rand(len(x), generator=generator) < self.config.ir_p
+        device = torch.randint(len(self.responses), (len(x),), generator=generator)
+        rows = chosen.nonzero().squeeze(1)
+        if not len(rows):
+            return x
+        responses = self.responses[device[rows]].to(x)
+        rows = rows.to(x.device)
+        return x.index_copy(0, rows, convolve(x[rows], responses))
+
+    def mix_waveforms(
+        self, x: Tensor, lengths: Tensor | None, targets: Tensor, generator: Generator
+    ) -> MixedWaveforms:
+        """Mix some clips' waveforms with those of a partner from the batch, as AuM does.
+
+        Each loses its mean, the partner is cut or zero-padded to the clip, the mix loses its
+        mean. A class of both clips gets both shares. AuM draws the partner from the whole
+        training split; here it is one of the shuffled batch.
+
+        Shape:
+            x: (B, samples); lengths: (B,) samples before padding, or None for all; targets: (B, C).
+        """
+        config, n = self.config, len(x)
+        if not config.waveform_mixup_p:
+            return MixedWaveforms(x, targets, torch.arange(n, device=x.device), x.new_ones(n))
+        partner = torch.randperm(n, generator=generator).to(x.device)
+        lam = beta(config.waveform_mixup_alpha, n, generator)
+        lam[torch.rand(n, generator=generator) >= config.waveform_mixup_p] = 1
+        lam = lam.to(x)
+        mixed = mix_centred(x, lengths, partner, lam)
+        rows = lam.to(targets)[:, None]
+        targets = rows * targets + (1 - rows) * targets[partner]
+        return MixedWaveforms(mixed, targets, partner, lam)
+
+    def features(self, x: Tensor, generator: Generator) -> Tensor:
+        """Another tempo, voice, channel and noise floor; roll, Freq-MixStyle, masks, noise.
+
+        What the front end takes off every clip, its mean, is taken off again.
+
+        Shape:
+            (B, 1, F, T) to the same.
+        """
+        config = self.config
+        if config.time_stretch:
+            x = time_stretch(x, config.time_stretch, generator)
+        if config.freq_warp:
+            x = freq_warp(x, config.freq_warp, self.frontend, generator)
+        if config.colour_db:
+            x = colour(x, config.colour_db, self.frontend, generator)
+        if config.floor_db:
+            x = noise_floor(x, config.floor_db, self.frontend, generator)
+        if self.frontend.clip_mean and config.moves_the_mean:
+            x = x - x.mean(dim=3, keepdim=True)
+        if self.roll_frames:
+            x = roll(x, self.roll_frames, generator)
+        p = self.config.mixstyle_p
+        if p and float(torch.rand((), generator=generator)) < p:
+            x = freq_mixstyle(x, self.config.mixstyle_alpha, generator)
+        if self.config.freq_mask or self.config.time_mask:
+            fill, blank = x.mean(), mask
+            if self.config.mask_fill == "zero":
+                fill, blank = x.new_zeros(()), specaugment_mask
+            for dim, most in ((2, self.config.freq_mask), (3, self.config.time_mask)):
+                for _ in range(self.config.mask_count):
+                    x = blank(x, dim, most, fill, generator)
+        if self.config.noise:
+            x = add_noise(x, self.config.noise * self.scale, generator)
+        return x
+
+    def mixup(
+        self, x: Tensor, targets: Tensor, generator: Generator
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Mix some clips with a partner from the batch: ``lam`` of the clip, the rest of it.
+
+        Args:
+            x: Features.
+            targets: Class shares as floats.
+            generator: Source of the draws.
+
+        Shape:
+            x: (B, 1, F, T); targets: (B, C). Returns x, targets, the partners (B,) int64 and the
+            shares lam (B,); lam is 1 where nothing is mixed in.
+
+        Source: Zhang et al., arXiv 1710.09412.
+        """
+        n = len(x)
+        if not self.config.mixup_p:
+            return x, targets, torch.arange(n, device=x.device), x.new_ones(n)
+        partner = torch.randperm(n, generator=generator).to(x.device)
+        lam = beta(self.config.mixup_alpha, n, generator)
+        lam[torch.rand(n, generator=generator) >= self.config.mixup_p] = 1
+        lam = lam.to(x)
+        share, rows = lam[:, None, None, None], lam.to(targets)[:, None]
+        x = share * x + (1 - share) * x[partner]
+        return x, rows * targets + (1 - rows) * targets[partner], partner, lam
+
+
+def roll(x: Tensor, most: int, generator: Generator) -> Tensor:
+    """Rotate each clip (B, 1, F, T) in time by -most to +most frames, drawn for each."""
+    shift = torch.randint(-most, most + 1, (len(x),), generator=generator)
+    source = (torch.arange(x.shape[3]) - shift[:, None]) % x.shape[3]
+    return x.gather(3, source.to(x.device)[:, None, None].expand_as(x))
+
+
+def freq_mixstyle(x: Tensor, alpha: float, generator: Generator) -> Tensor:
+    """Give each clip (B, 1, F, T) frequency statistics mixed with those of another clip.
+
+    Mean and deviation of every mel band over channel and time are taken off and replaced by a
+    Beta(alpha, alpha) mix of the clip's own and its partner's. A single value has deviation 0.
+
+    Source: Schmid et al., DCASE 2022 Task 1; after MixStyle, Zhou et al., arXiv 2104.02008.
+    """
+    mean = x.mean(dim=(1, 3), keepdim=True)
+    single = x.shape[1] * x.shape[3] == 1  # n - 1 would divide by zero
+    std = (x.var(dim=(1, 3), keepdim=True, correction=0 if single else 1) + _EPSILON).sqrt()
+    partner = torch.randperm(len(x), generator=generator).to(x.device)
+    lam = beta(alpha, len(x), generator).to(x)[:, None, None, None]
+    mixed_mean = lam * mean + (1 - lam) * mean[partner]
+    mixed_std = lam * std + (1 - lam) * std[partner]
+    return (x - mean) * (mixed_std / std) + mixed_mean
+
+
+def add_noise(x: Tensor, most: float, generator: Generator) -> Tensor:
+    """Add uniform noise from 0 to ``most``, times a share from 0 to 1 drawn for each clip."""
+    share = torch.rand(len(x), generator=generator).to(x)[:, None, None, None]
+    return x + most * share * torch.rand(x.shape, generator=generator).to(x)
+
+
+def beta(alpha: float, count: int, generator: Generator) -> Tensor:
+    """Draws (count,) float32 from Beta(alpha, alpha), which torch takes no generator for."""
+    seed = int(torch.randint(1 << 62, (), generator=generator))
+    return torch.from_numpy(np.random.default_rng(seed).beta(alpha, alpha, count)).float()

@@ -1,0 +1,157 @@
+"""Cutting units and blocks out of a backbone: a new, smaller network with the kept weights."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import nn
+from torch_pruning.pruner.function import (
+    ParameterPruner,
+    prune_batchnorm_out_channels,
+    prune_conv_in_channels,
+    prune_conv_out_channels,
+    prune_depthwise_conv_out_channels,
+    prune_linear_in_channels,
+    prune_linear_out_channels,
+)
+
+from aum_edge.compression.pruning.groups import Group, Key
+from aum_edge.compression.pruning.mixer_groups import ways_of
+from aum_edge.compression.pruning.network_groups import (
+    Backbone,
+    block_name,
+    blocks_of,
+    mamba_of,
+    network_groups,
+    shared_dimensions,
+)
+from aum_edge.compression.pruning.resized import Sizes, fresh, resized
+from aum_edge.errors import CompressionError
+from aum_edge.models.architectures.audio_mamba import AudioMamba
+
+
+@dataclass(frozen=True)
+class Removal:
+    """What goes: whole blocks, and units of the groups that stay."""
+
+    blocks: frozenset[int] = frozenset()
+    units: Mapping[Key, frozenset[int]] = field(default_factory=dict)
+
+
+def shrink(backbone: Backbone, removal: Removal) -> Backbone:
+    """A new network without what the removal names; the argument is left alone.
+
+    Its output equals the old network's with the removed channels at zero: where an RMS norm
+    averages over fewer channels than before, its weight makes up for it, and its eps by the
+    config. Of a LayerNorm this holds while the kept channels of every token sum to zero, since
+    zeros do not change its mean then; otherwise it is close, and recovery has to do the rest.
+
+    Raises:
+        CompressionError: the removal would leave less than the smallest size.
+    """
+    groups = network_groups(backbone)
+    blocks = blocks_of(backbone)
+    kept = [index for index in range(len(blocks)) if index not in removal.blocks]
+    if not kept:
+        raise CompressionError("Pruning must leave at least one block.")
+    sizes = left_by(groups, removal)
+    ways = [_ways(backbone, index, removal) for index in kept]
+    small = mamba_of(fresh(resized(backbone, sizes, kept, ways)))
+    work = copy.deepcopy(backbone)
+    taken = {groups[key]: units for key, units in removal.units.items() if units}
+    _cut(work, taken)
+    if isinstance(work, AudioMamba) and (0, "direction") in removal.units:
+        _fold_direction(work)
+    setattr(work, block_name(work), nn.ModuleList(blocks_of(work)[i] for i in kept))
+    example = next(backbone.parameters())
+    small.to(device=example.device, dtype=example.dtype).train(backbone.training)
+    values = work.state_dict()
+    small.load_state_dict({name: values[name] for name in small.state_dict()})
+    return small
+
+
+def left_by(groups: Mapping[Key, Group], removal: Removal) -> Sizes:
+    """Units of every group after the removal.
+
+    Raises:
+        CompressionError: fewer than the smallest allowed, or a unit that has to stay.
+    """
+    sizes: Sizes = {}
+    for key, group in groups.items():
+        gone = removal.units.get(key, frozenset())
+        left = group.units - len(gone)
+        place = f"{key[1]} {key[0]}"
+        if left < min(group.minimum, group.units):
+            raise CompressionError(
+                f"Group {place} would keep {left} of {group.units} units; "
+                f"the smallest allowed is {group.minimum}."
+            )
+        if gone & group.fixed or not gone <= set(range(group.units)):
+            raise CompressionError(f"Units {sorted(gone)} of group {place} cannot be removed.")
+        sizes[key] = left
+    return sizes
+
+
+def _ways(backbone: Backbone, index: int, removal: Removal) -> str:
+    """Which way a block scans after the removal."""
+    ways = ways_of(blocks_of(backbone)[index].get_submodule("mixer"))
+    place = 0 if "direction" in shared_dimensions(backbone) else index
+    gone = removal.units.get((place, "direction"), frozenset())
+    left = [way for unit, way in enumerate(ways) if unit not in gone]
+    return "both" if len(left) == 2 else left[0]
+
+
+@torch.no_grad()
+def _fold_direction(backbone: AudioMamba) -> None:
+    """What stays of a block's arithmetic in a forward model, which adds its skip once, whole."""
+    for block in backbone.layers:
+        mixer = block.get_submodule("mixer")
+        if backbone.config.direction == "fo-bi":
+            mixer.get_parameter("D").mul_(2)
+        elif backbone.config.halve_directions:
+            mixer.get_parameter("out_proj.weight").mul_(0.5)
+
+
+def _cut(network: nn.Module, taken: Mapping[Group, frozenset[int]]) -> None:
+    """Remove units of several groups at once; the network's own sizes go stale.
+
+    At once, because the first cut of a tensor would move the indices of the next.
+    """
+    cuts: dict[tuple[str, str, int], set[int]] = {}
+    for group, units in taken.items():
+        for member in group.members:
+            key = (member.name, member.kind, member.dim)
+            cuts.setdefault(key, set()).update(member.indices(units))
+        grown = math.sqrt(group.units / (group.units - len(units)))
+        for name in group.norms:
+            with torch.no_grad():
+                network.get_parameter(name).mul_(grown)
+    for (name, kind, axis), indices in cuts.items():
+        if kind == "parameter":
+            _cut_parameter(network, name, axis, sorted(indices))
+        else:
+            _cut_module(network.get_submodule(name), kind, sorted(indices))
+
+
+def _cut_module(module: nn.Module, kind: str, indices: list[int]) -> None:
+    if isinstance(module, nn.Linear):
+        cut = prune_linear_in_channels if kind == "in" else prune_linear_out_channels
+    elif isinstance(module, nn.BatchNorm2d):
+        cut = prune_batchnorm_out_channels
+    elif isinstance(module, nn.Conv1d | nn.Conv2d) and module.groups > 1:
+        cut = prune_depthwise_conv_out_channels
+    else:
+        cut = prune_conv_in_channels if kind == "in" else prune_conv_out_channels
+    cut(module, indices)
+
+
+def _cut_parameter(network: nn.Module, name: str, axis: int, indices: Iterable[int]) -> None:
+    """Weights of norms too: Torch-Pruning's own function for LayerNorm may reorder channels."""
+    owner, _, own_name = name.rpartition(".")
+    holder = network.get_submodule(owner)
+    old = holder.get_parameter(own_name)
+    setattr(holder, own_name, ParameterPruner(pruning_dim=axis)(old, list(indices)))

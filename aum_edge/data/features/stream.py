@@ -1,0 +1,119 @@
+"""Features made while training, for corpora whose features no disk holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import get_worker_info
+
+from aum_edge.audio.clip import read_clip
+from aum_edge.audio.config import FrontEndConfig
+from aum_edge.audio.frontend import FrontEnd
+from aum_edge.audio.padding import fit_samples
+from aum_edge.data.features.cache import ClipArrays, Floats, Lengths, targets_of
+from aum_edge.data.manifest import SPLITS, Clip, Manifest
+from aum_edge.data.segments import WORKERS
+from aum_edge.errors import AudioError, DataError
+
+Rows = NDArray[np.int64]
+
+
+class ClipError(DataError):
+    """A clip that cannot be read, in one line also when it comes out of a loader's process.
+
+    torch hands such an error on as its whole traceback, of which the last line is the message.
+    """
+
+    def __init__(self, message: str) -> None:
+        line = message.strip().splitlines()[-1]
+        super().__init__(line.removeprefix(f"{__name__}.{type(self).__name__}: "))
+
+
+class StreamedFeatures:
+    """Looks like an array (n, n_mels, n_frames); rows are read from audio whenever asked for."""
+
+    def __init__(self, clips: tuple[Clip, ...], frontend: FrontEndConfig) -> None:
+        self.clips = clips
+        self.frontend = frontend
+        self.shape = (len(clips), frontend.n_mels, frontend.n_frames)
+        self.size = len(clips) * frontend.n_mels * frontend.n_frames
+        self._front_end = FrontEnd(frontend)
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __getitem__(self, rows: slice | Rows) -> Floats:
+        with torch.inference_mode():
+            waveforms, lengths = self.waveforms(rows)
+            if not len(waveforms):
+                return np.zeros((0, *self.shape[1:]), dtype=np.float32)
+            made = self._front_end(torch.from_numpy(waveforms), torch.from_numpy(lengths))
+            features: Floats = made.numpy()
+            return features
+
+    def waveforms(self, rows: slice | Rows) -> tuple[Floats, Lengths]:
+        """Clips (b, clip_samples) and their samples before padding (b,).
+
+        Raises:
+            ClipError: If a file cannot be read; another clip never takes its place.
+        """
+        picked = np.arange(len(self))[rows].reshape(-1).tolist()
+        loaded = self._read([self.clips[row] for row in picked])
+        size = self.frontend.clip_samples
+        waveforms = np.zeros((len(loaded), size), dtype=np.float32)
+        for place, clip in zip(waveforms, loaded, strict=True):
+            place[:] = fit_samples(clip, size).numpy()
+        return waveforms, np.array([len(clip) for clip in loaded], dtype=np.int64)
+
+    def _read(self, clips: Sequence[Clip]) -> list[torch.Tensor]:
+        if get_worker_info() is not None:
+            return [self._clip(clip) for clip in clips]
+        with ThreadPoolExecutor(WORKERS) as pool:
+            return list(pool.map(self._clip, clips))
+
+    def _clip(self, clip: Clip) -> torch.Tensor:
+        try:
+            return read_clip(clip.path, self.frontend, clip.start, clip.end)
+        except AudioError as error:
+            raise ClipError(
+                f"A clip cannot be read: {error} `aum-edge data check` lists all such files."
+            ) from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamedArrays(ClipArrays):
+    """One split that is read from its audio each time."""
+
+    stream: StreamedFeatures
+
+    def waveform_rows(self, rows: Rows) -> tuple[Floats, Lengths | None]:
+        """Waveforms and lengths of some rows."""
+        waveforms, lengths = self.stream.waveforms(rows)
+        return waveforms, None if self.stream.frontend.padding == "audio" else lengths
+
+
+def stream_splits(manifest: Manifest, frontend: FrontEndConfig) -> dict[str, ClipArrays]:
+    """Every split as :func:`~aum_edge.data.features.cache.build_cache` gives it, nothing stored.
+
+    Each epoch decodes all audio again; loaders do so in processes of their own.
+    """
+    splits: dict[str, ClipArrays] = {}
+    for split in SPLITS:
+        clips = manifest.split(split)
+        stream = StreamedFeatures(clips, frontend)
+        labels, targets = targets_of(clips, manifest)
+        splits[split] = StreamedArrays(
+            features=cast(Floats, stream),
+            waveforms=None,
+            labels=labels,
+            targets=targets,
+            clips=clips,
+            stream=stream,
+        )
+    return splits

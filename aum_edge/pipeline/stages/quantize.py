@@ -1,0 +1,82 @@
+"""Quantization: int8 weights, measured choices of precision, training of the rounded network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from aum_edge.compression.quantization.calibration import Calibration, draw
+from aum_edge.compression.quantization.config import QuantizeConfig
+from aum_edge.compression.quantization.qat import train_quantized
+from aum_edge.compression.quantization.quantize import quantize
+from aum_edge.compression.quantization.sensitivity import choose
+from aum_edge.core.distributed import leader, require_launch
+from aum_edge.models.classifier import AudioClassifier
+from aum_edge.pipeline.run import Run
+from aum_edge.pipeline.stages.train import distillation, keep, scores
+from aum_edge.training.distillation.config import DistillConfig
+from aum_edge.training.fit import Distillation
+from aum_edge.training.metrics.classification import predict_logits
+
+
+def quantize_student(run: Run, folder: Path) -> dict[str, Any]:
+    """The student as the recipe stores it; agreement with the float model on the test clips."""
+    settings = run.recipe.quantize
+    if settings.qat:
+        trainer = settings.qat.train.trainer
+        require_launch(trainer.devices, trainer.num_nodes)
+    model = run.model("prune")
+    clips = calibration_clips(run, settings.calibration.clips)
+    facts: dict[str, Any] = {}
+    small = round_model(run, folder, model, settings, clips, facts)
+    keep(small, folder / "model")
+    if not leader():
+        return {}
+    features = run.data.arrays["test"].features
+    same = predict_logits(small, features).argmax(1) == predict_logits(model, features).argmax(1)
+    return {**scores(run, small), "agreement_with_float": float(same.float().mean()), **facts}
+
+
+def calibration_clips(run: Run, count: int) -> Calibration:
+    """Training clips for ranges and sensitivities, drawn by the recipe's seed."""
+    train = run.data.arrays["train"]
+    labels = train.labels if train.targets is None else None
+    return draw(train.features, labels, count, run.recipe.seed)
+
+
+def round_model(
+    run: Run,
+    folder: Path,
+    model: AudioClassifier,
+    config: QuantizeConfig,
+    clips: Calibration,
+    facts: dict[str, Any],
+) -> AudioClassifier:
+    """A model rounded at once, or trained; ``facts`` takes up what a training has to tell."""
+    if config.keep_float == "auto":
+        config, sweep = choose(model, config, clips, run.progress)
+        facts["sensitivity"] = sweep.to_dict()
+    if config.qat is None:
+        return quantize(model, config, clips)
+    result = train_quantized(
+        model,
+        config,
+        run.data,
+        folder / "fit",
+        clips=clips,
+        seed=run.recipe.seed,
+        distillation=_voice(run, model, config.qat.distill),
+    )
+    facts |= {"history": result.history, "best_epoch": result.best_epoch}
+    return result.model
+
+
+def _voice(run: Run, model: AudioClassifier, distill: str) -> Distillation | None:
+    """Whom the rounded network listens to."""
+    if distill == "none":
+        return None
+    if distill == "teachers":
+        return distillation(run)
+    temperature = run.recipe.student.distill.temperature
+    alone = DistillConfig(temperature=temperature, kd_lambda=1.0, teaching="online")
+    return Distillation(config=alone, teachers=(model,), progress=run.progress)

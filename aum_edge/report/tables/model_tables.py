@@ -1,0 +1,216 @@
+"""Tables of the models: the same on the HTML page, in Markdown and in the model cards."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aum_edge.report.numbers import (
+    UNKNOWN,
+    fixed,
+    interval,
+    milliseconds,
+    percent,
+    short,
+    size,
+    times,
+    whole,
+)
+from aum_edge.report.plots.figure import VARIABLES, role
+from aum_edge.report.schema import Model
+from aum_edge.report.tables.table import Cell, Column, Table
+from aum_edge.report.view import Facts, confusions, scores_by
+
+
+def colour(key: str, index: int = 0) -> str:
+    """A model's colour as a CSS value, the same as on the charts."""
+    return f"--bar: var(--{VARIABLES[role(key, index)[0]]})"
+
+
+def models_table(facts: Facts) -> Table:
+    """Every model: how good, how large, how fast."""
+    n = facts.final["eval"]["n"]
+    columns = [
+        Column("Model", number=False),
+        Column("Accuracy", "%, 95 % interval"),
+        Column("Macro", "%"),
+        Column("Log loss"),
+        Column("Parameters"),
+        Column("Bytes"),
+        Column("MACs", "exact"),
+        Column("MACs", "official"),
+    ]
+    if facts.bench:
+        columns += [Column("Latency", "p50, ms"), Column("Ratio", "to the control")]
+    return Table(
+        f"Test split, {whole(n)} clips; ✗ is over a limit",
+        columns,
+        [_model_row(facts, model) for model in facts.models],
+        [colour(model["key"], index) for index, model in enumerate(facts.models)],
+    )
+
+
+def budget_table(facts: Facts, models: Sequence[Model]) -> Table:
+    """Bytes and MACs against the limits, by both counts."""
+    limits = facts.report["limits"]
+    rows: list[list[Cell]] = []
+    for model in models:
+        counted = model["complexity"]
+        for name, values in (("exact", counted["exact"]), ("official", counted["official"])):
+            within = counted["within_limits"]
+            inside = within["exact"] if name == "exact" else within["official"]
+            rows.append(
+                [
+                    model["title"],
+                    name,
+                    whole(values["param_bytes"]),
+                    whole(limits["param_bytes"]),
+                    whole(values["macs"]),
+                    whole(limits["macs"]),
+                    _word(inside),
+                ]
+            )
+    columns = [
+        Column("Model", number=False),
+        Column("Count", number=False),
+        Column("Bytes"),
+        Column("Limit"),
+        Column("MACs"),
+        Column("Limit"),
+        Column("Verdict", number=False),
+    ]
+    return Table(f"Budget: {limits['name']}", columns, rows)
+
+
+def device_table(facts: Facts) -> Table | None:
+    """Mean accuracy over seen and over unseen devices, if both are known."""
+    seen, unseen = facts.devices
+    if not seen or not unseen:
+        return None
+    rows: list[list[Cell]] = []
+    for model in facts.models:
+        values = scores_by(model, "per_device")
+        means = [_mean([values.get(name) for name in names]) for names in (seen, unseen)]
+        known = means[0] is not None and means[1] is not None
+        gap = f"{100 * ((means[1] or 0) - (means[0] or 0)):+.1f}".replace("-", "−")
+        rows.append(
+            [model["title"], percent(means[0]), percent(means[1]), gap if known else UNKNOWN]
+        )
+    columns = [
+        Column("Model", number=False),
+        Column("Seen", f"%, mean of {len(seen)}"),
+        Column("Unseen", f"%, mean of {len(unseen)}"),
+        Column("Gap", "points"),
+    ]
+    colours = [colour(model["key"], index) for index, model in enumerate(facts.models)]
+    return Table("Accuracy on devices that were and were not in training", columns, rows, colours)
+
+
+def special_table(facts: Facts) -> Table | None:
+    """exp, log, sigmoid, division and their like, counted by element."""
+    models = [model for model in facts.models if _special(model)]
+    names = sorted({name for model in models for name in _special(model)})
+    if not names:
+        return None
+    rows: list[list[Cell]] = [
+        [model["title"], *(short(_special(model).get(name, 0)) for name in names)]
+        for model in models
+    ]
+    columns = [Column("Model", number=False), *(Column(name) for name in names)]
+    colours = [colour(model["key"], index) for index, model in enumerate(models)]
+    return Table("Special functions a clip, by element; they are no MACs", columns, rows, colours)
+
+
+def memory_table(facts: Facts) -> Table | None:
+    """What a count of MACs leaves out: buffers, states, activations."""
+    fields = {
+        "buffer_bytes": ("Buffers", size),
+        "state_elements": ("State", short),
+        "peak_activation_bytes": ("Activations", size),
+    }
+    known = [
+        field
+        for field in fields
+        if any(model["complexity"]["exact"].get(field) is not None for model in facts.models)
+    ]
+    if not known:
+        return None
+    rows: list[list[Cell]] = []
+    for model in facts.models:
+        exact = dict(model["complexity"]["exact"])
+        values = [exact.get(field) for field in known]
+        rows.append(
+            [
+                model["title"],
+                *(
+                    fields[field][1](value if isinstance(value, int | float) else None)
+                    for field, value in zip(known, values, strict=True)
+                ),
+            ]
+        )
+    hints = {"state_elements": "elements", "peak_activation_bytes": "peak"}
+    columns = [Column(fields[field][0], hints.get(field, "")) for field in known]
+    colours = [colour(model["key"], index) for index, model in enumerate(facts.models)]
+    return Table("Memory a clip", [Column("Model", number=False), *columns], rows, colours)
+
+
+def confusion_table(facts: Facts) -> Table | None:
+    """The most frequent mistakes of the final model."""
+    found = confusions(facts.final, facts.report["corpus"]["labels"])
+    if not found:
+        return None
+    rows: list[list[Cell]] = [
+        [true, answer, whole(clips), percent(share)] for true, answer, clips, share in found
+    ]
+    columns = [
+        Column("True", number=False),
+        Column("Answered", number=False),
+        Column("Clips"),
+        Column("Share", "% of true"),
+    ]
+    return Table("Most frequent mistakes", columns, rows)
+
+
+def _model_row(facts: Facts, model: Model) -> list[Cell]:
+    scores, counted = model["eval"], model["complexity"]
+    low, high = interval(scores["accuracy"], int(scores["n"]))
+    limits = facts.report["limits"]
+    row: list[Cell] = [
+        (model["title"], model["architecture"]),
+        (percent(scores["accuracy"]), f"{percent(low)} to {percent(high)}"),
+        percent(scores["macro_accuracy"]),
+        fixed(scores["log_loss"], 3),
+        whole(model["n_params"]),
+        _against(
+            size(counted["exact"]["param_bytes"]),
+            counted["exact"]["param_bytes"],
+            limits["param_bytes"],
+        ),
+        _against(short(counted["exact"]["macs"]), counted["exact"]["macs"], limits["macs"]),
+        _against(short(counted["official"]["macs"]), counted["official"]["macs"], limits["macs"]),
+    ]
+    if facts.bench:
+        latency = facts.latency(model["key"])
+        row += [
+            milliseconds(latency["p50_ms"]) if latency else UNKNOWN,
+            times(facts.ratio(latency)),
+        ]
+    return row
+
+
+def _word(inside: bool | None) -> str:
+    if inside is None:
+        return "no count"
+    return "✓ inside" if inside else "✗ over"
+
+
+def _against(text: str, value: float | None, limit: float | None) -> str:
+    return f"✗ {text}" if value is not None and limit and value > limit else text
+
+
+def _special(model: Model) -> dict[str, float]:
+    return model["complexity"]["exact"].get("special_functions", {})
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None

@@ -1,0 +1,117 @@
+"""What the networks hear in one step of training: augmented features, and how they came about."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Generator, Tensor
+
+from aum_edge.audio.augment.pipeline import Augment
+from aum_edge.audio.frontend import FrontEnd
+from aum_edge.data.datamodule import AudioData
+from aum_edge.data.sampler import BatchPlan, Place, balanced_weights, read_weights
+from aum_edge.models.classifier import AudioClassifier
+from aum_edge.training.config import TrainConfig
+from aum_edge.training.losses import as_targets
+
+
+class Mix(NamedTuple):
+    """Who was mixed with whom: partners (B,), and the share (B,) of the clip itself."""
+
+    partner: Tensor
+    lam: Tensor
+
+
+class Heard(NamedTuple):
+    """One batch as the student hears it."""
+
+    features: Tensor
+    """(B, 1, n_mels, n_frames), augmented and mixed, not normalised."""
+    targets: Tensor
+    """(B, C) class shares, mixed."""
+    mixes: list[Mix]
+    """In the order they were done; the last one mixed features, one before it waveforms."""
+    rows: Tensor
+    """(B,) rows of the training split."""
+    waveform: Tensor | None = None
+    """(B, clip_samples), augmented and mixed, where the batch holds waveforms."""
+    lengths: Tensor | None = None
+    """(B,) samples before padding, where the front end pads by frames."""
+
+
+class Inputs:
+    """Turns batches of the data into :class:`Heard` as a training's settings say."""
+
+    def __init__(self, model: AudioClassifier, config: TrainConfig) -> None:
+        self.augment = Augment(config.augment, model.frontend, model.normalization.scale)
+        self._front_end = FrontEnd(model.frontend)
+        self._classes = len(model.labels)
+
+    @torch.no_grad()
+    def __call__(self, batch: dict[str, Tensor], generator: Generator) -> Heard:
+        """Augment and mix; every draw comes from ``generator``."""
+        targets = as_targets(batch["y"], self._classes)
+        augment, mixes, waveform, lengths = self.augment, [], None, batch.get("length")
+        if "x" in batch:
+            features = batch["x"]
+        else:
+            waveform = augment.waveform(batch["waveform"], generator)
+            mixed = augment.mix_waveforms(waveform, lengths, targets, generator)
+            waveform, targets = mixed.waveform, mixed.targets
+            mixes.append(Mix(mixed.partner, mixed.lam))
+            self._front_end = self._front_end.to(waveform.device)
+            features = self._front_end(waveform, lengths).unsqueeze(1)
+        features = augment.features(features, generator)
+        features, targets, partner, lam = augment.mixup(features, targets, generator)
+        mixes.append(Mix(partner, lam))
+        return Heard(features, targets, mixes, batch["index"], waveform, lengths)
+
+
+class RepeatedAudio(AudioData):
+    """The same corpus, whose epochs' orders come again after so many."""
+
+    rounds: int
+
+    def _place(self) -> Place:
+        place = super()._place()
+        return replace(place, epoch=place.epoch % self.rounds)
+
+
+def with_batches_of(data: AudioData, config: TrainConfig, waveforms: bool = False) -> AudioData:
+    """The same corpus with this training's batch sizes, weights and waveforms.
+
+    ``waveforms`` asks for them where the augmentation does not.
+
+    Raises:
+        DataError: If the weight file does not fit the training rows.
+    """
+    data.setup()
+    settings, rows, weights = config.batches, data.arrays["train"], None
+    if settings.sampling == "balanced":
+        weights = balanced_weights(rows)
+    elif settings.weight_file:
+        weights = read_weights(Path(settings.weight_file), len(rows))
+    plan = BatchPlan(size_by_epoch=settings.size_by_epoch, weights=weights)
+    return data.with_batches(config.batch_size, waveforms or config.augment.needs_waveforms, plan)
+
+
+def in_rounds(data: AudioData, rounds: int) -> AudioData:
+    """The same data whose epoch e has the batches of epoch e modulo ``rounds``; 0 is never."""
+    if not rounds:
+        return data
+    other = RepeatedAudio(
+        data.config,
+        data.frontend,
+        cache_dir=data.cache_dir,
+        batch_size=data.batch_size,
+        seed=data.seed,
+        waveforms=data.waveforms,
+        progress=data.progress,
+    )
+    other.manifest, other.arrays, other.plan = data.manifest, data.arrays, data.plan
+    other.normalization, other.fingerprint = data.normalization, data.fingerprint
+    other.rounds = rounds
+    return other

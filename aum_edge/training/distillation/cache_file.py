@@ -1,0 +1,126 @@
+"""Teachers' answers on disk: logits in float32, tokens in float16, batch after batch."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from contextlib import ExitStack
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from aum_edge.core.files import new_folder, read_json, write_json
+from aum_edge.data.features.cache import checksum
+
+log = logging.getLogger(__name__)
+WHAT = "the teachers' answers"
+Rows = slice | NDArray[np.int64]
+
+
+class Answer(NamedTuple):
+    """What teachers say about a batch."""
+
+    logits: Tensor
+    """(B, C) float32."""
+    tokens: tuple[Tensor, ...] = ()
+    """(B, T, D) of each matched block, in float16 as they are stored."""
+
+
+class AnswerWriter:
+    """Appends answers to a folder that appears when it is whole.
+
+    Nothing but the batch in hand is in memory. A killed process leaves a draft, which the next
+    writer of the folder removes.
+
+    Raises:
+        DataError: If the disk is full or cannot be written to.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._stack = ExitStack()
+        self._draft = self._stack.enter_context(new_folder(folder, WHAT))
+        self._files: dict[str, BinaryIO] = {}
+        self._shapes: dict[str, list[int]] = {}
+        self._rows = 0
+
+    def append(self, index: NDArray[np.int64], answer: Answer) -> None:
+        """Add a batch, and the rows of the split that it is about."""
+        try:
+            self._write("index", index.astype("<i8"))
+            self._write("logits", answer.logits.detach().cpu().numpy().astype("<f4"))
+            for number, tokens in enumerate(answer.tokens):
+                self._write(f"tokens-{number}", tokens.detach().cpu().numpy().astype("<f2"))
+        except OSError as error:
+            # Through the draft's own way out: it is removed and the error put into words.
+            with self._stack:
+                raise error
+        self._rows += len(index)
+
+    def close(self) -> None:
+        """Finish the folder."""
+        with self._stack:
+            for file in self._files.values():
+                file.close()
+            sums = {name: checksum(self._draft / f"{name}.bin") for name in self._files}
+            index = {"rows": self._rows, "shapes": self._shapes, "sums": sums}
+            write_json(self._draft / "index.json", index)
+
+    def _write(self, name: str, rows: NDArray[np.generic]) -> None:
+        if name not in self._files:
+            path = self._draft / f"{name}.bin"
+            self._files[name] = self._stack.enter_context(path.open("wb"))
+            self._shapes[name] = list(rows.shape[1:])
+        self._files[name].write(np.ascontiguousarray(rows).tobytes())
+
+
+class AnswerFile:
+    """Answers as they were appended; rows are read from disk on demand."""
+
+    def __init__(self, folder: Path, rows: int, shapes: dict[str, list[int]]) -> None:
+        def opened(name: str, kind: str) -> NDArray[np.generic]:
+            shape = (rows, *shapes[name])
+            return np.memmap(folder / f"{name}.bin", dtype=kind, mode="r", shape=shape)
+
+        self.index = np.asarray(opened("index", "<i8"))
+        self._logits = opened("logits", "<f4")
+        names = sorted((n for n in shapes if n.startswith("tokens-")), key=_number)
+        self._tokens = [opened(name, "<f2") for name in names]
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def rows(self, rows: Rows) -> Answer:
+        """The answers of some rows, in their order."""
+        tokens = tuple(torch.from_numpy(np.array(block[rows])) for block in self._tokens)
+        return Answer(torch.from_numpy(np.array(self._logits[rows])), tokens)
+
+
+def as_stored(tokens: Tensor) -> Tensor:
+    """Tokens in float16; what is beyond its range becomes its end."""
+    most = torch.finfo(torch.float16).max
+    return tokens.detach().clamp(-most, most).half()
+
+
+def open_answers(folder: Path) -> AnswerFile | None:
+    """The folder's answers if it is there and its checksums are right; a damaged one is named."""
+    if not folder.exists():
+        return None
+    index = read_json(folder / "index.json")
+    sums = index.get("sums", {})
+    whole = "logits" in sums and all(
+        (folder / f"{name}.bin").is_file() and checksum(folder / f"{name}.bin") == value
+        for name, value in sums.items()
+    )
+    if whole:
+        return AnswerFile(folder, index["rows"], index["shapes"])
+    log.warning("Teachers' answers in %s are damaged; computing them again.", folder)
+    shutil.rmtree(folder)
+    return None
+
+
+def _number(name: str) -> int:
+    return int(name.rsplit("-", 1)[1])

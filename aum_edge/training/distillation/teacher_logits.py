@@ -1,0 +1,167 @@
+"""Teachers' answers to the clips as they are, computed once and kept on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from aum_edge.core.progress import Progress
+from aum_edge.data.datamodule import AudioData
+from aum_edge.data.features.cache import build_cache
+from aum_edge.data.features.stream import stream_splits
+from aum_edge.data.manifest import Manifest, Split
+from aum_edge.models.classifier import AudioClassifier
+from aum_edge.training.config import Loss
+from aum_edge.training.distillation.cache_file import (
+    Answer,
+    AnswerFile,
+    AnswerWriter,
+    as_stored,
+    open_answers,
+)
+from aum_edge.training.distillation.ensemble import common, council
+from aum_edge.training.distillation.feature_hooks import TokenTap
+from aum_edge.training.metrics.classification import predict_logits
+
+log = logging.getLogger(__name__)
+BATCH = 64
+
+
+def teacher_logits(
+    teachers: Sequence[AudioClassifier],
+    data: AudioData,
+    cache_dir: Path,
+    progress: Progress | None = None,
+    *,
+    weights: Sequence[float] = (),
+    kind: Loss = "cross-entropy",
+    split: Split = "train",
+) -> Tensor:
+    """Common logits (n, C) of one or several teachers on the clips of a split, in order.
+
+    Each teacher hears the clips through its own front end and answers for the data's classes; how
+    answers become one says the ensemble. Each one's logits are kept
+    under a key made of its weights, its front end and the data, so a changed teacher or corpus is
+    never answered from an old file.
+
+    Raises:
+        RecipeError: If there is no teacher, or one that does not know some class of the data.
+    """
+    members = council(teachers, data.labels, weights)
+    answers = [
+        member.read(_cached_logits(member.model, data, cache_dir, split, progress), kind)
+        for member in members
+    ]
+    return common(answers, members)
+
+
+def teacher_tokens(
+    teacher: AudioClassifier,
+    data: AudioData,
+    cache_dir: Path,
+    blocks: Sequence[int],
+    progress: Progress | None = None,
+) -> AnswerFile:
+    """Tokens of some of a teacher's blocks on the training clips, in order, in float16."""
+    folder = cache_dir / f"tokens-{_key(teacher, data, 'train', list(blocks))}"
+    stored = open_answers(folder)
+    if stored is not None:
+        return stored
+    features, tap = (
+        _features(teacher, data, cache_dir, "train", progress),
+        TokenTap(teacher, blocks),
+    )
+    writer = AnswerWriter(folder)
+    teacher.eval()
+    for start in range(0, len(features), BATCH):
+        batch = np.array(features[start : start + BATCH], dtype=np.float32)
+        with torch.no_grad(), tap.listening() as tokens:
+            logits = _answer(teacher, torch.from_numpy(batch).unsqueeze(1))
+        rows = np.arange(start, start + len(batch))
+        writer.append(rows, Answer(logits.float(), tuple(map(as_stored, tokens))))
+        if progress:
+            progress(start + len(batch), len(features), "clips heard by the teacher")
+    writer.close()
+    made = open_answers(folder)
+    if made is None:
+        raise OSError(f"{folder} cannot be read back after it was written.")
+    return made
+
+
+def teacher_key(teacher: AudioClassifier) -> str:
+    """Hash of everything that a teacher's answers depend on."""
+    parts = [teacher.frontend, teacher.normalization, teacher.backbone.config]
+    digest = hashlib.sha256(repr(parts).encode())
+    digest.update(json.dumps(teacher.quantization, sort_keys=True).encode())
+    for name, tensor in sorted(teacher.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype}".encode())
+        raw = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+        digest.update(raw.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _cached_logits(
+    teacher: AudioClassifier,
+    data: AudioData,
+    cache_dir: Path,
+    split: Split,
+    progress: Progress | None,
+) -> Tensor:
+    """All that a teacher answers to the clips of a split, (n, its classes)."""
+    path = cache_dir / f"logits-{_key(teacher, data, split)}.safetensors"
+    if path.exists():
+        try:
+            stored = load_file(path)["logits"]
+            if stored.shape == (len(data.arrays[split]), len(teacher.labels)):
+                return stored
+        except (SafetensorError, KeyError) as error:
+            log.warning("Teacher logits in %s are damaged (%s); computing them again.", path, error)
+    features = _features(teacher, data, cache_dir, split, progress)
+    teacher.eval()
+    logits = predict_logits(partial(_answer, teacher), features, BATCH, progress)
+    cache_dir.mkdir(parents=True, exist_ok=True)
+    draft = path.with_suffix(f".{os.getpid()}.tmp")
+    save_file({"logits": logits.contiguous()}, draft)
+    draft.replace(path)
+    return logits
+
+
+def _answer(teacher: AudioClassifier, features: Tensor) -> Tensor:
+    """Logits, wherever an earlier training has put the teacher."""
+    logits: Tensor = teacher(features.to(next(teacher.parameters()).device))
+    return logits
+
+
+def _features(
+    teacher: AudioClassifier,
+    data: AudioData,
+    cache_dir: Path,
+    split: Split,
+    progress: Progress | None,
+) -> np.ndarray:
+    """A split as the teacher hears it; a corpus that is read while training is stored nowhere."""
+    if teacher.frontend == data.frontend:
+        return data.arrays[split].features
+    log.info("The teacher has a front end of its own: its features are made from the audio.")
+    rows = Manifest(data.manifest.name, data.manifest.split(split), data.labels)
+    if data.config.store == "stream":
+        return stream_splits(rows, teacher.frontend)[split].features
+    return build_cache(rows, teacher.frontend, cache_dir, False, progress)[split].features
+
+
+def _key(
+    teacher: AudioClassifier, data: AudioData, split: Split, blocks: list[int] | None = None
+) -> str:
+    text = f"2|{data.fingerprint}|{split}|{blocks}|{teacher_key(teacher)}"
+    return hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -1,0 +1,99 @@
+"""Teachers' answers to augmented clips, kept from the first epoch that hears them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from torch import Tensor
+
+from aum_edge.audio.augment.pipeline import Augment
+from aum_edge.data.datamodule import AudioData
+from aum_edge.errors import AumEdgeError
+from aum_edge.models.classifier import AudioClassifier
+from aum_edge.training.config import TrainConfig
+from aum_edge.training.distillation.cache_file import Answer, AnswerFile, AnswerWriter, open_answers
+from aum_edge.training.distillation.ensemble import Member
+from aum_edge.training.distillation.teacher_logits import teacher_key
+
+
+class ViewStore:
+    """One file of answers a view, in the order of its batches.
+
+    Epoch e is view e modulo ``views``. A view that has no file yet is written along with the
+    epoch that hears it first and appears when that epoch is over, so a killed run asks the
+    teachers again and gets the same answers.
+
+    Args:
+        root: Folders begin with this path; its name says what the answers depend on.
+        views: How many there are.
+    """
+
+    def __init__(self, root: Path, views: int) -> None:
+        self.views = views
+        self._root = root
+        self._opened: dict[Path, AnswerFile] = {}
+        self._file: AnswerFile | None = None
+        self._writer: AnswerWriter | None = None
+        self._at = 0
+
+    def start(self, epoch: int, rank: int, world: int) -> None:
+        """Open the epoch's view; each of several processes keeps its own part."""
+        folder = self._root.with_name(f"{self._root.name}-{epoch % self.views}-{rank}of{world}")
+        self._at, self._writer = 0, None
+        self._file = self._opened.get(folder) or open_answers(folder)
+        if self._file is None:
+            self._writer = AnswerWriter(folder)
+        else:
+            self._opened[folder] = self._file
+
+    def next(self, index: Tensor) -> Answer | None:
+        """The answers to the next batch, about these rows; None where none are stored.
+
+        Raises:
+            AumEdgeError: If the file is about other batches.
+        """
+        if self._file is None:
+            return None
+        rows = slice(self._at, self._at + len(index))
+        if self._file.index[rows].tolist() != index.tolist():
+            raise AumEdgeError(
+                f"Stored answers {self._root.name} are about other batches than this training's: "
+                f"delete {self._root.name}-* in {self._root.parent}."
+            )
+        self._at = rows.stop
+        return self._file.rows(rows)
+
+    def keep(self, index: Tensor, answer: Answer) -> None:
+        """Add what the teachers have just said."""
+        if self._writer:
+            self._writer.append(index.cpu().numpy(), answer)
+
+    def finish(self) -> None:
+        """The view has been heard to its end."""
+        if self._writer:
+            self._writer.close()
+            self._writer = None
+
+
+def view_key(
+    model: AudioClassifier,
+    data: AudioData,
+    config: TrainConfig,
+    seed: int,
+    members: Sequence[Member],
+    blocks: Sequence[int],
+) -> str:
+    """Hash of all that the views of a training, and the answers to them, depend on."""
+    weights = data.plan.weights
+    responses = Augment(config.augment, model.frontend).responses
+    parts = [
+        "views 1", data.fingerprint, data.seed, seed, config.batch_size, config.augment,
+        config.loss, config.precision, model.frontend, model.normalization.scale, list(blocks),
+        [(teacher_key(m.model), m.model.activation, m.columns, m.share) for m in members],
+    ]  # fmt: skip
+    digest = hashlib.sha256(repr(parts).encode())
+    digest.update(b"" if weights is None else weights.tobytes())
+    digest.update(b"" if responses is None else responses.numpy().tobytes())
+    return digest.hexdigest()[:32]

@@ -1,0 +1,56 @@
+"""Signs of life, dead processes, and locks that survive their owners."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from aum_edge.core.locks import turn
+from aum_edge.search.study.workers import Watch, surely_dead, this_worker
+
+
+def gone() -> dict:
+    """A worker of this machine whose process has ended."""
+    done = subprocess.Popen([sys.executable, "-c", ""])
+    done.wait()
+    return {**this_worker().to_dict(), "pid": done.pid}
+
+
+def test_a_process_of_this_machine_is_known_to_be_dead_or_alive() -> None:
+    mine = this_worker().to_dict()
+    assert not surely_dead(mine)
+    assert surely_dead(gone())
+    # The number was given to a process that began later.
+    assert surely_dead({**mine, "started": mine["started"] - 1000})
+    assert not surely_dead({**gone(), "host": "elsewhere"})
+    assert not surely_dead({**gone(), "booted": mine["booted"] - 500})
+
+
+def test_a_trial_is_stale_when_its_beat_stands_still_on_the_watchers_clock() -> None:
+    watch = Watch(grace=10)
+    assert not watch.stale(1, beat=5.0, now=0)
+    assert not watch.stale(1, beat=5.0, now=9)
+    assert watch.stale(1, beat=5.0, now=10)
+    assert not watch.stale(1, beat=6.0, now=11)
+    assert not watch.stale(1, beat=6.0, now=20)
+    assert watch.stale(1, beat=6.0, now=21)
+    assert not watch.stale(2, beat=None, now=21)
+
+
+def test_a_turn_is_one_processes_alone(tmp_path: Path) -> None:
+    lock = tmp_path / "x.lock"
+    with turn(lock) as held:
+        assert held
+        with turn(lock, wait=False) as second:
+            assert not second
+        assert lock.exists()
+    assert not lock.exists()
+
+
+def test_the_turn_of_a_dead_process_is_taken_over(tmp_path: Path) -> None:
+    lock = tmp_path / "x.lock"
+    lock.write_text(json.dumps(gone()))
+    with turn(lock, wait=False) as held:
+        assert held

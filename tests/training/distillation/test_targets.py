@@ -1,0 +1,303 @@
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+
+from aum_edge.audio.augment.pipeline import AugmentConfig
+from aum_edge.audio.frontend import FrontEnd
+from aum_edge.data.datamodule import AudioData
+from aum_edge.errors import AumEdgeError, RecipeError
+from aum_edge.models.classifier import AudioClassifier
+from aum_edge.training.batch import Heard
+from aum_edge.training.config import BatchConfig
+from aum_edge.training.distillation.config import DistillConfig
+from aum_edge.training.distillation.targets import LiveLessons
+from aum_edge.training.distillation.teacher_logits import teacher_logits
+from aum_edge.training.distillation.view_cache import ViewStore
+from aum_edge.training.fit import Distillation, fit
+from aum_edge.training.losses import mix_rows, soften
+from aum_edge.training.task import ClassificationTask
+from tests.small_run import FRONTEND, student, teacher
+from tests.training.fine_tuning import settings, weights
+from tests.training.killing import fit_in_two_parts
+
+VARIED = AugmentConfig(roll_seconds=0.1, mixstyle_p=0.5, freq_mask=3, mixup_p=0.7)
+WAVES = dataclasses.replace(VARIED, ir_p=0.5, waveform_mixup_p=0.5)
+VIEWS = DistillConfig(teaching="views", views=2, kd_lambda=0.5)
+ONLINE = DistillConfig(teaching="online", kd_lambda=0.5)
+WITH_TOKENS = {"feature_weight": 1.0}
+
+
+@pytest.fixture
+def lessons(monkeypatch) -> list[tuple[int, Heard, torch.Tensor]]:
+    """Epoch, what was heard and what was taught, of every step."""
+    seen = []
+    taught = LiveLessons.teach
+    start = LiveLessons.start
+    epochs = []
+
+    def started(self, epoch, *place):
+        epochs.append(epoch)
+        start(self, epoch, *place)
+
+    def watched(self, heard):
+        answer = taught(self, heard)
+        seen.append((epochs[-1], heard, answer.soft))
+        return answer
+
+    monkeypatch.setattr(LiveLessons, "start", started)
+    monkeypatch.setattr(LiveLessons, "teach", watched)
+    return seen
+
+
+@pytest.fixture
+def corpus(data, tmp_path) -> AudioData:
+    """The tones with a cache folder of this test alone for answers."""
+    own = data.with_batches(12)
+    own.cache_dir = tmp_path / "answers"
+    return own
+
+
+def files(corpus: AudioData) -> list[str]:
+    return sorted(path.name for path in corpus.cache_dir.glob("views-*"))
+
+
+@pytest.mark.parametrize("config", [VIEWS, ONLINE], ids=["views", "online"])
+def test_the_teacher_answers_to_exactly_what_the_student_hears(
+    corpus, tmp_path, lessons, config
+) -> None:
+    guide = teacher(5)
+    taught = Distillation(config=config, teachers=(guide,))
+    train = settings(epochs=5, augment=VARIED)
+    fit(student(), corpus, train, tmp_path, seed=2, distillation=taught)
+    assert {epoch for epoch, _, _ in lessons} == set(range(5))
+    for _, heard, soft in lessons:
+        answer = guide.eval()(heard.features)
+        torch.testing.assert_close(soft, soften(answer, config.temperature, "cross-entropy"))
+
+
+def test_epochs_come_again_after_as_many_as_there_are_views(corpus, tmp_path, lessons) -> None:
+    taught = Distillation(config=VIEWS, teachers=(teacher(5),))
+    fit(student(), corpus, settings(epochs=4, augment=VARIED), tmp_path, distillation=taught)
+    by_epoch = [
+        torch.cat([heard.features for at, heard, _ in lessons if at == epoch]) for epoch in range(4)
+    ]
+    torch.testing.assert_close(by_epoch[2], by_epoch[0], rtol=0, atol=0)
+    torch.testing.assert_close(by_epoch[3], by_epoch[1], rtol=0, atol=0)
+    assert not torch.equal(by_epoch[1], by_epoch[0])
+
+
+def test_online_epochs_never_come_again(corpus, tmp_path, lessons) -> None:
+    taught = Distillation(config=ONLINE, teachers=(teacher(5),))
+    fit(student(), corpus, settings(epochs=3, augment=VARIED), tmp_path, distillation=taught)
+    firsts = [next(heard.features for at, heard, _ in lessons if at == e) for e in range(3)]
+    assert not torch.equal(firsts[0], firsts[2])
+    assert files(corpus) == []
+
+
+def test_views_are_answered_once_and_kept(corpus, tmp_path, monkeypatch) -> None:
+    asked = []
+    ask = LiveLessons._ask
+    monkeypatch.setattr(LiveLessons, "_ask", lambda *a: asked.append(1) or ask(*a))
+    taught = Distillation(config=VIEWS, teachers=(teacher(5),))
+    train = settings(epochs=5, augment=VARIED)
+    first = fit(student(), corpus, train, tmp_path / "a", distillation=taught)
+    assert len(asked) == 2 * 3
+    assert len(files(corpus)) == 2
+    # Another student of the same training finds all answers, and learns the same from them.
+    second = fit(student(), corpus, train, tmp_path / "b", distillation=taught)
+    assert len(asked) == 2 * 3
+    torch.testing.assert_close(weights(first.model), weights(second.model), rtol=0, atol=0)
+    # Another teacher, seed or augmentation asks anew.
+    for options in (
+        {"distillation": Distillation(config=VIEWS, teachers=(teacher(6),))},
+        {"distillation": taught, "seed": 9},
+    ):
+        before = len(asked)
+        fit(
+            student(), corpus, settings(epochs=1, augment=VARIED), tmp_path / f"{before}", **options
+        )
+        assert len(asked) == before + 3
+    before = len(asked)
+    fit(student(), corpus, settings(epochs=1), tmp_path / "plain", distillation=taught)
+    assert len(asked) == before + 3
+
+
+@pytest.mark.parametrize(
+    ("config", "fields", "augment", "epoch"),
+    [
+        # Killed while a view is heard for the first time, and when it comes again.
+        (VIEWS, WITH_TOKENS, WAVES, 1),
+        (VIEWS, {}, VARIED, 2),
+        (ONLINE, WITH_TOKENS, VARIED, 1),
+    ],
+    ids=["views-tokens-waveforms", "views-logits-features", "online-tokens-features"],
+)
+def test_a_training_with_live_teachers_resumes_byte_by_byte(
+    corpus, tmp_path, config, fields, augment, epoch
+) -> None:
+    config = dataclasses.replace(config, **fields)
+    taught = Distillation(config=config, teachers=(teacher(5), student(6)), weights=(2, 1))
+    train = settings(epochs=3, augment=augment)
+    apart = corpus.with_batches(12)
+    apart.cache_dir = tmp_path / "other"
+    whole = fit(student(), corpus, train, tmp_path / "whole", seed=3, distillation=taught)
+    resumed = fit_in_two_parts(
+        student, apart, train, tmp_path / "parts", epoch=epoch, seed=3, distillation=taught
+    )
+    torch.testing.assert_close(weights(resumed.model), weights(whole.model), rtol=0, atol=0)
+    assert resumed.history == whole.history
+    assert not list(apart.cache_dir.glob("*.draft"))
+
+
+def test_dropout_does_not_come_again_with_the_views(corpus, tmp_path, monkeypatch) -> None:
+    drawn = []
+    step = ClassificationTask.training_step
+
+    def watched(self, batch, batch_idx):
+        if batch_idx == 0:
+            drawn.append(float(torch.rand(())))
+        return step(self, batch, batch_idx)
+
+    monkeypatch.setattr(ClassificationTask, "training_step", watched)
+    taught = Distillation(config=VIEWS, teachers=(teacher(5),))
+    fit(student(), corpus, settings(epochs=4), tmp_path, distillation=taught)
+    assert len(set(drawn)) == 4
+
+
+def test_live_teachers_neither_learn_nor_go_into_the_checkpoint(corpus, tmp_path) -> None:
+    guide = teacher(5).train()
+    before = weights(guide).clone()
+    taught = Distillation(config=ONLINE, teachers=(guide,))
+    fit(student(), corpus, settings(ema_decay=0.9), tmp_path, distillation=taught)
+    torch.testing.assert_close(weights(guide), before, rtol=0, atol=0)
+    assert not guide.training
+    state = torch.load(tmp_path / "last.ckpt", weights_only=False)["state_dict"]
+    assert all(name.startswith("model.") for name in state)
+
+
+def through(**fields) -> AudioClassifier:
+    """A teacher with a front end of its own."""
+    base = teacher(5)
+    return AudioClassifier(
+        base.backbone,
+        frontend=dataclasses.replace(FRONTEND, **fields),
+        normalization=base.normalization,
+        labels=base.labels,
+    )
+
+
+def test_a_teacher_of_another_front_end_hears_the_same_waveform_and_mix(
+    corpus, tmp_path, lessons
+) -> None:
+    guide = through(log_offset=1e-2)
+    taught = Distillation(config=ONLINE, teachers=(guide,))
+    fit(student(), corpus, settings(epochs=1, augment=WAVES), tmp_path, distillation=taught)
+    for _, heard, soft in lessons:
+        own = FrontEnd(guide.frontend)(heard.waveform, heard.lengths).unsqueeze(1)
+        answer = guide(mix_rows(own, *heard.mixes[-1]))
+        torch.testing.assert_close(soft, soften(answer, 2.0, "cross-entropy"))
+    assert any(float(heard.mixes[-1].lam.min()) < 1 for _, heard, _ in lessons)
+
+
+def test_waveforms_come_for_such_a_teacher_even_without_augmentation(
+    corpus, tmp_path, lessons
+) -> None:
+    taught = Distillation(config=VIEWS, teachers=(through(log_offset=1e-2),))
+    fit(student(), corpus, settings(epochs=1), tmp_path, distillation=taught)
+    assert all(heard.waveform is not None for _, heard, _ in lessons)
+
+
+@pytest.mark.parametrize("teaching", [VIEWS, ONLINE], ids=["views", "online"])
+def test_a_teacher_that_needs_other_audio_is_refused(corpus, tmp_path, teaching) -> None:
+    other = through(sample_rate=16000, hop_length=500, n_fft=512, win_length=512)
+    taught = Distillation(config=teaching, teachers=(other,))
+    with pytest.raises(RecipeError, match="`sample_rate` 16000 and the student 8000: give"):
+        fit(student(), corpus, settings(), tmp_path, distillation=taught)
+
+
+def test_cached_answers_are_made_from_audio_for_any_front_end(corpus, tmp_path) -> None:
+    other = through(sample_rate=16000, hop_length=500, n_fft=512, win_length=512)
+    taught = Distillation(config=DistillConfig(**WITH_TOKENS), teachers=(other,))
+    result = fit(student(), corpus, settings(epochs=1), tmp_path, distillation=taught)
+    assert result.teacher_val is not None
+
+
+def test_streamed_clips_reach_a_teacher_of_another_front_end_unstored(data, tmp_path) -> None:
+    other = through(log_offset=1e-2).eval()
+    expected = teacher_logits([other], data, tmp_path / "a")
+    streamed = AudioData(
+        dataclasses.replace(data.config, store="stream"), FRONTEND, cache_dir=tmp_path / "b"
+    )
+    streamed.setup()
+    found = teacher_logits([other], streamed, tmp_path / "b")
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    assert not list((tmp_path / "b").glob("features-*"))
+    assert list((tmp_path / "a").glob("features-*"))
+
+
+def test_answers_about_other_batches_are_not_used(corpus, tmp_path) -> None:
+    taught = Distillation(config=VIEWS, teachers=(teacher(5),))
+    fit(student(), corpus, settings(epochs=1), tmp_path / "a", distillation=taught)
+    (folder,) = corpus.cache_dir.glob("views-*")
+    index = folder / "index.bin"
+    raw = index.read_bytes()
+    index.write_bytes(raw[8:16] + raw[:8] + raw[16:])
+    # Changed on disk: the checksum tells, and the answers are made again.
+    fit(student(), corpus, settings(epochs=1), tmp_path / "b", distillation=taught)
+    assert index.read_bytes() == raw
+    store = reopened(folder)
+    with pytest.raises(AumEdgeError, match="about other batches"):
+        store.next(torch.tensor([35, 34]))
+
+
+def reopened(folder) -> ViewStore:
+    root, view, _ = folder.name.rsplit("-", 2)
+    store = ViewStore(folder.with_name(root), 2)
+    store.start(int(view), 0, 1)
+    return store
+
+
+def test_views_that_do_not_fit_the_store_are_refused(corpus, tmp_path) -> None:
+    config = dataclasses.replace(VIEWS, views=1000, store_gb=1e-4)
+    taught = Distillation(config=config, teachers=(teacher(5),))
+    with pytest.raises(
+        RecipeError, match=r"would take 0.00072 GB, `distill.store_gb` allows 0.0001"
+    ):
+        fit(student(), corpus, settings(), tmp_path, distillation=taught)
+
+
+@pytest.mark.parametrize(
+    ("fields", "match"),
+    [
+        ({"teaching": "live"}, "`distill.teaching` must be one of cached, views, online"),
+        ({"teaching": "views"}, "`distill.views` goes with `teaching: views`"),
+        ({"views": 3}, "got 3 with teaching cached"),
+        ({"teaching": "views", "views": -1}, "`distill.views` must be at least 0"),
+    ],
+)
+def test_settings_of_teaching_that_mean_nothing_are_refused(fields, match) -> None:
+    with pytest.raises(RecipeError, match=match):
+        DistillConfig(**fields)
+
+
+@pytest.mark.parametrize(
+    ("config", "train", "match"),
+    [
+        (VIEWS, settings(batches=BatchConfig(size_by_epoch={1: 6})), "changes the batches"),
+        (ONLINE, settings(), "`distill.teaching: online` needs at least one teacher"),
+        (DistillConfig(**WITH_TOKENS), settings(), "needs a teacher, not its logits alone"),
+        (DistillConfig(), settings(), r"logits must be \(36, 3\)"),
+    ],
+)
+def test_distillation_that_cannot_work_is_refused(corpus, tmp_path, config, train, match) -> None:
+    alone = config is not VIEWS
+    taught = Distillation(
+        config=config,
+        logits=torch.zeros(36, 2 if config == DistillConfig() else 3) if alone else None,
+        teachers=() if alone else (teacher(),),
+    )
+    with pytest.raises(RecipeError, match=match):
+        fit(student(), corpus, train, tmp_path, distillation=taught)
