@@ -1,4 +1,4 @@
-"""What an exported file and the program that runs it agree on: names of inputs and outputs, opsets."""
+"""What an exported file and its runtime agree on: names of inputs and outputs, opsets."""
 
 from __future__ import annotations
 

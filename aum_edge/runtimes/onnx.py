@@ -16,9 +16,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 from torch import Tensor
 
 from aum_edge.errors import ExportError, RecipeError
-from aum_edge.runtimes.contract import INPUT, OUTPUT
-from aum_edge.runtimes.contract import OPSETS
-from aum_edge.runtimes.contract import WAVEFORM
+from aum_edge.runtimes.contract import INPUT, OPSETS, OUTPUT, WAVEFORM
 from aum_edge.runtimes.onnx_metadata import read_metadata
 
 RUN_ERRORS = (

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from aum_edge.runtimes.contract import INPUT, OUTPUT
-
 import contextlib
 import copy
 import io
@@ -27,6 +25,7 @@ from aum_edge.export.onnx.scan_op import translate
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.config import CPMobileConfig, MambaStudentConfig
 from aum_edge.models.quantized import QuantizedLayer
+from aum_edge.runtimes.contract import INPUT, OUTPUT
 
 FOLD_LIMIT = 1 << 26
 """Elements; transposed weights and decay rates of the largest teacher are folded too."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from aum_edge.runtimes.contract import OPSETS
-
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 from aum_edge.errors import RecipeError
+from aum_edge.runtimes.contract import OPSETS
 
 ScanForm = Literal["auto", "scan", "unrolled"]
 

@@ -16,16 +16,15 @@ import onnx_ir as ir
 from torch import Tensor
 
 from aum_edge.errors import ExportError
-from aum_edge.runtimes.contract import INPUT
 from aum_edge.export.onnx.capture import capture
 from aum_edge.export.onnx.config import ExportConfig
-from aum_edge.runtimes.contract import WAVEFORM
 from aum_edge.export.onnx.frontend import with_front_end
 from aum_edge.export.onnx.lowering import lowered
 from aum_edge.export.onnx.naming import number_nodes
 from aum_edge.export.onnx.parity import Parity, check_parity, random_clips
 from aum_edge.export.onnx.stored_types import store_as_in_model
 from aum_edge.models.classifier import AudioClassifier
+from aum_edge.runtimes.contract import INPUT, WAVEFORM
 from aum_edge.runtimes.onnx import OnnxClassifier, count_nodes
 from aum_edge.runtimes.onnx_metadata import describe_model
 

@@ -11,8 +11,6 @@ the operator STFT for the spectrum alone (onnxruntime 1.31, one thread).
 
 from __future__ import annotations
 
-from aum_edge.runtimes.contract import WAVEFORM
-
 import math
 
 import numpy as np
@@ -23,6 +21,7 @@ from aum_edge.audio.config import FrontEndConfig
 from aum_edge.audio.frontend import PRE_EMPHASIS
 from aum_edge.audio.mel import mel_filters
 from aum_edge.export.onnx.graph_writer import GraphWriter
+from aum_edge.runtimes.contract import WAVEFORM
 
 SCOPE = "/frontend"
 TABLES = "frontend."

@@ -14,10 +14,9 @@ from torch import Tensor, nn
 from aum_edge.audio.config import FrontEndConfig
 from aum_edge.audio.frontend import FrontEnd
 from aum_edge.errors import ExportError, ParityError
-from aum_edge.runtimes.contract import INPUT
-from aum_edge.runtimes.contract import WAVEFORM
 from aum_edge.export.onnx.naming import node_scope, scope
 from aum_edge.models.classifier import AudioClassifier
+from aum_edge.runtimes.contract import INPUT, WAVEFORM
 from aum_edge.runtimes.onnx import RUN_ERRORS, OnnxClassifier, open_session
 
 BATCH = 32

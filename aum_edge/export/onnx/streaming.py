@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from aum_edge.runtimes.contract import FRAMES_IN, LOGITS
-
 import copy
 import time
 from collections.abc import Sequence
@@ -25,9 +23,9 @@ from aum_edge.export.onnx.parity import Parity, random_clips
 from aum_edge.export.onnx.stored_types import store_as_in_model
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.streaming import StreamingStudent
+from aum_edge.runtimes.contract import FRAMES_IN, LOGITS
 from aum_edge.runtimes.onnx import open_session
 from aum_edge.runtimes.onnx_metadata import describe_model
-
 
 
 def export_streaming(

@@ -12,6 +12,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from aum_edge.core.locks import Watch, surely_dead, this_worker
 from aum_edge.errors import SearchError
 from aum_edge.search.config import MAXIMISED, OPTUNA_PRUNERS, SearchRecipe
 from aum_edge.search.records import FINISHED, Record, as_record
@@ -25,7 +26,6 @@ from aum_edge.search.study.storage import (
     require_storage,
     storage_errors,
 )
-from aum_edge.search.study.workers import Watch, surely_dead, this_worker
 
 log = logging.getLogger(__name__)
 RETRIES = 3

@@ -31,7 +31,7 @@ class Metrics:
     None is a number that does not exist for the split: all about right and wrong answers where
     clips have several labels, what ranks where no class has clips inside and outside it. There
     ``per_class`` holds average precisions and ``log_loss`` is binary, the mean over classes.
-    :mod:`aum_edge.training.metrics.ranking` says what the others mean; ``macro_accuracy`` is the balanced
+    :mod:`aum_edge.training.metrics.ranking` has the others; ``macro_accuracy`` is the balanced
     accuracy.
     """
 

@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from aum_edge.complexity.onnx.counter import count_onnx
 from aum_edge.complexity.torch_counter import count
 from aum_edge.errors import ExportError, ParityError
-from aum_edge.runtimes.contract import OPSETS
 from aum_edge.export.onnx.config import ExportConfig
 from aum_edge.export.onnx.export import ExportReport, export_onnx
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.storage.directory import payload_bytes, save
+from aum_edge.runtimes.contract import OPSETS
 from aum_edge.runtimes.onnx import OnnxClassifier
 
 Make = Callable[[str], AudioClassifier]

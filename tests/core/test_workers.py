@@ -7,8 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from aum_edge.core.locks import turn
-from aum_edge.search.study.workers import Watch, surely_dead, this_worker
+from aum_edge.core.locks import Watch, surely_dead, this_worker, turn
 
 
 def gone() -> dict:
