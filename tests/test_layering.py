@@ -25,7 +25,7 @@ HEAVY = {
     "lightning": {"training", "data", "pipeline"},
     "nncf": {"compression"},
     "torch_pruning": {"compression"},
-    "onnxruntime": {"compression", "export", "bench", "runtimes"},
+    "onnxruntime": {"compression", "export", "bench", "runtimes", "submission"},
     "matplotlib": {"report"},
     "transformers": {"models"},
     "optuna": {"search"},
