@@ -24,7 +24,7 @@ from typing import NoReturn
 from aum_edge.bench.host import host
 from aum_edge.comparison.config import CompareRecipe
 from aum_edge.comparison.page import page
-from aum_edge.comparison.runs import SUMMARY, Unit
+from aum_edge.comparison.runs import SUMMARY, ComparisonRun
 from aum_edge.comparison.summary import finished, model_names, spread_of
 from aum_edge.errors import AumEdgeError
 from aum_edge.pipeline.recipe import load_recipe_as
@@ -45,7 +45,7 @@ def main() -> int:
         if options.unit:
             fold, _, seed = options.unit.rpartition(":")
             end_with_parent()
-            Unit(recipe, out, fold, int(seed) if seed else None, line).work()
+            ComparisonRun(recipe, out, fold, int(seed) if seed else None, line).work()
             return 0
         if options.table:
             return write_page(recipe, out, options)

@@ -36,7 +36,7 @@ from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.presets import preset
 from aum_edge.models.registry import build
 from aum_edge.runtimes.onnx import OnnxClassifier
-from aum_edge.runtimes.onnx_stream import BoundSteps, StreamingClassifier
+from aum_edge.runtimes.onnx_stream import BoundSteps, OnnxStream
 
 MODELS = ("cp-mobile", "student-ssd", "student-s6")
 STREAM = "student-ssd-causal"
@@ -229,7 +229,7 @@ def in_onnxruntime(cell: Cell, path: Path) -> Callable[[], Any]:
 
 def in_steps(cell: Cell, path: Path) -> Callable[[], Any]:
     """The step graph alone over as many frames: the network of a stream, without its front end."""
-    runner = StreamingClassifier(path)
+    runner = OnnxStream(path)
     streaming = runner.metadata["streaming"]
     shape = (1, 1, runner.frontend.n_mels, streaming["frames"])
     steps = BoundSteps(runner.session, shape, streaming["state"])

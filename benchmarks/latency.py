@@ -30,7 +30,7 @@ from aum_edge.audio.config import FrontEndConfig, Normalization
 from aum_edge.bench.config import BenchConfig, BenchPlan
 from aum_edge.bench.latency import measure
 from aum_edge.bench.operators import operator_times
-from aum_edge.bench.report import BenchReport, Row
+from aum_edge.bench.report import BenchReport, BenchRow
 from aum_edge.compression.quantization.config import QuantizeConfig
 from aum_edge.compression.quantization.onnx_static import quantize_onnx
 from aum_edge.compression.quantization.quantize import quantize
@@ -217,7 +217,7 @@ def onnx_table(files: list[Made], onnx: BenchReport, known: dict[str, float]) ->
 
 def int8_lines(files: list[Made], onnx: BenchReport) -> list[str]:
     """Where int8 is faster than float, and where it is not."""
-    times: dict[tuple[str, str, int], Row] = {}
+    times: dict[tuple[str, str, int], BenchRow] = {}
     by_path = {str(one.path): one for one in files}
     for row in onnx.rows:
         times[by_path[row.model].name, by_path[row.model].form, row.threads] = row

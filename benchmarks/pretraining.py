@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 from aum_edge.bench.host import host
-from aum_edge.checkpoints.initialise import start_from
+from aum_edge.checkpoints.initialise import initialise_from
 from aum_edge.core.files import read_json, write_json
 from aum_edge.data.datamodule import AudioData
 from aum_edge.data.features.cache import ClipArrays
@@ -116,7 +116,7 @@ def one_run(
         labels=tuple(data.labels),
     )
     if arm.pretrained:
-        start_from(model.backbone, load(encoder).backbone, "ssamba")
+        initialise_from(model.backbone, load(encoder).backbone, "ssamba")
     result = fit(model, data, train, options.out / name, seed=seed, title=name)
     val = evaluate(result.model, data.arrays["val"], data.labels)
     test = evaluate(result.model, data.arrays["test"], data.labels)

@@ -34,7 +34,7 @@ from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.presets import preset
 from aum_edge.models.registry import build
 from aum_edge.runtimes.onnx import OnnxClassifier
-from aum_edge.runtimes.onnx_stream import StreamingClassifier
+from aum_edge.runtimes.onnx_stream import OnnxStream
 
 RATE = 44_100
 PIECE = RATE // 10
@@ -116,7 +116,7 @@ def measured(folder: Path, seconds: int) -> dict[str, float]:
 
 def stream(folder: Path, seconds: int) -> dict[str, float]:
     """Stream so many seconds and report."""
-    runner = StreamingClassifier(folder / "step.onnx")
+    runner = OnnxStream(folder / "step.onnx")
     resampler = StreamingResampler(RATE, runner.frontend.sample_rate)
     network = 0.0
     step = runner._step
@@ -157,7 +157,7 @@ def stream(folder: Path, seconds: int) -> dict[str, float]:
     }
 
 
-def error_of(logits: torch.Tensor | None, runner: StreamingClassifier) -> float:
+def error_of(logits: torch.Tensor | None, runner: OnnxStream) -> float:
     """Against torch on the first minute at once, up to the frames the stream had heard."""
     assert logits is not None
     rng = np.random.default_rng(0)

@@ -65,7 +65,7 @@ _STREAMED = 0x7FFF_0000
 """Recorders that write to a pipe put a size from here up where they do not know it yet."""
 
 
-def cut_short(path: Path, header_log: str) -> str | None:
+def is_truncated(path: Path, header_log: str) -> str | None:
     """How much of a file is missing, as far as its container says.
 
     WAV, AIFF, AU, W64 and RF64 state their size; Ogg marks its last page. FLAC and MP3 state

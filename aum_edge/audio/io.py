@@ -15,7 +15,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from aum_edge.audio.containers import cut_short, ogg_end
+from aum_edge.audio.containers import is_truncated, ogg_end
 from aum_edge.errors import AudioError
 
 Samples = NDArray[np.float32]
@@ -146,7 +146,7 @@ def open_sound(path: Path) -> Iterator[soundfile.SoundFile]:
     _require_file(path)
     try:
         with _decoder(path) as sound:
-            missing = cut_short(path, sound.extra_info)
+            missing = is_truncated(path, sound.extra_info)
             if missing:
                 raise AudioError(f"{path} is cut short: {missing}. Copy or record it again.")
             if not sound.frames:

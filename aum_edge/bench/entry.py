@@ -27,7 +27,7 @@ class Entry:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Contestant:
+class LoadedEntry:
     """A loaded model, what it took to load it, and a call that classifies its example."""
 
     model: str
@@ -78,7 +78,7 @@ def _runtimes_of(path: Path) -> tuple[str, ...]:
     return ("c",) if path.suffix == ".c" else ("onnxruntime", "openvino")
 
 
-def enter(entry: Entry, threads: int, batch: int, seed: int) -> Contestant:
+def load_entry(entry: Entry, threads: int, batch: int, seed: int) -> LoadedEntry:
     """Load a model and run it once.
 
     Args:
@@ -95,7 +95,7 @@ def enter(entry: Entry, threads: int, batch: int, seed: int) -> Contestant:
     torch.set_num_threads(threads)
     cost, opened = footprint(entry.path, entry.runtime, threads, batch, seed)
     data = _timed_file(entry.path).read_bytes()
-    return Contestant(
+    return LoadedEntry(
         model=entry.model,
         runtime=entry.runtime,
         threads=threads,

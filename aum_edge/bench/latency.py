@@ -13,10 +13,10 @@ import numpy as np
 import torch
 
 from aum_edge.bench.config import BenchConfig, BenchPlan
-from aum_edge.bench.entry import Contestant, Entry, enter, entry_of
+from aum_edge.bench.entry import Entry, LoadedEntry, entry_of, load_entry
 from aum_edge.bench.footprint import Footprint, fresh_footprint
 from aum_edge.bench.host import busy, host
-from aum_edge.bench.report import BenchReport, Row, control_rows, row_of
+from aum_edge.bench.report import BenchReport, BenchRow, control_rows, row_of
 from aum_edge.core.progress import Progress
 from aum_edge.errors import AumEdgeError, BenchError, RecipeError
 
@@ -53,7 +53,7 @@ def measure(
     chosen = _control(files, control)
     before = host()
     failures: Failures = []
-    rows: list[Row] = []
+    rows: list[BenchRow] = []
     known: dict[Entry, Footprint] = {}
     with tempfile.TemporaryDirectory() as folder, _torch_threads_kept():
         entries, skipped = _entries(files, plan, Path(folder), failures)
@@ -122,7 +122,7 @@ def _entered(
     known: dict[Entry, Footprint],
     failures: Failures,
     progress: Progress | None,
-) -> list[Contestant]:
+) -> list[LoadedEntry]:
     """All that load; a fresh process is asked once for a model, whatever the threads."""
     config, plan = settings
     found = []
@@ -133,7 +133,7 @@ def _entered(
             continue
         try:
             # Loaded here first: a broken file says what is wrong with it.
-            model = enter(entry, config.threads, plan.batch, config.seed)
+            model = load_entry(entry, config.threads, plan.batch, config.seed)
             if plan.fresh:
                 if entry not in known:
                     if progress:
@@ -151,7 +151,7 @@ def _entered(
 
 
 def _take_turns(
-    models: Sequence[Contestant], config: BenchConfig, progress: Progress | None
+    models: Sequence[LoadedEntry], config: BenchConfig, progress: Progress | None
 ) -> list[np.ndarray]:
     """Nanoseconds of every timed run; each round starts with another model."""
     for model in models:
@@ -172,7 +172,7 @@ def _take_turns(
     return [np.array(taken) for taken in times]
 
 
-def _with_ratios(rows: Sequence[Row], control: str) -> tuple[list[Row], str]:
+def _with_ratios(rows: Sequence[BenchRow], control: str) -> tuple[list[BenchRow], str]:
     """Each row over the control's at as many threads; the first model is it where it failed."""
     base = control_rows(rows, control)
     if not base:

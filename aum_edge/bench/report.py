@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from aum_edge.bench.entry import Contestant
+from aum_edge.bench.entry import LoadedEntry
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class BenchRow:
     """One model in one runtime at one number of threads.
 
     ``rtf`` is computing time over the clips' length (p50). ``spread`` is the distance between the
@@ -50,7 +50,7 @@ class BenchReport:
     model has several. ``skipped`` and ``failed`` are ``{model, reason}``.
     """
 
-    rows: tuple[Row, ...]
+    rows: tuple[BenchRow, ...]
     control: str
     ratios: dict[str, float]
     host: dict[str, Any]
@@ -64,12 +64,12 @@ class BenchReport:
         return {key: list(v) if isinstance(v, tuple) else v for key, v in values.items()}
 
 
-def row_of(model: Contestant, taken: np.ndarray, batch: int) -> Row:
+def row_of(model: LoadedEntry, taken: np.ndarray, batch: int) -> BenchRow:
     """Percentiles of nanoseconds; the ratio comes later."""
     low, p50, high, p90, p99 = (
         float(value) / 1e6 for value in np.percentile(taken, (25, 50, 75, 90, 99))
     )
-    return Row(
+    return BenchRow(
         model=model.model,
         runtime=model.runtime,
         threads=model.threads,
@@ -92,9 +92,9 @@ def row_of(model: Contestant, taken: np.ndarray, batch: int) -> Row:
     )
 
 
-def control_rows(rows: Sequence[Row], control: str) -> dict[int, Row]:
+def control_rows(rows: Sequence[BenchRow], control: str) -> dict[int, BenchRow]:
     """The control's row at each number of threads, in the runtime it was entered in first."""
-    found: dict[int, Row] = {}
+    found: dict[int, BenchRow] = {}
     for row in rows:
         if row.model == control:
             found.setdefault(row.threads, row)

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from aum_edge.audio.config import Normalization, asc_mel
 from aum_edge.checkpoints.aum import load_network
-from aum_edge.checkpoints.classifier import Surroundings, classifier, labels_of
+from aum_edge.checkpoints.classifier import ClassifierSettings, classifier, labels_of
 from aum_edge.checkpoints.flags import Flags
 from aum_edge.checkpoints.read import few
-from aum_edge.checkpoints.shapes import facts
+from aum_edge.checkpoints.shapes import network_shapes
 from aum_edge.checkpoints.strict_load import drop, rename, strip_prefixes
 from aum_edge.errors import CheckpointError
 from aum_edge.models.classifier import AudioClassifier
@@ -52,7 +52,7 @@ def convert_asc(tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> Aud
     drop(named, "mel.", "the front end's own tables, which are made from its settings", notes)
     named = strip_prefixes(named, "model.")
     named = rename(named, {"aum_model.": "", "classifier.": "head."})
-    found = facts(named, "The audio-mamba-asc checkpoint")
+    found = network_shapes(named, "The audio-mamba-asc checkpoint")
     if "head.5.bias" not in named:
         raise CheckpointError(
             f"The audio-mamba-asc checkpoint lacks classifier.5.bias; it has {few(sorted(named))}."
@@ -79,7 +79,7 @@ def convert_asc(tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> Aud
         labels = labels_of(flags, config.n_classes, notes)
     flags.finish()
     network = load_network(config, named, "The audio-mamba-asc checkpoint")
-    around = Surroundings(frontend, Normalization(), labels)
+    around = ClassifierSettings(frontend, Normalization(), labels)
     return classifier(network, around, "asc", notes, values)
 
 

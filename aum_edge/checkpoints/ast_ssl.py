@@ -32,12 +32,12 @@ from typing import Any
 from torch import Tensor
 
 from aum_edge.checkpoints.ast_names import hugging_face_names, is_hugging_face, ssast_names
-from aum_edge.checkpoints.classifier import classifier, surroundings
+from aum_edge.checkpoints.classifier import classifier, classifier_settings
 from aum_edge.checkpoints.flags import Flags
-from aum_edge.checkpoints.initialise import start_from
+from aum_edge.checkpoints.initialise import initialise_from
 from aum_edge.checkpoints.read import few
 from aum_edge.checkpoints.shapes import PATCH, POSITIONS, UPSTREAM_FRAMES
-from aum_edge.checkpoints.strict_load import fill
+from aum_edge.checkpoints.strict_load import load_strict
 from aum_edge.errors import CheckpointError, RecipeError
 from aum_edge.models.architectures.ast import AudioSpectrogramTransformer
 from aum_edge.models.architectures.audio_mamba import patch_grid
@@ -79,14 +79,14 @@ def convert_ast_ssl(tensors: Mapping[str, Tensor], values: Mapping[str, Any]) ->
                 f"The position table is one of {source.n_frames} frames at stride {source.stride}."
             )
     target = wanted(flags, source, foreign)
-    around = surroundings(flags, target.n_mels, target.n_frames, target.n_classes, notes)
+    around = classifier_settings(flags, target.n_mels, target.n_frames, target.n_classes, notes)
     flags.ignore("model_size", "pretrain_stage", "model_type")
     flags.finish()
     network = AudioSpectrogramTransformer(source)
-    fill(network, named, WHAT)
+    load_strict(network, named, WHAT)
     if source != target:
         other = AudioSpectrogramTransformer(target)
-        notes += start_from(other, network, "ssamba")
+        notes += initialise_from(other, network, "ssamba")
         network = other
     return classifier(network, around, "ast-ssl", notes, values)
 

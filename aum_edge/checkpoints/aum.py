@@ -34,11 +34,11 @@ from typing import Any
 
 from torch import Tensor
 
-from aum_edge.checkpoints.classifier import classifier, surroundings
+from aum_edge.checkpoints.classifier import classifier, classifier_settings
 from aum_edge.checkpoints.flags import Flags
-from aum_edge.checkpoints.initialise import start_from
-from aum_edge.checkpoints.shapes import Facts, facts, sized_for
-from aum_edge.checkpoints.strict_load import fill, strip_prefixes
+from aum_edge.checkpoints.initialise import initialise_from
+from aum_edge.checkpoints.shapes import NetworkShapes, network_shapes, sized_for
+from aum_edge.checkpoints.strict_load import load_strict, strip_prefixes
 from aum_edge.errors import CheckpointError, RecipeError
 from aum_edge.models.architectures.audio_mamba import AudioMamba, patch_grid
 from aum_edge.models.classifier import AudioClassifier
@@ -61,10 +61,10 @@ def convert_aum(tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> Aud
     notes: list[str] = []
     named = strip_prefixes(tensors, "module.", "_orig_mod.")
     flags = Flags(values)
-    found = facts(named, "The AuM checkpoint")
+    found = network_shapes(named, "The AuM checkpoint")
     target = aum_config(flags, found)
     source = checkpoint_config(flags, found, target)
-    around = surroundings(flags, target.n_mels, target.n_frames, target.n_classes, notes)
+    around = classifier_settings(flags, target.n_mels, target.n_frames, target.n_classes, notes)
     flags.finish()
     network = load_network(source, named, "The AuM checkpoint")
     network = rebuilt(network, target, notes)
@@ -74,7 +74,7 @@ def convert_aum(tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> Aud
 def load_network(config: AudioMambaConfig, tensors: Mapping[str, Tensor], what: str) -> AudioMamba:
     """A network of this config with exactly these weights."""
     network = AudioMamba(config)
-    fill(network, tensors, what)
+    load_strict(network, tensors, what)
     return network
 
 
@@ -83,11 +83,11 @@ def rebuilt(network: AudioMamba, target: AudioMambaConfig, notes: list[str]) -> 
     if network.config == target:
         return network
     other = AudioMamba(target)
-    notes += start_from(other, network, "aum")
+    notes += initialise_from(other, network, "aum")
     return other
 
 
-def aum_config(flags: Flags, found: Facts) -> AudioMambaConfig:
+def aum_config(flags: Flags, found: NetworkShapes) -> AudioMambaConfig:
     """The network that the flags describe, as far as the tensors do not settle it."""
     shapes = dict(found.fields)
     agree(flags, shapes)
@@ -137,7 +137,9 @@ def _same(flags: Flags, pair: str, names: tuple[str, str]) -> None:
             raise RecipeError(f"The flags {pair} {both} and {name} {half} disagree.")
 
 
-def checkpoint_config(flags: Flags, found: Facts, target: AudioMambaConfig) -> AudioMambaConfig:
+def checkpoint_config(
+    flags: Flags, found: NetworkShapes, target: AudioMambaConfig
+) -> AudioMambaConfig:
     """The network that the checkpoint was saved from: its own patch, stride, length and classes."""
     patch = found.fields["patch_size"]
     same_patch = patch == target.patch_size

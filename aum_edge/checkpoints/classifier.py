@@ -20,7 +20,7 @@ EPIC = ("epic_sounds", "epic-sounds", "epicsounds")
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class ClassifierSettings:
     """What a classifier holds beside its network."""
 
     frontend: FrontEndConfig
@@ -37,9 +37,9 @@ def activation_of(flags: Flags, n_classes: int) -> Activation:
     return "sigmoid" if loss == "BCE" else "softmax"
 
 
-def surroundings(
+def classifier_settings(
     flags: Flags, n_mels: int, n_frames: int, n_classes: int, notes: list[str]
-) -> Surroundings:
+) -> ClassifierSettings:
     """AuM's and SSAMBA's front end, mean and deviation, and the labels if they are given.
 
     Flags: ``dataset_mean``, ``dataset_std``, ``dataset`` (epic_sounds has a front end of its own
@@ -64,7 +64,7 @@ def surroundings(
         normalization = Normalization(mean=mean, std=std, std_factor=2.0)
     frontend = replace(frontend, n_mels=n_mels)
     labels = labels_of(flags, n_classes, notes)
-    return Surroundings(frontend, normalization, labels, activation_of(flags, n_classes))
+    return ClassifierSettings(frontend, normalization, labels, activation_of(flags, n_classes))
 
 
 def labels_of(flags: Flags, n_classes: int, notes: list[str]) -> tuple[str, ...]:
@@ -91,7 +91,11 @@ def labels_of(flags: Flags, n_classes: int, notes: list[str]) -> tuple[str, ...]
 
 
 def classifier(
-    backbone: Backbone, around: Surroundings, kind: str, notes: list[str], flags: Mapping[str, Any]
+    backbone: Backbone,
+    around: ClassifierSettings,
+    kind: str,
+    notes: list[str],
+    flags: Mapping[str, Any],
 ) -> AudioClassifier:
     """The whole model in eval mode; the notes and the flags go into its lineage."""
     step = {"step": "converted", "kind": kind, "flags": dict(flags), "notes": list(notes)}

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aum_edge.checkpoints.shapes import PATCH, POSITIONS
-from aum_edge.checkpoints.strict_load import fill
+from aum_edge.checkpoints.strict_load import load_strict
 from aum_edge.models.architectures.ast import AudioSpectrogramTransformer
 from aum_edge.models.architectures.audio_mamba import AudioMamba
 from aum_edge.models.architectures.masked_patch import MaskedPatchModel
@@ -31,7 +31,7 @@ MEANING = (
 """Fields that change what weights mean without changing their shapes."""
 
 
-def start_from(
+def initialise_from(
     target: nn.Module, source: nn.Module, rule: Rule = "aum", keep_head: bool = True
 ) -> list[str]:
     """Give ``target`` the weights of ``source``; returns one note for every difference.
@@ -59,7 +59,7 @@ def start_from(
         notes += _geometry(target, source, weights, rule)
         notes += _meaning(target.config, source.config)
     notes += _head(target, weights, keep_head)
-    fill(target, weights, "The starting model")
+    load_strict(target, weights, "The starting model")
     return notes + _predictors(*whole)
 
 

@@ -21,7 +21,7 @@ UPSTREAM_FRAMES = [2**power for power in range(6, 20)]
 
 
 @dataclass(frozen=True)
-class Facts:
+class NetworkShapes:
     """Fields of :class:`AudioMambaConfig` that the tensors settle, and what they hint at."""
 
     fields: dict[str, Any]
@@ -31,7 +31,7 @@ class Facts:
     """Rows of the head; None if there is none under AuM's name."""
 
 
-def facts(tensors: Mapping[str, Tensor], source: str) -> Facts:
+def network_shapes(tensors: Mapping[str, Tensor], source: str) -> NetworkShapes:
     """Read width, depth, direction, norm, patch and so on from names and shapes.
 
     Raises:
@@ -52,7 +52,7 @@ def facts(tensors: Mapping[str, Tensor], source: str) -> Facts:
     table = tensors.get(POSITIONS)
     double = "cls_token_head" in tensors
     gamma = tensors.get("layers.0.mixer.gamma")
-    return Facts(
+    return NetworkShapes(
         fields={
             "d_model": d_model,
             "depth": _depth(tensors),

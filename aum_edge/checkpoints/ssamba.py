@@ -26,11 +26,11 @@ from typing import Any
 from torch import Tensor
 
 from aum_edge.checkpoints.aum import agree
-from aum_edge.checkpoints.classifier import classifier, surroundings
+from aum_edge.checkpoints.classifier import classifier, classifier_settings
 from aum_edge.checkpoints.flags import Flags
-from aum_edge.checkpoints.initialise import start_from
-from aum_edge.checkpoints.shapes import Facts, facts, sized_for
-from aum_edge.checkpoints.strict_load import drop, fill, rename, strip_prefixes
+from aum_edge.checkpoints.initialise import initialise_from
+from aum_edge.checkpoints.shapes import NetworkShapes, network_shapes, sized_for
+from aum_edge.checkpoints.strict_load import drop, load_strict, rename, strip_prefixes
 from aum_edge.errors import CheckpointError, RecipeError
 from aum_edge.models.architectures.audio_mamba import AudioMamba
 from aum_edge.models.architectures.masked_patch import MaskedPatchModel, masked_patch_config
@@ -60,7 +60,7 @@ def convert_ssamba(tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> 
     sizes = [named.pop(name, None) for name in ("p_input_fdim", "p_input_tdim")]
     drop(named, "v.head.", "a head of ImageNet's classes that SSAMBA never uses", notes)
     named = rename(named, {"v.pos_embed": "pos_embed.pos_embed", "v.": "", "mlp_head.": "head."})
-    found = facts(named, WHAT)
+    found = network_shapes(named, WHAT)
     if "mask_embed" in named:
         source = pretraining_config(flags, found, sizes)
         model = pretrained(source, named)
@@ -78,13 +78,13 @@ def convert_ssamba(tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> 
     else:
         backbone = fine_tuned(flags, found, named, notes)
     config = backbone.config
-    around = surroundings(flags, config.n_mels, config.n_frames, config.n_classes, notes)
+    around = classifier_settings(flags, config.n_mels, config.n_frames, config.n_classes, notes)
     flags.ignore("pretrain_stage", "num_classes", "patch_size", "stride", "img_size", "depth")
     flags.finish()
     return classifier(backbone, around, "ssamba", notes, values)
 
 
-def encoder_config(flags: Flags, found: Facts) -> AudioMambaConfig:
+def encoder_config(flags: Flags, found: NetworkShapes) -> AudioMambaConfig:
     """What tensors and flags say of the encoder; its size is set by the caller."""
     agree(flags, found.fields)
     for name in ("if_rope", "if_rope_residual"):
@@ -104,7 +104,9 @@ def encoder_config(flags: Flags, found: Facts) -> AudioMambaConfig:
     )
 
 
-def pretraining_config(flags: Flags, found: Facts, sizes: list[Tensor | None]) -> AudioMambaConfig:
+def pretraining_config(
+    flags: Flags, found: NetworkShapes, sizes: list[Tensor | None]
+) -> AudioMambaConfig:
     """The encoder as it was pretrained, at the size stored in the checkpoint."""
     config = encoder_config(flags, found)
     if sizes[0] is None or sizes[1] is None:
@@ -120,7 +122,7 @@ def pretrained(config: AudioMambaConfig, named: Mapping[str, Tensor]) -> MaskedP
         for name, tensor in named.items()
     }
     model = MaskedPatchModel(masked_patch_config(config))
-    fill(model, weights, WHAT)
+    load_strict(model, weights, WHAT)
     return model
 
 
@@ -154,7 +156,7 @@ def continued(model: MaskedPatchModel, flags: Flags, notes: list[str]) -> Masked
             "fine-tuning, where the stride is free."
         )
     other = MaskedPatchModel(masked_patch_config(target))
-    notes += start_from(other, model, "ssamba")
+    notes += initialise_from(other, model, "ssamba")
     return other
 
 
@@ -168,12 +170,12 @@ def fine_tuning(encoder: AudioMamba, flags: Flags, classes: int, notes: list[str
         **values | {"n_classes": classes, "head": "norm-linear", "pooling": pooling}
     )
     network = AudioMamba(target)
-    notes += start_from(network, encoder, "ssamba")
+    notes += initialise_from(network, encoder, "ssamba")
     return network
 
 
 def fine_tuned(
-    flags: Flags, found: Facts, named: Mapping[str, Tensor], notes: list[str]
+    flags: Flags, found: NetworkShapes, named: Mapping[str, Tensor], notes: list[str]
 ) -> AudioMamba:
     """A classifier as it was fine-tuned, or started from one for other classes or lengths.
 
@@ -197,7 +199,7 @@ def fine_tuned(
         source = replace(source, n_mels=size[0], n_frames=size[1])
         source = sized_for(source, found.position_rows - found.class_tokens, fixed=True)
     network = AudioMamba(source)
-    fill(network, named, WHAT)
+    load_strict(network, named, WHAT)
     target = (
         wanted
         if flags.has("input_tdim", "target_length")
@@ -206,7 +208,7 @@ def fine_tuned(
     if target == source:
         return network
     other = AudioMamba(target)
-    notes += start_from(other, network, "ssamba")
+    notes += initialise_from(other, network, "ssamba")
     return other
 
 

@@ -46,7 +46,7 @@ def drop(tensors: dict[str, Tensor], prefix: str, reason: str, notes: list[str])
         notes.append(f"Left out {few(names)}: {reason}.")
 
 
-def fill(network: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
+def load_strict(network: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
     """Copy every tensor into the network, which has exactly these.
 
     Floats of any width become the network's. On an error the network is as it was.

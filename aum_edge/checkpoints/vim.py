@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from aum_edge.checkpoints.aum import aum_config, load_network, rebuilt
-from aum_edge.checkpoints.classifier import classifier, surroundings
+from aum_edge.checkpoints.classifier import classifier, classifier_settings
 from aum_edge.checkpoints.flags import Flags
 from aum_edge.checkpoints.read import few
-from aum_edge.checkpoints.shapes import PATCH, POSITIONS, facts
+from aum_edge.checkpoints.shapes import PATCH, POSITIONS, network_shapes
 from aum_edge.checkpoints.strict_load import drop, rename, strip_prefixes
 from aum_edge.errors import CheckpointError, RecipeError
 from aum_edge.models.classifier import AudioClassifier
@@ -49,7 +49,7 @@ def convert_vim(tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> Aud
     ):
         drop(named, prefix, reason, notes)
     named = rename(named, {"pos_embed": POSITIONS})
-    found = facts(named, "The Vim checkpoint")
+    found = network_shapes(named, "The Vim checkpoint")
     _check_flags(flags)
     if found.position_rows is None or named[PATCH].shape[1] != 3 or not found.class_tokens:
         raise CheckpointError(
@@ -62,7 +62,7 @@ def convert_vim(tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> Aud
     middle = flags.take(True, "imagenet_load_middle_cls_token")
     named[POSITIONS] = prefixed(named[POSITIONS], double, middle)
     target = aum_config(flags, found)
-    around = surroundings(flags, target.n_mels, target.n_frames, target.n_classes, notes)
+    around = classifier_settings(flags, target.n_mels, target.n_frames, target.n_classes, notes)
     flags.finish()
     patch = found.fields["patch_size"]
     side = isqrt(named[POSITIONS].shape[1] - found.class_tokens)

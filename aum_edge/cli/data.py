@@ -100,14 +100,14 @@ def _look_over(options: argparse.Namespace) -> int:
 def _normalization(options: argparse.Namespace) -> int:
     from aum_edge.data.corpora.registry import load_manifest
     from aum_edge.data.features.cache import build_cache
-    from aum_edge.data.features.statistics import feature_moments
+    from aum_edge.data.features.statistics import feature_statistics
     from aum_edge.pipeline.recipe import load_recipe
 
     recipe = load_recipe(options.recipe, options.set)
     progress = stderr_progress()
     manifest = load_manifest(recipe.data, options.cache, progress)
     arrays = build_cache(manifest, recipe.frontend, options.cache, False, progress)["train"]
-    moments = feature_moments(arrays, recipe.frontend)
+    moments = feature_statistics(arrays, recipe.frontend)
     used, alone = moments.padded, moments.sound
     factor = 2.0 if recipe.frontend.kind == "kaldi_fbank" else 1.0
     values = {"mean": round(used.mean, 7), "std": round(used.std, 7), "std_factor": factor}

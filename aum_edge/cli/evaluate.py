@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
     from aum_edge.data.corpora.registry import load_manifest
     from aum_edge.data.features.cache import build_cache
     from aum_edge.data.labels import with_model_labels
-    from aum_edge.runtimes.predictor import as_heard, open_predictor
+    from aum_edge.runtimes.predictor import waveforms_as_features, open_predictor
     from aum_edge.training.metrics.classification import evaluate
 
     predictor = open_predictor(options.model)
@@ -52,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
     arrays = build_cache(wanted, predictor.frontend, options.cache, listens, progress)
     split = arrays[options.split]
     if listens:
-        split = as_heard(split, predictor.frontend)
+        split = waveforms_as_features(split, predictor.frontend)
     scores = evaluate(predictor.logits, split, predictor.labels, predictor.activation).to_dict()
     if options.json:
         print(json.dumps(scores, indent=1))

@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Pretrain; prints the numbers of the epoch that was kept and the encoder's folder."""
-    from aum_edge.core.distributed import leader
+    from aum_edge.core.distributed import is_rank_zero
     from aum_edge.pipeline.recipe import load_recipe_as
     from aum_edge.pipeline.run import run_stages
     from aum_edge.pipeline.stages.pretrain import STAGES, PretrainRecipe, PretrainRun, check
@@ -28,7 +28,7 @@ def run(options: argparse.Namespace) -> int:
     cache = options.cache or out.parent / "cache"
     job = PretrainRun(recipe=recipe, out=out, cache_dir=cache, progress=stderr_progress())  # type: ignore[arg-type]
     run_stages(job, STAGES, options.start)
-    if not leader():
+    if not is_rank_zero():
         return 0
     result = job.result("pretrain")
     kept = result["kept"]

@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the recipe; prints the report's path, or the last stage's folder."""
-    from aum_edge.core.distributed import leader
+    from aum_edge.core.distributed import is_rank_zero
     from aum_edge.pipeline.recipe import load_recipe
     from aum_edge.pipeline.run import Run, run_stages
     from aum_edge.pipeline.stages.report import STAGES
@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
     job = Run(recipe=recipe, out=out, cache_dir=cache, progress=stderr_progress())
     until = UNTIL.get(options.command)
     stages = run_stages(job, STAGES, options.start, until)
-    if not leader():
+    if not is_rank_zero():
         return 0
     if until is None:
         result = job.result("report")

@@ -16,7 +16,7 @@ from aum_edge.core.progress import Progress, stderr_progress
 from aum_edge.errors import AumEdgeError, SearchError
 
 if TYPE_CHECKING:
-    from aum_edge.search.context import Room
+    from aum_edge.search.context import SearchContext
     from aum_edge.search.study.study import SharedStudy
 
 log = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
         raise SearchError("`aum-edge search` needs Optuna: pip install 'aum-edge[search]'.")
     from aum_edge.pipeline.recipe import load_recipe_as
     from aum_edge.search.config import SearchRecipe
-    from aum_edge.search.context import Room
+    from aum_edge.search.context import SearchContext
     from aum_edge.search.loop import open_search, work_on
     from aum_edge.search.records import read_records
 
@@ -65,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
             raise SearchError(
                 f"{out} holds no trials to report: run the search without --trials 0."
             )
-        return _report(Room(recipe, out, cache, stderr_progress()), None, options.json)
+        return _report(SearchContext(recipe, out, cache, stderr_progress()), None, options.json)
     search = open_search(recipe, out, cache, options.storage, stderr_progress())
     search.progress = _bar()
     try:
@@ -80,7 +80,7 @@ def run(options: argparse.Namespace) -> int:
     return _report(search.room, search.study, options.json)
 
 
-def _report(room: Room, study: SharedStudy | None, as_json: bool) -> int:
+def _report(room: SearchContext, study: SharedStudy | None, as_json: bool) -> int:
     from aum_edge.report.search.build import write_search_report
     from aum_edge.search.loop import all_records
     from aum_edge.search.summary import summarise
@@ -97,7 +97,7 @@ def _report(room: Room, study: SharedStudy | None, as_json: bool) -> int:
     return 0
 
 
-def _kept(room: Room) -> None:
+def _kept(room: SearchContext) -> None:
     from aum_edge.report.search.build import write_search_report
     from aum_edge.search.records import read_records
     from aum_edge.search.summary import summarise

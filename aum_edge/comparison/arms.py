@@ -14,7 +14,7 @@ from aum_edge.pipeline.run import Run, Stage
 from aum_edge.pipeline.stages.quantize import calibration_clips, round_model
 from aum_edge.pipeline.stages.registry import STAGES
 from aum_edge.pipeline.stages.train import distillation, keep, scores, train_model
-from aum_edge.training.initialise import start_key
+from aum_edge.training.initialise import initial_model_key
 
 ORDINARY = {stage.name: stage for stage in STAGES}
 
@@ -125,7 +125,7 @@ def _stage(title: str, work: Any, needs: tuple[str, ...], **values: Any) -> Stag
     def settings(recipe: Any) -> dict[str, Any]:
         train = asdict(arm.training(distilled=lesson))
         own = {"model": asdict(arm.model), "train": train, "half": arm.half}
-        wanted = {"seed": recipe.seed, **own, "init": start_key(arm.model.init)}
+        wanted = {"seed": recipe.seed, **own, "init": initial_model_key(arm.model.init)}
         return wanted | ({"distill": asdict(recipe.student.distill)} if lesson else {})
 
     return Stage(

@@ -6,7 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from aum_edge.comparison.config import CompareRecipe
-from aum_edge.comparison.summary import Difference, Spread, differences, model_names, spread_of
+from aum_edge.comparison.summary import (
+    PairedDifference,
+    Spread,
+    differences,
+    model_names,
+    spread_of,
+)
 
 SIZES = ("n_params", "param_bytes", "macs", "official_macs")
 
@@ -66,7 +72,7 @@ def _models(recipe: CompareRecipe, runs: Sequence[dict[str, Any]], folds: list[s
     return table(rows)
 
 
-def _differences(found: Sequence[Difference], folds: list[str]) -> list[str]:
+def _differences(found: Sequence[PairedDifference], folds: list[str]) -> list[str]:
     rows = [["first − second", "points", "ahead", *folds]]
     for item in found:
         margin = item.spread.margin

@@ -25,7 +25,7 @@ SIZES = ("n_params", "param_bytes", "macs")
 
 
 @dataclass(frozen=True)
-class Unit:
+class ComparisonRun:
     """One fold and seed of a comparison, or a fold's preparation where the seed is ``None``."""
 
     recipe: CompareRecipe

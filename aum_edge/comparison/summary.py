@@ -47,7 +47,7 @@ class Spread:
 
 
 @dataclass(frozen=True)
-class Difference:
+class PairedDifference:
     """What one model has over another, run by run: the same fold, seed and teacher."""
 
     title: str
@@ -112,7 +112,7 @@ def spread_of(runs: Sequence[dict[str, Any]], model: str, figure: str = METRIC) 
     return Spread(tuple(float(run["models"][model][figure]) for run in runs))
 
 
-def differences(recipe: CompareRecipe, runs: Sequence[dict[str, Any]]) -> list[Difference]:
+def differences(recipe: CompareRecipe, runs: Sequence[dict[str, Any]]) -> list[PairedDifference]:
     """What the comparison is about, each as a paired difference in accuracy."""
     names, student = model_names(recipe), recipe.student
     others = [arm for arm in recipe.arms if arm != student]
@@ -136,12 +136,12 @@ def differences(recipe: CompareRecipe, runs: Sequence[dict[str, Any]]) -> list[D
 
 def _difference(
     runs: Sequence[dict[str, Any]], first: str, second: str, names: dict[str, str]
-) -> Difference:
+) -> PairedDifference:
     gains = [run["models"][first][METRIC] - run["models"][second][METRIC] for run in runs]
     by_fold: dict[str, list[float]] = {}
     for run, gain in zip(runs, gains, strict=True):
         by_fold.setdefault(run["fold"], []).append(gain)
-    return Difference(
+    return PairedDifference(
         f"{names[first]} − {names[second]}",
         Spread(tuple(gains)),
         {fold: statistics.fmean(values) for fold, values in by_fold.items()},

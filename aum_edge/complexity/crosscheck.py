@@ -28,7 +28,7 @@ Tool = Callable[[nn.Module, Tensor], tuple[int, int | None]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class CrosscheckRow:
     """One tool's answer; ``macs`` is None where it is not installed or failed."""
 
     tool: str
@@ -59,7 +59,7 @@ REASONS = {
 }
 
 
-def crosscheck(network: nn.Module, example: Tensor, exact: OperatorCounts) -> list[Row]:
+def crosscheck(network: nn.Module, example: Tensor, exact: OperatorCounts) -> list[CrosscheckRow]:
     """Every tool on one forward pass of a copy of the network.
 
     Cost: one forward pass a tool.
@@ -80,9 +80,11 @@ def crosscheck(network: nn.Module, example: Tensor, exact: OperatorCounts) -> li
     return rows
 
 
-def _row(name: str, macs: int | None, params: int | None, exact: OperatorCounts, why: str) -> Row:
+def _row(
+    name: str, macs: int | None, params: int | None, exact: OperatorCounts, why: str
+) -> CrosscheckRow:
     ratio = None if macs is None or not exact.macs else macs / exact.macs
-    return Row(tool=name, macs=macs, n_params=params, ratio=ratio, reason=why)
+    return CrosscheckRow(tool=name, macs=macs, n_params=params, ratio=ratio, reason=why)
 
 
 def _n_params(network: nn.Module) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from aum_edge.complexity.crosscheck import Row, crosscheck
+from aum_edge.complexity.crosscheck import CrosscheckRow, crosscheck
 from aum_edge.complexity.frontend_cost import FrontEndCost, front_end_cost
 from aum_edge.complexity.limits import Limits
 from aum_edge.complexity.official import NAMES, Official, official
@@ -38,7 +38,7 @@ class Complexity:
     front_end: FrontEndCost | None = None
     streaming_state: int | None = None
     """Elements that a streaming model keeps from one frame to the next; None if it cannot."""
-    crosscheck: list[Row] = field(default_factory=list)
+    crosscheck: list[CrosscheckRow] = field(default_factory=list)
     notes: tuple[str, ...] = ()
 
     @property
@@ -216,7 +216,7 @@ def _official(
     return found, ()
 
 
-def _others(network: nn.Module, example: Tensor) -> list[Row]:
+def _others(network: nn.Module, example: Tensor) -> list[CrosscheckRow]:
     """Other tools and, for the same network without folding, the exact count."""
     return crosscheck(network, example, count(network, example))
 

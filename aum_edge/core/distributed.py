@@ -19,36 +19,36 @@ PATIENCE = timedelta(days=2)
 """The others wait while the first process prepares data or exports."""
 
 
-def join() -> None:
+def join_processes() -> None:
     """Meet the other processes, if torchrun started any; only the first one's news are logged."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or "TORCHELASTIC_RUN_ID" not in os.environ:
         return
     if not dist.is_initialized():
         backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
         dist.init_process_group(backend, timeout=PATIENCE)
-    if not leader():
+    if not is_rank_zero():
         logging.getLogger("aum_edge").setLevel(logging.WARNING)
 
 
-def several() -> bool:
+def is_distributed() -> bool:
     """Whether other processes work on the same."""
     return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
 
 
-def leader() -> bool:
+def is_rank_zero() -> bool:
     """Whether this is the process that writes files."""
-    return not several() or dist.get_rank() == 0
+    return not is_distributed() or dist.get_rank() == 0
 
 
 def barrier() -> None:
     """Wait until every process is here."""
-    if several():
+    if is_distributed():
         dist.barrier()
 
 
-def agree(value: T) -> T:
+def broadcast(value: T) -> T:
     """The first process's value, in all of them."""
-    if not several():
+    if not is_distributed():
         return value
     box = [value]
     dist.broadcast_object_list(box, src=0)
@@ -56,12 +56,12 @@ def agree(value: T) -> T:
 
 
 @contextmanager
-def leader_first() -> Iterator[None]:
+def rank_zero_first() -> Iterator[None]:
     """The first process does the block, then the others, who find its files."""
-    if not leader():
+    if not is_rank_zero():
         barrier()
     yield
-    if leader():
+    if is_rank_zero():
         barrier()
 
 

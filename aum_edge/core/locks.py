@@ -45,7 +45,7 @@ def this_worker() -> Worker:
     return Worker(platform.node(), round(psutil.boot_time()), os.getpid(), started)
 
 
-def surely_dead(values: dict[str, Any]) -> bool:
+def is_dead(values: dict[str, Any]) -> bool:
     """Whether a worker of this machine does not run any more; False for other machines."""
     if values.get("host") != platform.node():
         return False
@@ -78,7 +78,7 @@ class Watch:
         return now - since >= self._grace
 
 
-class Beat:
+class Heartbeat:
     """Calls a function now and then while a block runs; its failures are the block's to notice."""
 
     def __init__(self, tell: Callable[[], None], seconds: float = BEAT_SECONDS) -> None:
@@ -87,7 +87,7 @@ class Beat:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def __enter__(self) -> Beat:
+    def __enter__(self) -> Heartbeat:
         self._thread.start()
         return self
 
@@ -107,7 +107,7 @@ class Beat:
 
 
 @contextlib.contextmanager
-def turn(lock: Path, wait: bool = True, poll: float = 1.0) -> Iterator[bool]:
+def hold_lock(lock: Path, wait: bool = True, poll: float = 1.0) -> Iterator[bool]:
     """Hold a lock file through a block; whether it was got is what the block is told.
 
     The lock of a process that is gone is taken over: at once on the same machine, elsewhere when
@@ -117,7 +117,7 @@ def turn(lock: Path, wait: bool = True, poll: float = 1.0) -> Iterator[bool]:
     seen: tuple[float, float] = (0.0, time.monotonic())
     while not (held := _take(lock)):
         seen = _watched(lock, seen)
-        gone = surely_dead(read_json(lock)) if read_json(lock) else False
+        gone = is_dead(read_json(lock)) if read_json(lock) else False
         if gone or time.monotonic() - seen[1] > GRACE_SECONDS:
             lock.unlink(missing_ok=True)
             continue
@@ -128,7 +128,7 @@ def turn(lock: Path, wait: bool = True, poll: float = 1.0) -> Iterator[bool]:
         yield False
         return
     try:
-        with Beat(lock.touch):
+        with Heartbeat(lock.touch):
             yield True
     finally:
         lock.unlink(missing_ok=True)

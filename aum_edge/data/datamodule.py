@@ -19,7 +19,7 @@ from aum_edge.data.features.cache import ClipArrays, build_cache, normalization
 from aum_edge.data.features.npy import Stored
 from aum_edge.data.features.stream import stream_splits
 from aum_edge.data.manifest import Manifest, validate
-from aum_edge.data.sampler import BatchOrder, BatchPlan, Place, Rows
+from aum_edge.data.sampler import BatchPlan, EpochSampler, ProcessGroupPosition, Rows
 from aum_edge.data.segments import WORKERS
 from aum_edge.errors import DataError
 
@@ -135,7 +135,7 @@ class AudioData(L.LightningDataModule):
 
     def train_batches(self, epoch: int, world: int = 1) -> int:
         """Training batches of each of ``world`` processes once ``epoch`` epochs are done."""
-        return self._order("train", self.seed).batches(Place(epoch, 0, world))
+        return self._order("train", self.seed).batches(ProcessGroupPosition(epoch, 0, world))
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled by (seed, epoch); a last batch of a single clip is left out."""
@@ -177,11 +177,11 @@ class AudioData(L.LightningDataModule):
             BatchRows(arrays, waveforms), sampler=order, batch_size=None, num_workers=workers
         )
 
-    def _order(self, split: str, seed: int | None) -> BatchOrder:
-        return BatchOrder(len(self.arrays[split]), self.batch_size, seed, self._place, self.plan)
+    def _order(self, split: str, seed: int | None) -> EpochSampler:
+        return EpochSampler(len(self.arrays[split]), self.batch_size, seed, self._place, self.plan)
 
-    def _place(self) -> Place:
+    def _place(self) -> ProcessGroupPosition:
         trainer = self.trainer
         if trainer is None:
-            return Place()
-        return Place(trainer.current_epoch, trainer.global_rank, trainer.world_size)
+            return ProcessGroupPosition()
+        return ProcessGroupPosition(trainer.current_epoch, trainer.global_rank, trainer.world_size)

@@ -32,7 +32,7 @@ class BatchPlan:
 
 
 @dataclass(frozen=True)
-class Place:
+class ProcessGroupPosition:
     """One of several processes that share the batches."""
 
     epoch: int = 0
@@ -40,7 +40,7 @@ class Place:
     world: int = 1
 
 
-class BatchOrder(Sampler[Rows]):
+class EpochSampler(Sampler[Rows]):
     """Row numbers of each batch; shuffled by (seed, epoch), or in order when ``seed`` is None.
 
     A resumed run sees the batches that the uninterrupted one would have seen, because nothing
@@ -56,7 +56,7 @@ class BatchOrder(Sampler[Rows]):
         n: int,
         batch_size: int,
         seed: int | None,
-        place: Callable[[], Place],
+        place: Callable[[], ProcessGroupPosition],
         plan: BatchPlan | None = None,
     ) -> None:
         self._n = n
@@ -68,7 +68,7 @@ class BatchOrder(Sampler[Rows]):
     def __len__(self) -> int:
         return self.batches(self._place())
 
-    def batches(self, place: Place) -> int:
+    def batches(self, place: ProcessGroupPosition) -> int:
         """Batches of each process in an epoch."""
         whole, rest = divmod(self._n, self._size(place) * place.world)
         if self._seed is None:
@@ -85,7 +85,7 @@ class BatchOrder(Sampler[Rows]):
             shared = rows[batch * size * place.world : (batch + 1) * size * place.world]
             yield self._part(shared, place)
 
-    def _size(self, place: Place) -> int:
+    def _size(self, place: ProcessGroupPosition) -> int:
         if self._seed is None:
             return self._batch_size
         return self._plan.size(place.epoch, self._batch_size)
@@ -100,7 +100,7 @@ class BatchOrder(Sampler[Rows]):
         chances = self._plan.weights / self._plan.weights.sum()
         return source.choice(rows, size=self._n, p=chances)
 
-    def _part(self, shared: Rows, place: Place) -> Rows:
+    def _part(self, shared: Rows, place: ProcessGroupPosition) -> Rows:
         """This process's rows of a batch of all."""
         if self._seed is None:
             each = -(-len(shared) // place.world)

@@ -13,12 +13,14 @@ from aum_edge.data.manifest import Clip, Split, few
 from aum_edge.errors import DataError
 
 
-def carve_validation(clips: Sequence[Clip], fraction: float, seed: int) -> tuple[Clip, ...]:
+def split_validation(clips: Sequence[Clip], fraction: float, seed: int) -> tuple[Clip, ...]:
     """Move about ``fraction`` of the training rows to validation; the order of rows stays."""
-    return carve(clips, fraction, seed, "val")
+    return split_by_groups(clips, fraction, seed, "val")
 
 
-def carve(clips: Sequence[Clip], fraction: float, seed: int, target: Split) -> tuple[Clip, ...]:
+def split_by_groups(
+    clips: Sequence[Clip], fraction: float, seed: int, target: Split
+) -> tuple[Clip, ...]:
     """Move about ``fraction`` of the training rows to ``target`` by whole groups.
 
     Groups come in an order that ``seed`` shuffles; one is moved when that brings the labels
@@ -64,7 +66,7 @@ def carve(clips: Sequence[Clip], fraction: float, seed: int, target: Split) -> t
 Part = TypeVar("Part", str, int)
 
 
-def held_out(part: Part, validated: Collection[Part], tested: Collection[Part]) -> Split:
+def split_of(part: Part, validated: Collection[Part], tested: Collection[Part]) -> Split:
     """``test`` or ``val`` for what is held out for either, else ``train``."""
     if part in tested:
         return "test"

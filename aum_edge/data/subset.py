@@ -19,7 +19,7 @@ from aum_edge.errors import DataError
 Rows = NDArray[np.int64]
 
 
-class RowView:
+class DataSubset:
     """Some rows of an array that stays where it is; looks like an array (n, ...) to readers."""
 
     def __init__(self, base: Floats, rows: Rows) -> None:
@@ -104,8 +104,8 @@ def some_rows(arrays: ClipArrays, rows: Rows) -> ClipArrays:
     waveforms = arrays.waveforms
     return replace(
         arrays,
-        features=cast(Floats, RowView(arrays.features, rows)),
-        waveforms=None if waveforms is None else cast(Floats, RowView(waveforms, rows)),
+        features=cast(Floats, DataSubset(arrays.features, rows)),
+        waveforms=None if waveforms is None else cast(Floats, DataSubset(waveforms, rows)),
         labels=arrays.labels[rows],
         clips=tuple(arrays.clips[row] for row in rows),
         targets=None if arrays.targets is None else arrays.targets[rows],

@@ -21,7 +21,13 @@ import psutil
 import yaml
 
 from aum_edge import __version__
-from aum_edge.core.distributed import agree, barrier, join, leader, leader_first
+from aum_edge.core.distributed import (
+    barrier,
+    broadcast,
+    is_rank_zero,
+    join_processes,
+    rank_zero_first,
+)
 from aum_edge.core.files import read_json, write_json
 from aum_edge.core.progress import Progress
 from aum_edge.data.datamodule import AudioData
@@ -103,13 +109,13 @@ def run_stages(
     for asked in (start, until):
         if asked is not None and asked not in names:
             raise RecipeError(f"There is no stage `{asked}`; the stages are {', '.join(names)}.")
-    join()
-    if leader():
+    join_processes()
+    if is_rank_zero():
         _claim(run)
     try:
         wanted = stages[: names.index(until) + 1] if until else stages
         _open_data(run, wanted)
-        if start and leader():
+        if start and is_rank_zero():
             _forget(run, stages, start)
         barrier()
         hashes: dict[str, str] = {}
@@ -119,13 +125,13 @@ def run_stages(
             done.append(_one_stage(run, stage, hashes[stage.name]))
         return done
     finally:
-        if leader():
+        if is_rank_zero():
             (run.out / "run.lock").unlink(missing_ok=True)
 
 
 def _open_data(run: Run, wanted: tuple[Stage, ...]) -> None:
     """Compute the features, in the first process alone, and let every stage look at the data."""
-    with leader_first():
+    with rank_zero_first():
         _ = run.data
     for stage in wanted:
         if stage.check:
@@ -135,11 +141,11 @@ def _open_data(run: Run, wanted: tuple[Stage, ...]) -> None:
 def _one_stage(run: Run, stage: Stage, wanted: str) -> dict[str, Any]:
     folder = run.folder(stage.name)
     record = folder / "stage.json"
-    if agree(record.exists() and read_json(record).get("hash") == wanted):
+    if broadcast(record.exists() and read_json(record).get("hash") == wanted):
         log.info("%s: done before, kept", stage.name)
         seconds = read_json(record)["seconds"]
         return {"name": stage.name, "seconds": seconds, "resumed": True}
-    if not leader():
+    if not is_rank_zero():
         return _follow(run, stage, folder)
     started = folder / "started.json"
     if folder.exists() and not (started.exists() and read_json(started).get("hash") == wanted):

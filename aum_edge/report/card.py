@@ -11,7 +11,7 @@ from aum_edge.report.numbers import fixed, interval, milliseconds, percent, time
 from aum_edge.report.schema import Model, checked
 from aum_edge.report.tables.model_tables import budget_table
 from aum_edge.report.tables.table import markdown_table, markdown_text
-from aum_edge.report.view import Facts, Grouping, scores_by
+from aum_edge.report.view import Grouping, ReportView, scores_by
 
 CORPORA = {
     "synthetic": "The clips are generated scenes, not recordings: the scores say how well the "
@@ -31,7 +31,7 @@ def model_card(report: dict[str, Any], model_key: str) -> str:
     Raises:
         AumEdgeError: If the report is not complete or has no model ``model_key``.
     """
-    facts = Facts(checked(report))
+    facts = ReportView(checked(report))
     model = facts.model(model_key)
     if model is None:
         known = ", ".join(f"`{other['key']}`" for other in facts.models)
@@ -57,12 +57,12 @@ def model_card(report: dict[str, Any], model_key: str) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _front(facts: Facts, model: Model) -> str:
+def _front(facts: ReportView, model: Model) -> str:
     scores = {"accuracy": float(model["eval"]["accuracy"])}
     return front_matter(scores, model["title"], facts.report["corpus"]["name"])
 
 
-def _summary(facts: Facts, model: Model) -> str:
+def _summary(facts: ReportView, model: Model) -> str:
     classes = len(facts.report["corpus"]["labels"])
     return markdown_text(
         f"{model['architecture']} with {whole(model['n_params'])} parameters that sorts "
@@ -71,7 +71,7 @@ def _summary(facts: Facts, model: Model) -> str:
     )
 
 
-def _use(facts: Facts, model: Model) -> str:
+def _use(facts: ReportView, model: Model) -> str:
     labels = ", ".join(markdown_text(label) for label in facts.report["corpus"]["labels"])
     return (
         "Classifying short clips of the kind it was trained on, on a CPU. It answers one of its "
@@ -80,7 +80,7 @@ def _use(facts: Facts, model: Model) -> str:
     )
 
 
-def _data(facts: Facts) -> str:
+def _data(facts: ReportView) -> str:
     corpus = facts.report["corpus"]
     lines = [
         f"{corpus['name']}: {whole(corpus['n_train'])} training, {whole(corpus['n_val'])} "
@@ -94,7 +94,7 @@ def _data(facts: Facts) -> str:
     return markdown_text(" ".join(lines))
 
 
-def _lineage(facts: Facts, model: Model) -> str:
+def _lineage(facts: ReportView, model: Model) -> str:
     steps = model.get("lineage", [])
     if not steps:
         return markdown_text(f"The {model['stage']} stage; its steps were not written down.")
@@ -111,7 +111,7 @@ def _step(step: dict[str, Any]) -> str:
     return f"{name}: {markdown_text('; '.join(details))}" if details else name
 
 
-def _scores(facts: Facts, model: Model) -> str:
+def _scores(facts: ReportView, model: Model) -> str:
     scores = model["eval"]
     low, high = interval(scores["accuracy"], int(scores["n"]))
     lines = [
@@ -125,7 +125,7 @@ def _scores(facts: Facts, model: Model) -> str:
     return markdown_text(" ".join(lines))
 
 
-def _latency(facts: Facts, model: Model) -> str:
+def _latency(facts: ReportView, model: Model) -> str:
     row = facts.latency(model["key"])
     if row is None:
         return ""
@@ -142,7 +142,7 @@ def _latency(facts: Facts, model: Model) -> str:
     )
 
 
-def _limits(facts: Facts, model: Model) -> str:
+def _limits(facts: ReportView, model: Model) -> str:
     n = int(model["eval"]["n"])
     lines = [
         f"It does worst on {_worst(model, 'per_class')}." if _worst(model, "per_class") else "",
@@ -162,7 +162,7 @@ def _worst(model: Model, field: Grouping) -> str:
     return ", ".join(f"{name} ({percent(value)} %)" for value, name in sorted(known)[:3])
 
 
-def _devices(facts: Facts, model: Model) -> str:
+def _devices(facts: ReportView, model: Model) -> str:
     seen, unseen = facts.devices
     if not unseen:
         return ""
@@ -174,7 +174,7 @@ def _devices(facts: Facts, model: Model) -> str:
     return f"On devices that were not in training it reaches {means[1]} % instead of {means[0]} %."
 
 
-def _against_control(facts: Facts, model: Model) -> str:
+def _against_control(facts: ReportView, model: Model) -> str:
     control = facts.control
     if control is None or control["key"] == model["key"] or model["key"] == "teacher":
         return ""

@@ -10,10 +10,10 @@ from pathlib import PurePosixPath
 
 from aum_edge.report.numbers import percent, times, whole
 from aum_edge.report.schema import ExportRow, LatencyRow
-from aum_edge.report.view import Facts, file_key
+from aum_edge.report.view import ReportView, file_key
 
 
-def int8_lines(facts: Facts) -> list[str]:
+def int8_lines(facts: ReportView) -> list[str]:
     """A sentence for every int8 file that has a float file beside it; the bench's ratio in it."""
     rows = facts.report.get("export") or []
     lines = []
@@ -46,7 +46,7 @@ def _bytes(row: ExportRow, base: ExportRow) -> str:
     return f"{words} {whole(abs(saved))} of {whole(before)} {what} ({share} %)"
 
 
-def _time(facts: Facts, row: ExportRow, base: ExportRow) -> str:
+def _time(facts: ReportView, row: ExportRow, base: ExportRow) -> str:
     own, other = (_timed(facts, file) for file in (row, base))
     if own is None or other is None or not other["p50_ms"]:
         return "its latency beside the float file was not measured"
@@ -61,6 +61,6 @@ def _time(facts: Facts, row: ExportRow, base: ExportRow) -> str:
     return f"no clear difference in latency: {facts_of_it}"
 
 
-def _timed(facts: Facts, row: ExportRow) -> LatencyRow | None:
+def _timed(facts: ReportView, row: ExportRow) -> LatencyRow | None:
     rows = facts.bench["rows"] if facts.bench else []
     return next((found for found in rows if found["model"] == file_key(row["file"])), None)

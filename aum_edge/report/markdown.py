@@ -19,12 +19,12 @@ from aum_edge.report.tables.model_tables import (
 )
 from aum_edge.report.tables.storage_tables import front_end_table, stored_table
 from aum_edge.report.tables.table import Cell, Column, Table, markdown_table, markdown_text
-from aum_edge.report.view import Facts, Grouping, scores_by
+from aum_edge.report.view import Grouping, ReportView, scores_by
 
 
 def markdown(report: Report) -> str:
     """report.md."""
-    facts = Facts(report)
+    facts = ReportView(report)
     verdict = report["verdict"]
     word = "inside" if verdict["within"] else "over"
     judged = [model for model in (facts.final, facts.control) if model]
@@ -64,14 +64,14 @@ def _about(report: Report) -> str:
     )
 
 
-def _compression(facts: Facts) -> list[str]:
+def _compression(facts: ReportView) -> list[str]:
     """Pruning and quantization as the page has them, without their pictures."""
     found = [(rounds_table(facts), "Pruning"), (choice_table(facts), "Quantization")]
     parts = [_titled(table, title) for table, title in found if table]
     return [*parts, *(markdown_text(line) for line in kept_lines(facts))]
 
 
-def _device_models(facts: Facts) -> list[str]:
+def _device_models(facts: ReportView) -> list[str]:
     """The general model against one for each device."""
     tables = device_models_tables(facts)
     if not tables:
@@ -86,7 +86,7 @@ def _titled(table: Table, title: str = "") -> str:
     return f"{heading}{remark}\n\n{markdown_table(table)}"
 
 
-def _scores(facts: Facts, field: Grouping, head: str) -> Table | None:
+def _scores(facts: ReportView, field: Grouping, head: str) -> Table | None:
     """Accuracy by class or device, one column a model."""
     names = list(scores_by(facts.final, field))
     if not names:

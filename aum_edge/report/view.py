@@ -15,7 +15,7 @@ Grouping = Literal["per_class", "per_device"]
 
 
 @dataclass(frozen=True)
-class Facts:
+class ReportView:
     """A checked report and the questions that its pages ask."""
 
     report: Report

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from aum_edge.errors import ExportError
 from aum_edge.runtimes.c_compiler import Isa, build_library, check_runs_here
-from aum_edge.runtimes.c_metadata import PROOF, read_about
+from aum_edge.runtimes.c_metadata import PROOF, read_c_metadata
 from aum_edge.runtimes.onnx_metadata import FileMetadata
 
 ALIGNMENT = 64
@@ -45,7 +45,7 @@ class CClassifier:
         """
         check_runs_here(isa)
         self.path = Path(path)
-        read = read_about(self.path)
+        read = read_c_metadata(self.path)
         self.labels, self.frontend = read.labels, read.frontend
         self.normalization = read.normalization
         self.metadata: dict[str, Any] = read.values

@@ -40,7 +40,7 @@ def marked(source: str, proof: str) -> str:
     return comment({**props, PROOF: proof}) + source[end:]
 
 
-def read_about(path: Path) -> FileMetadata:
+def read_c_metadata(path: Path) -> FileMetadata:
     """Labels, front end and the rest of an exported .c file.
 
     Raises:

@@ -12,12 +12,12 @@ from torch import Tensor
 from aum_edge.errors import AudioError, ExportError
 from aum_edge.runtimes.c import CClassifier, aligned
 from aum_edge.runtimes.c_compiler import Isa
-from aum_edge.runtimes.stream import Listener
+from aum_edge.runtimes.stream import StreamClassifier
 
 NOT_READY = 6
 
 
-class CStream(Listener):
+class CStream(StreamClassifier):
     """Samples in pieces of any size to logits over all that was heard since :meth:`reset`.
 
     Args:
@@ -59,7 +59,7 @@ class CStream(Listener):
         self._program.checked(self._begin(self._arena.ctypes.data, self._arena.nbytes))
 
     def push(self, samples: Tensor | np.ndarray) -> Tensor | None:
-        """Hear samples (n,) at the front end's rate, see :class:`Listener`."""
+        """Hear samples (n,) at the front end's rate, see :class:`StreamClassifier`."""
         row = np.ascontiguousarray(torch.as_tensor(samples).numpy(), dtype=np.float32)
         if row.ndim != 1:
             raise ExportError(f"A stream takes samples (n,), got {row.shape}.")

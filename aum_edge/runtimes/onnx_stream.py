@@ -15,7 +15,7 @@ from aum_edge.errors import ExportError
 from aum_edge.runtimes.contract import FRAMES_IN, LOGITS
 from aum_edge.runtimes.onnx import open_session
 from aum_edge.runtimes.onnx_metadata import read_metadata
-from aum_edge.runtimes.stream import Listener
+from aum_edge.runtimes.stream import StreamClassifier
 
 Arrays = dict[str, np.ndarray]
 
@@ -72,7 +72,7 @@ class BoundSteps:
         return binding
 
 
-class StreamingClassifier(Listener):
+class OnnxStream(StreamClassifier):
     """Samples in pieces of any size to logits over all that was heard since :meth:`reset`.
 
     Args:
@@ -111,7 +111,7 @@ class StreamingClassifier(Listener):
         self.tokens = 0
 
     def push(self, samples: Tensor | np.ndarray) -> Tensor | None:
-        """Hear samples (n,) at the front end's rate, see :class:`Listener`."""
+        """Hear samples (n,) at the front end's rate, see :class:`StreamClassifier`."""
         row = torch.as_tensor(samples, dtype=torch.float32)
         if row.ndim != 1:
             raise ExportError(f"A stream takes samples (n,), got {tuple(row.shape)}.")

@@ -24,7 +24,7 @@ from aum_edge.runtimes.c import CClassifier
 from aum_edge.runtimes.c_stream import CStream
 from aum_edge.runtimes.contract import WAVEFORM
 from aum_edge.runtimes.onnx import OnnxClassifier
-from aum_edge.runtimes.onnx_stream import StreamingClassifier
+from aum_edge.runtimes.onnx_stream import OnnxStream
 
 SILENCE = 1e-6
 
@@ -88,7 +88,7 @@ class Predictor:
 class StreamPredictor:
     """The same for a step graph or a C file: a file is one stream of any length."""
 
-    stream: StreamingClassifier | CStream
+    stream: OnnxStream | CStream
 
     def label_file(self, path: Path) -> dict[str, Any]:
         """``{file, label, probabilities}``, or ``{file, error}`` when the file is unusable."""
@@ -119,7 +119,7 @@ def check_whole(frontend: FrontEndConfig, lengths: Tensor) -> None:
         )
 
 
-def as_heard(arrays: ClipArrays, frontend: FrontEndConfig) -> ClipArrays:
+def waveforms_as_features(arrays: ClipArrays, frontend: FrontEndConfig) -> ClipArrays:
     """A split for a file with its front end inside: waveforms in the place of features.
 
     ``arrays`` were built with their waveforms.
@@ -147,7 +147,7 @@ def open_stream(path: Path) -> StreamPredictor:
             f"`--stream` takes a step graph: make one with `aum-edge export {path} step.onnx "
             "--streaming`."
         )
-    return StreamPredictor(StreamingClassifier(path))
+    return StreamPredictor(OnnxStream(path))
 
 
 def _answer(path: Path, labels: tuple[str, ...], mean: Tensor) -> dict[str, Any]:

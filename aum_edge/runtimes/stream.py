@@ -13,7 +13,7 @@ from aum_edge.audio.config import FrontEndConfig
 from aum_edge.audio.streaming import stream_file
 
 
-class Listener(ABC):
+class StreamClassifier(ABC):
     """Samples in pieces of any size to logits over all that was heard since :meth:`reset`."""
 
     frontend: FrontEndConfig

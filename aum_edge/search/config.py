@@ -16,7 +16,7 @@ from aum_edge.data.config import DataConfig
 from aum_edge.errors import RecipeError
 from aum_edge.pipeline.recipe import Recipe, StudentConfig, TeacherConfig, plain
 from aum_edge.search.space.dimensions import Dimension, read_space
-from aum_edge.search.space.validate import require_possible, require_student
+from aum_edge.search.space.validate import require_student, validate_space
 
 Objective = Literal["accuracy", "macs", "bytes", "latency"]
 MAXIMISED = ("accuracy",)
@@ -169,7 +169,7 @@ class SearchRecipe:
                 f"`space.{idle[0]}` does nothing without a teacher: give `teacher`, or take it out."
             )
         require_student(self.student, self.frontend)
-        require_possible(self.student, self.frontend, dimensions)
+        validate_space(self.student, self.frontend, dimensions)
 
     @property
     def dimensions(self) -> tuple[Dimension, ...]:

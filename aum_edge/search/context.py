@@ -11,7 +11,7 @@ import yaml
 from aum_edge.bench.latency import measure
 from aum_edge.complexity.limits import Limits, get_limits
 from aum_edge.core.files import write_text
-from aum_edge.core.locks import turn
+from aum_edge.core.locks import hold_lock
 from aum_edge.core.progress import Progress
 from aum_edge.data.datamodule import AudioData
 from aum_edge.errors import RecipeError, SearchError
@@ -28,7 +28,7 @@ from aum_edge.training.fit import Distillation
 CONTROL = "cp-mobile"
 
 
-class Room:
+class SearchContext:
     """A search in its folder.
 
     Raises:
@@ -57,7 +57,7 @@ class Room:
         if self.recipe.teacher is None:
             return None
         stages = tuple(stage for stage in STAGES if stage.name in ("data", "teacher"))
-        with turn(self.out / "teacher.lock"):
+        with hold_lock(self.out / "teacher.lock"):
             run_stages(self._run, stages)
             return distillation(self._run)
 
@@ -84,7 +84,7 @@ class Room:
     def _control(self) -> Path:
         """CP-Mobile's ONNX file, made once; its weights do not matter."""
         file = self.out / "control" / f"{CONTROL}.onnx"
-        with turn(self.out / "control.lock"):
+        with hold_lock(self.out / "control.lock"):
             if not file.exists():
                 labels, frontend = tuple(self.data.labels), self.recipe.frontend
                 sizes = {"n_mels": frontend.n_mels, "n_frames": frontend.n_frames}

@@ -15,21 +15,21 @@ from typing import Any
 import optuna
 
 from aum_edge.core.distributed import require_launch
-from aum_edge.core.locks import Beat, turn
+from aum_edge.core.locks import Heartbeat, hold_lock
 from aum_edge.core.progress import Progress
 from aum_edge.errors import RecipeError, SearchError
 from aum_edge.search.config import OPTUNA_PRUNERS, SearchRecipe
-from aum_edge.search.context import Room
+from aum_edge.search.context import SearchContext
 from aum_edge.search.records import FINISHED, Record, read_records, write_record
 from aum_edge.search.references import check_references, train_references
 from aum_edge.search.space.candidate import cost_of, fresh, student_config
 from aum_edge.search.space.dimensions import Params, all_points, key_of, used_up
-from aum_edge.search.space.feasibility import require_reachable
+from aum_edge.search.space.feasibility import require_feasible
 from aum_edge.search.space.student_settings import settings_of
 from aum_edge.search.study.optuna_adapter import costs_known
-from aum_edge.search.study.pruner import Runner, hopeless
+from aum_edge.search.study.pruner import Runner, should_prune
 from aum_edge.search.study.study import SharedStudy, counted, records_of
-from aum_edge.search.trial import Plan, costs_of, make_plan, repeat_of, run_plan
+from aum_edge.search.trial import TrialPlan, costs_of, make_plan, repeat_of, run_plan
 
 log = logging.getLogger(__name__)
 POLL_SECONDS = 2.0
@@ -47,7 +47,7 @@ FAILURES = 5
 class Search:
     """One process's part in a search."""
 
-    room: Room
+    room: SearchContext
     study: SharedStudy
     progress: Progress | None = None
     idle: int = 0
@@ -101,7 +101,7 @@ class Search:
                 self.study.drop(number)
                 return
             earlier = self._earlier(number, params)
-            with Beat(self.study.beat(number)):
+            with Heartbeat(self.study.beat(number)):
                 record = self._record(trial, params, earlier)
         except BaseException:
             # Whatever ends this process, the trial is another one's to run. A lost storage needs
@@ -129,7 +129,7 @@ class Search:
         return self.room.out / "work" / str(self.study.work_of(trial))
 
     def _judge(
-        self, trial: optuna.Trial, plan: Plan, costs: list[float]
+        self, trial: optuna.Trial, plan: TrialPlan, costs: list[float]
     ) -> Callable[[list[float]], str]:
         """Shares the accuracy reached with the other processes and says whether to go on."""
         recipe, epochs = self.recipe, plan.settings.train.epochs
@@ -147,7 +147,7 @@ class Search:
             if recipe.pruner != "dominated":
                 return ""
             peers = self.study.peers(trial.number)
-            return hopeless(Runner(tuple(costs), curve), peers, recipe.pruning)
+            return should_prune(Runner(tuple(costs), curve), peers, recipe.pruning)
 
         return judge
 
@@ -210,7 +210,7 @@ def line_of(record: Record) -> str:
     return f"{head}: {values}"
 
 
-def check_space(recipe: SearchRecipe, room: Room) -> None:
+def check_space(recipe: SearchRecipe, room: SearchContext) -> None:
     """Refuse a space without a model inside the limits, saying what is the least it can cost.
 
     Raises:
@@ -227,7 +227,7 @@ def check_space(recipe: SearchRecipe, room: Room) -> None:
 
     labels = tuple(room.data.labels)
     student_config(recipe.student.model, len(labels), recipe)
-    require_reachable(recipe.dimensions, measure, recipe.seed)
+    require_feasible(recipe.dimensions, measure, recipe.seed)
 
 
 def open_search(
@@ -242,11 +242,11 @@ def open_search(
     """
     _refuse_torchrun(recipe)
     check_references(recipe)
-    room = Room(recipe, out, cache, progress)
+    room = SearchContext(recipe, out, cache, progress)
     study = SharedStudy(recipe, storage, out)
     check_space(recipe, room)
     study.bind(room.key)
-    with turn(out / "fill.lock"):
+    with hold_lock(out / "fill.lock"):
         filled = study.fill(own_records(room))
     if filled:
         log.info("%s was empty: filled from the %d records in %s", study.where, filled, out)
@@ -263,7 +263,7 @@ def _refuse_torchrun(recipe: SearchRecipe) -> None:
         )
 
 
-def own_records(room: Room) -> list[Record]:
+def own_records(room: SearchContext) -> list[Record]:
     """The records of the folder.
 
     Raises:
@@ -279,7 +279,7 @@ def own_records(room: Room) -> list[Record]:
     return records
 
 
-def all_records(room: Room, study: SharedStudy | None) -> list[Record]:
+def all_records(room: SearchContext, study: SharedStudy | None) -> list[Record]:
     """Records of the folder and, where it can be read, of the storage."""
     found = {record.number: record for record in own_records(room)}
     if study is not None:

@@ -10,18 +10,18 @@ from typing import Any
 from aum_edge.audio.config import FrontEndConfig
 from aum_edge.compression.quantization.quantize import quantize
 from aum_edge.core.files import read_json, write_json
-from aum_edge.core.locks import turn
+from aum_edge.core.locks import hold_lock
 from aum_edge.core.progress import Progress
 from aum_edge.errors import RecipeError
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.presets import PRESETS, STUDENTS
 from aum_edge.pipeline.recipe import ModelChoice
 from aum_edge.search.config import SearchRecipe
-from aum_edge.search.context import CONTROL, Room
+from aum_edge.search.context import CONTROL, SearchContext
 from aum_edge.search.records import Record
-from aum_edge.search.space.candidate import cost_of, fresh, quiet
+from aum_edge.search.space.candidate import cost_of, errors_only, fresh
 from aum_edge.search.space.student_settings import settings_of
-from aum_edge.search.trial import Plan, run_plan
+from aum_edge.search.trial import TrialPlan, run_plan
 
 FOLDER = "references"
 
@@ -40,11 +40,11 @@ def check_references(recipe: SearchRecipe) -> None:
         _settings(recipe, name, changes or {})
 
 
-def train_references(room: Room, progress: Progress | None = None) -> None:
+def train_references(room: SearchContext, progress: Progress | None = None) -> None:
     """Train those that no process has trained or is training."""
     for name, changes in room.recipe.references.items():
         folder = room.out / FOLDER / name
-        with turn(folder.parent / f"{name}.lock", wait=False) as held:
+        with hold_lock(folder.parent / f"{name}.lock", wait=False) as held:
             if held and read_json(folder / "record.json").get("key") != room.key:
                 write_json(folder / "record.json", _train(room, name, changes or {}, progress))
                 shutil.rmtree(room.out / "work" / name, ignore_errors=True)
@@ -56,7 +56,9 @@ def read_references(out: Path, key: str) -> dict[str, dict[str, Any]]:
     return {name: values for name, values in sorted(found.items()) if values.get("key") == key}
 
 
-def preset_costs(recipe: SearchRecipe, labels: tuple[str, ...], room: Room) -> dict[str, Any]:
+def preset_costs(
+    recipe: SearchRecipe, labels: tuple[str, ...], room: SearchContext
+) -> dict[str, Any]:
     """What every student preset and CP-Mobile cost at this front end, untrained."""
     found = {}
     for name in (*STUDENTS, CONTROL):
@@ -66,7 +68,7 @@ def preset_costs(recipe: SearchRecipe, labels: tuple[str, ...], room: Room) -> d
 
 
 def _train(
-    room: Room, name: str, changes: dict[str, Any], progress: Progress | None
+    room: SearchContext, name: str, changes: dict[str, Any], progress: Progress | None
 ) -> dict[str, Any]:
     recipe = room.recipe
     settings = _settings(recipe, name, changes)
@@ -74,7 +76,7 @@ def _train(
     step = {"step": "reference", "preset": name, "seed": recipe.seed, "search": recipe.name}
     config = settings.model.config(len(labels), recipe.frontend)
     model = fresh(config, recipe, labels, room.data.normalization, (step,))
-    plan = Plan(
+    plan = TrialPlan(
         number=-1,
         params=changes,
         settings=settings,
@@ -93,10 +95,10 @@ def _train(
     return record.to_dict()
 
 
-def _latency(room: Room, model: AudioClassifier) -> dict[str, float]:
+def _latency(room: SearchContext, model: AudioClassifier) -> dict[str, float]:
     if not room.recipe.timed:
         return {}
-    with quiet():
+    with errors_only():
         small = quantize(model, replace(room.recipe.quantize, method="max"))
         return room.latency(small, room.out / FOLDER)
 

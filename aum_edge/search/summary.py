@@ -16,7 +16,7 @@ from aum_edge.core.files import write_text
 from aum_edge.pipeline.recipe import plain
 from aum_edge.pipeline.run import environment
 from aum_edge.search.config import SearchRecipe
-from aum_edge.search.context import Room
+from aum_edge.search.context import SearchContext
 from aum_edge.search.importance import by_value, importances
 from aum_edge.search.records import Record, front
 from aum_edge.search.references import preset_costs, read_references
@@ -25,7 +25,7 @@ TIMES = 3
 """A full training has so many times the epochs of a trial, unless the recipe says."""
 
 
-def summarise(room: Room, records: Sequence[Record], storage: str) -> dict[str, Any]:
+def summarise(room: SearchContext, records: Sequence[Record], storage: str) -> dict[str, Any]:
     """The report's document; also writes the recipe that full trainings start from."""
     recipe = room.recipe
     best = front(records, recipe.objectives)
@@ -92,7 +92,7 @@ def command(recipe: SearchRecipe, full: str, record: Record) -> str:
     return shlex.join(words)
 
 
-def _write_full(room: Room) -> str:
+def _write_full(room: SearchContext) -> str:
     file = room.out / "full.yaml"
     values = room.recipe.run_recipe().resolved()
     if room.recipe.teacher is None:

@@ -18,9 +18,9 @@ from aum_edge.errors import AumEdgeError, CompressionError, DataError, RecipeErr
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.storage.directory import save
 from aum_edge.pipeline.recipe import StudentConfig, plain
-from aum_edge.search.context import Room
+from aum_edge.search.context import SearchContext
 from aum_edge.search.records import Record, trial_folder
-from aum_edge.search.space.candidate import Cost, cost_of, fresh, quiet, student_config
+from aum_edge.search.space.candidate import Cost, cost_of, errors_only, fresh, student_config
 from aum_edge.search.space.dimensions import Params
 from aum_edge.search.space.student_settings import settings_of
 from aum_edge.training.fit import FitResult, fit
@@ -32,12 +32,12 @@ OnValue = Callable[[list[float]], str]
 """Told the best accuracy up to each epoch; a reason ends the trial, empty goes on."""
 
 
-class Hopeless(Exception):  # noqa: N818 - no error
+class TrialPruned(Exception):  # noqa: N818 - no error
     """The trial ends here; the message says why."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class TrialPlan:
     """A model to be trained and what it costs."""
 
     number: int
@@ -50,7 +50,7 @@ class Plan:
     """Where its models go."""
 
 
-def make_plan(room: Room, number: int, params: Params) -> Plan | Record:
+def make_plan(room: SearchContext, number: int, params: Params) -> TrialPlan | Record:
     """Build the model and count it; a rejected record if it is none or over a limit."""
     recipe = room.recipe
     try:
@@ -64,7 +64,7 @@ def make_plan(room: Room, number: int, params: Params) -> Plan | Record:
     cost = cost_of(model, recipe, room.limits)
     latency: dict[str, float] = {}
     if cost.fits and recipe.timed:
-        with quiet():
+        with errors_only():
             small = quantize(model, replace(recipe.quantize, method="max"))
             latency = room.latency(small, trial_folder(room.out, number))
         most = recipe.constraints.latency
@@ -73,7 +73,7 @@ def make_plan(room: Room, number: int, params: Params) -> Plan | Record:
     if not cost.fits:
         over = ", ".join(f"{name} by {100 * share:.0f} %" for name, share in cost.over.items())
         return _record(room, number, params, "rejected", reason=f"over {over}", cost=asdict(cost))
-    return Plan(
+    return TrialPlan(
         number=number,
         params=params,
         settings=settings,
@@ -84,7 +84,7 @@ def make_plan(room: Room, number: int, params: Params) -> Plan | Record:
     )
 
 
-def run_plan(room: Room, plan: Plan, work: Path, on_value: OnValue) -> Record:
+def run_plan(room: SearchContext, plan: TrialPlan, work: Path, on_value: OnValue) -> Record:
     """Train, quantize, score and save; the record of a complete, pruned or failed trial.
 
     ``work`` keeps the epochs, from which a trial of the same values goes on; it may be removed
@@ -101,17 +101,17 @@ def run_plan(room: Room, plan: Plan, work: Path, on_value: OnValue) -> Record:
         curve[:] = best_so_far(history)
         reason = on_value(list(curve))
         if reason:
-            raise Hopeless(reason)
+            raise TrialPruned(reason)
 
     facts: dict[str, Any] = {"cost": asdict(plan.cost), "latency": dict(plan.latency)}
     state, found = "complete", {}
     _own(work, plan)
     try:
-        with quiet():
+        with errors_only():
             result = _fitted(room, plan, work, on_epoch)
             found = _scored(room, plan, result)
         curve[:] = best_so_far(result.history)
-    except Hopeless as reason:
+    except TrialPruned as reason:
         state, found = "pruned", {"reason": str(reason)}
     except (CompressionError, DataError, RecipeError, RuntimeError, ArithmeticError) as error:
         if not _of_the_trial(error):
@@ -122,7 +122,7 @@ def run_plan(room: Room, plan: Plan, work: Path, on_value: OnValue) -> Record:
     return _record(room, plan.number, plan.params, state, **facts)
 
 
-def costs_of(plan: Plan) -> dict[str, float]:
+def costs_of(plan: TrialPlan) -> dict[str, float]:
     """The objectives that are known before training."""
     known = {"macs": float(plan.cost.macs), "bytes": float(plan.cost.bytes)}
     return known | ({"latency": plan.latency["ratio"]} if plan.latency else {})
@@ -137,7 +137,7 @@ def best_so_far(history: Sequence[Row]) -> list[float]:
     return curve
 
 
-def repeat_of(room: Room, number: int, params: Params, earlier: Record) -> Record:
+def repeat_of(room: SearchContext, number: int, params: Params, earlier: Record) -> Record:
     """The record of a trial whose values were drawn before: the same result for no work."""
     return replace(
         earlier,
@@ -152,7 +152,7 @@ def repeat_of(room: Room, number: int, params: Params, earlier: Record) -> Recor
     )
 
 
-def _own(work: Path, plan: Plan) -> None:
+def _own(work: Path, plan: TrialPlan) -> None:
     """Take a folder of epochs; those of a trial with other values are no use and go."""
     mine = {"params": plain(plan.params)}
     if read_json(work / VALUES) != mine:
@@ -161,7 +161,7 @@ def _own(work: Path, plan: Plan) -> None:
 
 
 def _fitted(
-    room: Room, plan: Plan, work: Path, on_epoch: Callable[[Sequence[Row]], None]
+    room: SearchContext, plan: TrialPlan, work: Path, on_epoch: Callable[[Sequence[Row]], None]
 ) -> FitResult:
     teacher = room.distillation
     if teacher is not None:
@@ -178,7 +178,7 @@ def _fitted(
     )
 
 
-def _scored(room: Room, plan: Plan, result: FitResult) -> dict[str, Any]:
+def _scored(room: SearchContext, plan: TrialPlan, result: FitResult) -> dict[str, Any]:
     """Validation scores in float and int8, and both models saved."""
     arrays, labels = room.data.arrays["val"], room.data.labels
     model = result.model
@@ -206,7 +206,7 @@ def _of_the_trial(error: Exception) -> bool:
     return not isinstance(error, AumEdgeError) or isinstance(error, CompressionError | DataError)
 
 
-def _record(room: Room, number: int, params: Params, state: str, **facts: Any) -> Record:
+def _record(room: SearchContext, number: int, params: Params, state: str, **facts: Any) -> Record:
     return Record(
         number=number,
         state=state,

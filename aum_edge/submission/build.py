@@ -24,7 +24,7 @@ from aum_edge.submission.file_list import (
 from aum_edge.submission.info import Info, read_info
 from aum_edge.submission.label import Label, parse_label
 from aum_edge.submission.meta import complexity, meta_document, meta_text
-from aum_edge.submission.models import Member, read_members, truth_warnings
+from aum_edge.submission.models import SubmissionModel, read_models, truth_warnings
 from aum_edge.submission.output import listed_name, output_names, write_output
 from aum_edge.submission.package.archive import inference_zip, submission_zip
 from aum_edge.submission.package.package import (
@@ -87,7 +87,7 @@ def build_submission(
         AumEdgeError: A model, list, file or field is wrong; nothing is predicted before models,
             limits, lists and the information file are checked.
     """
-    members = read_members(config)
+    members = read_models(config)
     info = read_info(sources.info, config.year) if sources.info else None
     development = development_listing(sources.development) if sources.development else None
     evaluation = evaluation_listing(sources.evaluation) if sources.evaluation else None
@@ -190,7 +190,7 @@ def _weights_folder(out: Path, label: Label, year: int) -> Path:
     return home / label.text
 
 
-def _weights(config: SubmissionConfig, members: dict[str, Member], out: Path) -> Path:
+def _weights(config: SubmissionConfig, members: dict[str, SubmissionModel], out: Path) -> Path:
     """Write the package, or for a year without one the weights alone; return their folder."""
     folder = _weights_folder(out, config.parsed, config.year)
     if config.year >= 2025:
@@ -201,7 +201,7 @@ def _weights(config: SubmissionConfig, members: dict[str, Member], out: Path) ->
     return folder
 
 
-def _kit_files(members: dict[str, Member], weights: Path, folder: Path) -> None:
+def _kit_files(members: dict[str, SubmissionModel], weights: Path, folder: Path) -> None:
     """complexity.json and model_state_dict.pt, where the kit's scripts put them."""
     write_json(folder / "complexity.json", complexity_document(members))
     torch.save(load_system(weights).model.state_dict(), folder / "model_state_dict.pt")
@@ -238,7 +238,7 @@ def _development(work: _Work, listing: Listing) -> tuple[dict[str, Any], float]:
 
 def _meta(
     config: SubmissionConfig,
-    members: dict[str, Member],
+    members: dict[str, SubmissionModel],
     info: Info | None,
     run: Run,
     built: Built,

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from aum_edge.submission.models import Member
+from aum_edge.submission.models import SubmissionModel
 
 METHODS = {
     "mamba_student": "Mamba",
@@ -72,7 +72,7 @@ def find_run(model: Path, run: Path | None) -> Run:
     return Run({})
 
 
-def description(members: dict[str, Member], run: Run) -> dict[str, str | None]:
+def description(members: dict[str, SubmissionModel], run: Run) -> dict[str, str | None]:
     """Every field of ``system.description`` of any year; None is what nobody knows."""
     models = list(members.values())
     names = ", ".join(_used(run))
@@ -100,19 +100,19 @@ def description(members: dict[str, Member], run: Run) -> dict[str, str | None]:
     }
 
 
-def _framework(members: dict[str, Member]) -> str:
+def _framework(members: dict[str, SubmissionModel]) -> str:
     onnx = any(member.config["architecture"] == "onnx" for member in members.values())
     return "pytorch, onnxruntime" if onnx else "pytorch"
 
 
-def _devices(members: dict[str, Member]) -> str:
+def _devices(members: dict[str, SubmissionModel]) -> str:
     own = [name for name in members if name != "general"]
     if not own:
         return "not used: one model for all devices"
     return f"device-specific models for {', '.join(own)}; the general model for unknown devices"
 
 
-def _management(member: Member, run: Run) -> str | None:
+def _management(member: SubmissionModel, run: Run) -> str | None:
     """What made the model small."""
     steps = [str(step.get("step", "")) for step in member.lineage]
     words = ["knowledge distillation"] if _taught(run) else []
@@ -125,7 +125,7 @@ def _management(member: Member, run: Run) -> str | None:
     return ", ".join(words) or ("none" if member.lineage else None)
 
 
-def _pipeline(member: Member, run: Run) -> str | None:
+def _pipeline(member: SubmissionModel, run: Run) -> str | None:
     """The order of the work."""
     steps = [str(step["step"]) for step in member.lineage if step.get("step")]
     return ", ".join((["teacher training"] if _taught(run) else []) + steps) or None

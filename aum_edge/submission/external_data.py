@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from aum_edge.submission.description import Run
-from aum_edge.submission.models import Member
+from aum_edge.submission.models import SubmissionModel
 
 Row = dict[str, Any]
 NEEDED = ("name", "url", "total_audio_length", "licence")
@@ -14,7 +14,7 @@ NEEDED = ("name", "url", "total_audio_length", "licence")
 
 
 def external_datasets(
-    stated: Iterable[Mapping[str, Any]], members: Mapping[str, Member], run: Run
+    stated: Iterable[Mapping[str, Any]], members: Mapping[str, SubmissionModel], run: Run
 ) -> tuple[list[Row], list[str]]:
     """Every data set once, and a line for each field that nobody filled.
 
@@ -48,5 +48,5 @@ def usage(rows: Sequence[Row]) -> str | None:
     return "; ".join(f"{row['name']}: {row['used_for']}" for row in rows)
 
 
-def _lineage_rows(member: Member) -> list[Row]:
+def _lineage_rows(member: SubmissionModel) -> list[Row]:
     return [row for step in member.lineage for row in step.get("external_data") or ()]

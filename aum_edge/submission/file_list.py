@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from aum_edge.data.corpora.tsv import read_tabbed
+from aum_edge.data.corpora.tsv import read_tsv
 from aum_edge.errors import DataError
 from aum_edge.submission.runtime.scenes import PROBED, SCENES
 
@@ -109,7 +109,7 @@ def _first(root: Path, names: Sequence[str], what: str) -> Path:
 
 def _table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     """Rows of a table separated by tabs, lines ended either way."""
-    lines = read_tabbed(path, columns, "unpack the corpus's meta archive there")
+    lines = read_tsv(path, columns, "unpack the corpus's meta archive there")
     if not lines:
         raise DataError(f"{path} lists no files.")
     rows = [row for _, row in lines]

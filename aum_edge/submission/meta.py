@@ -11,7 +11,7 @@ from aum_edge.submission.config import SPLITS, SubmissionConfig
 from aum_edge.submission.description import Run, description
 from aum_edge.submission.external_data import Row, external_datasets, usage
 from aum_edge.submission.info import Info
-from aum_edge.submission.models import Member
+from aum_edge.submission.models import SubmissionModel
 
 _COMMON = (
     "input_sampling_rate", "acoustic_features", "embeddings", "data_augmentation",
@@ -41,7 +41,7 @@ COMPLEXITY = {
 
 def meta_document(
     config: SubmissionConfig,
-    members: dict[str, Member],
+    members: dict[str, SubmissionModel],
     info: Info,
     run: Run,
     results: dict[str, Any],
@@ -90,7 +90,7 @@ def meta_text(document: dict[str, Any]) -> str:
     return yaml.dump(document, Dumper=Plain, sort_keys=False, allow_unicode=True, width=100)
 
 
-def complexity(year: int, members: dict[str, Member]) -> dict[str, Any]:
+def complexity(year: int, members: dict[str, SubmissionModel]) -> dict[str, Any]:
     """The costliest model's figures; 2025 lists every model beside them."""
     figures = [member.figures for member in members.values()]
     values = {
@@ -154,7 +154,7 @@ def problems(document: dict[str, Any], label: str, year: int) -> list[str]:
 
 
 def _description(
-    year: int, members: dict[str, Member], info: Info, run: Run
+    year: int, members: dict[str, SubmissionModel], info: Info, run: Run
 ) -> tuple[dict[str, str | None], list[Row]]:
     """The fields of a year and the outside data; one line for each that is empty."""
     fields = DESCRIPTION[year]

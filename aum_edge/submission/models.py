@@ -40,7 +40,7 @@ class Figures:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Member:
+class SubmissionModel:
     """One model of a submission."""
 
     name: str
@@ -58,7 +58,7 @@ class Member:
         return list(self.config.get("lineage") or [])
 
 
-def read_members(config: SubmissionConfig) -> dict[str, Member]:
+def read_models(config: SubmissionConfig) -> dict[str, SubmissionModel]:
     """Every model by its name.
 
     Raises:
@@ -67,7 +67,7 @@ def read_members(config: SubmissionConfig) -> dict[str, Member]:
         BudgetError: Models over a limit; the message names them and the excess.
     """
     limits = get_limits(config.limits_name)
-    members = {name: read_member(name, path, limits) for name, path in config.members.items()}
+    members = {name: read_model(name, path, limits) for name, path in config.members.items()}
     over = [line for member in members.values() for line in over_limit(member, limits)]
     if over:
         rest = [name for name in members if not any(f"`{name}`" in line for line in over)]
@@ -76,7 +76,7 @@ def read_members(config: SubmissionConfig) -> dict[str, Member]:
     return members
 
 
-def read_member(name: str, path: Path, limits: Limits) -> Member:
+def read_model(name: str, path: Path, limits: Limits) -> SubmissionModel:
     """One model, from a directory or an .onnx file."""
     if path.suffix == ".onnx":
         return _onnx_member(name, path, limits)
@@ -84,7 +84,7 @@ def read_member(name: str, path: Path, limits: Limits) -> Member:
     _check_labels(name, path, model.labels, model.activation)
     if describe(model)["architecture"] == "masked_patch":
         raise CheckpointError(f"{path} (`{name}`) is an encoder without classes: fine-tune it.")
-    return Member(
+    return SubmissionModel(
         name=name,
         path=path,
         architecture=describe(model)["architecture"],
@@ -94,7 +94,7 @@ def read_member(name: str, path: Path, limits: Limits) -> Member:
     )
 
 
-def over_limit(member: Member, limits: Limits) -> list[str]:
+def over_limit(member: SubmissionModel, limits: Limits) -> list[str]:
     """One line for each limit that the model is over, by the official count."""
     figures = member.figures
     found = (
@@ -110,7 +110,7 @@ def over_limit(member: Member, limits: Limits) -> list[str]:
     ]
 
 
-def truth_warnings(members: Iterable[Member], limits: Limits) -> list[str]:
+def truth_warnings(members: Iterable[SubmissionModel], limits: Limits) -> list[str]:
     """A line for each model that is inside officially and over in truth."""
     return [
         f"`{member.name}` is inside the limit by the official count ({member.figures.macs:,} MACs) "
@@ -130,7 +130,7 @@ def _torch_figures(path: Path, model: AudioClassifier, limits: Limits) -> Figure
     return _figures(result, official.macs, official.param_bytes, official.rule)
 
 
-def _onnx_member(name: str, path: Path, limits: Limits) -> Member:
+def _onnx_member(name: str, path: Path, limits: Limits) -> SubmissionModel:
     graph = OnnxClassifier(path)
     _check_labels(name, path, graph.labels, graph.metadata.get("activation", "softmax"))
     result = analyse_onnx(path, limits)
@@ -149,7 +149,7 @@ def _onnx_member(name: str, path: Path, limits: Limits) -> Member:
         "lineage": json.loads(json.dumps(graph.metadata.get("lineage", []))),
         "quantization": None,
     }
-    return Member(
+    return SubmissionModel(
         name=name,
         path=path,
         architecture=str(graph.metadata.get("architecture", ONNX)),
@@ -183,6 +183,6 @@ def _check_labels(name: str, path: Path, labels: tuple[str, ...], activation: st
         )
 
 
-def serving(members: dict[str, Member], device: str) -> Member:
+def serving(members: dict[str, SubmissionModel], device: str) -> SubmissionModel:
     """The model that a device gets."""
     return members[device if device in members else GENERAL]

@@ -12,27 +12,27 @@ from torch import Generator, Tensor
 from aum_edge.audio.augment.pipeline import Augment
 from aum_edge.audio.frontend import FrontEnd
 from aum_edge.data.datamodule import AudioData
-from aum_edge.data.sampler import BatchPlan, Place, balanced_weights, read_weights
+from aum_edge.data.sampler import BatchPlan, ProcessGroupPosition, balanced_weights, read_weights
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.training.config import TrainConfig
 from aum_edge.training.losses import as_targets
 
 
-class Mix(NamedTuple):
+class MixedRows(NamedTuple):
     """Who was mixed with whom: partners (B,), and the share (B,) of the clip itself."""
 
     partner: Tensor
     lam: Tensor
 
 
-class Heard(NamedTuple):
+class TrainBatch(NamedTuple):
     """One batch as the student hears it."""
 
     features: Tensor
     """(B, 1, n_mels, n_frames), augmented and mixed, not normalised."""
     targets: Tensor
     """(B, C) class shares, mixed."""
-    mixes: list[Mix]
+    mixes: list[MixedRows]
     """In the order they were done; the last one mixed features, one before it waveforms."""
     rows: Tensor
     """(B,) rows of the training split."""
@@ -42,8 +42,8 @@ class Heard(NamedTuple):
     """(B,) samples before padding, where the front end pads by frames."""
 
 
-class Inputs:
-    """Turns batches of the data into :class:`Heard` as a training's settings say."""
+class BatchTransform:
+    """Turns batches of the data into :class:`TrainBatch` as a training's settings say."""
 
     def __init__(self, model: AudioClassifier, config: TrainConfig) -> None:
         self.augment = Augment(config.augment, model.frontend, model.normalization.scale)
@@ -51,7 +51,7 @@ class Inputs:
         self._classes = len(model.labels)
 
     @torch.no_grad()
-    def __call__(self, batch: dict[str, Tensor], generator: Generator) -> Heard:
+    def __call__(self, batch: dict[str, Tensor], generator: Generator) -> TrainBatch:
         """Augment and mix; every draw comes from ``generator``."""
         targets = as_targets(batch["y"], self._classes)
         augment, mixes, waveform, lengths = self.augment, [], None, batch.get("length")
@@ -61,21 +61,21 @@ class Inputs:
             waveform = augment.waveform(batch["waveform"], generator)
             mixed = augment.mix_waveforms(waveform, lengths, targets, generator)
             waveform, targets = mixed.waveform, mixed.targets
-            mixes.append(Mix(mixed.partner, mixed.lam))
+            mixes.append(MixedRows(mixed.partner, mixed.lam))
             self._front_end = self._front_end.to(waveform.device)
             features = self._front_end(waveform, lengths).unsqueeze(1)
         features = augment.features(features, generator)
         features, targets, partner, lam = augment.mixup(features, targets, generator)
-        mixes.append(Mix(partner, lam))
-        return Heard(features, targets, mixes, batch["index"], waveform, lengths)
+        mixes.append(MixedRows(partner, lam))
+        return TrainBatch(features, targets, mixes, batch["index"], waveform, lengths)
 
 
-class RepeatedAudio(AudioData):
+class RepeatingData(AudioData):
     """The same corpus, whose epochs' orders come again after so many."""
 
     rounds: int
 
-    def _place(self) -> Place:
+    def _place(self) -> ProcessGroupPosition:
         place = super()._place()
         return replace(place, epoch=place.epoch % self.rounds)
 
@@ -98,11 +98,11 @@ def with_batches_of(data: AudioData, config: TrainConfig, waveforms: bool = Fals
     return data.with_batches(config.batch_size, waveforms or config.augment.needs_waveforms, plan)
 
 
-def in_rounds(data: AudioData, rounds: int) -> AudioData:
+def with_repeating_epochs(data: AudioData, rounds: int) -> AudioData:
     """The same data whose epoch e has the batches of epoch e modulo ``rounds``; 0 is never."""
     if not rounds:
         return data
-    other = RepeatedAudio(
+    other = RepeatingData(
         data.config,
         data.frontend,
         cache_dir=data.cache_dir,

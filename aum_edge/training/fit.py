@@ -11,19 +11,23 @@ from typing import Literal
 from aum_edge.data.datamodule import AudioData
 from aum_edge.errors import RecipeError
 from aum_edge.models.classifier import AudioClassifier
-from aum_edge.training.batch import in_rounds, with_batches_of
+from aum_edge.training.batch import with_batches_of, with_repeating_epochs
 from aum_edge.training.config import TrainConfig
 from aum_edge.training.distillation.setup import Distillation as Distillation
 from aum_edge.training.distillation.setup import (
-    compare,
-    make_course,
+    compare_with_teachers,
     needs_waveforms,
+    plan_distillation,
     teacher_score,
 )
 from aum_edge.training.loop.history import OnEpoch, Row
 from aum_edge.training.loop.memory_format import channels_last
 from aum_edge.training.loop.resume import train_to_end
-from aum_edge.training.loop.weight_averaging import best_epochs, cook, recompute_batch_norms
+from aum_edge.training.loop.weight_averaging import (
+    average_checkpoints,
+    best_epochs,
+    recompute_batch_norms,
+)
 from aum_edge.training.optim.freezing import apply_freeze, count_trained
 from aum_edge.training.task import ClassificationTask
 
@@ -70,8 +74,8 @@ def fit(
     """
     data = with_batches_of(data, config, needs_waveforms(distillation, model))
     _check_labels(data, config)
-    course = make_course(distillation, model, data, config, seed) if distillation else None
-    data = in_rounds(data, course.lessons.rounds) if course else data
+    course = plan_distillation(distillation, model, data, config, seed) if distillation else None
+    data = with_repeating_epochs(data, course.lessons.rounds) if course else data
     task = ClassificationTask(
         model,
         config,
@@ -84,7 +88,7 @@ def fit(
     soup = _soup(task, data, work_dir, title) if config.keep == "soup" else ()
     score = teacher_score(distillation, data, config) if distillation else None
     if score is not None:
-        compare(score, task.history, config, title)
+        compare_with_teachers(score, task.history, config, title)
     return FitResult(model.eval(), task.history, epoch, soup, score)
 
 
@@ -102,7 +106,7 @@ def _train(task: ClassificationTask, data: AudioData, work_dir: Path, title: str
 def _soup(task: ClassificationTask, data: AudioData, work_dir: Path, title: str) -> tuple[int, ...]:
     """Give the model the mean of its best epochs, with batch norm statistics of its own."""
     epochs = best_epochs(task.history, task.config)
-    cook(task.model, work_dir, epochs)
+    average_checkpoints(task.model, work_dir, epochs)
     # Layers that stayed frozen keep theirs.
     apply_freeze(task.model.backbone, task.config.freeze, task.config.epochs)
     recompute_batch_norms(task.model, data.arrays["train"], task.config.batch_size, task.seed)

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from aum_edge.audio.config import FrontEndConfig
-from aum_edge.checkpoints.initialise import Rule, start_from
+from aum_edge.checkpoints.initialise import Rule, initialise_from
 from aum_edge.errors import CheckpointError
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.storage.directory import WEIGHTS, load
@@ -18,7 +18,7 @@ LENGTH = "clip_seconds"
 """The one value of a front end that may differ unsaid: positions are resized."""
 
 
-def start_model(model: AudioClassifier, folder: Path, rule: Rule = "aum") -> None:
+def initial_model(model: AudioClassifier, folder: Path, rule: Rule = "aum") -> None:
     """Give ``model`` the weights in ``folder``, log what differs and add both to its lineage.
 
     The head is taken over when the labels are the same. Another front end is allowed and warned
@@ -35,7 +35,7 @@ def start_model(model: AudioClassifier, folder: Path, rule: Rule = "aum") -> Non
         )
     try:
         same = source.labels == model.labels
-        notes = start_from(model.backbone, source.backbone, rule, keep_head=same)
+        notes = initialise_from(model.backbone, source.backbone, rule, keep_head=same)
     except CheckpointError as error:
         raise CheckpointError(f"Cannot start from {folder}: {error}") from error
     for note in notes:
@@ -50,10 +50,10 @@ def start_model(model: AudioClassifier, folder: Path, rule: Rule = "aum") -> Non
     model.lineage = (*source.lineage, *before, step)
 
 
-def start_key(folder: str) -> str:
+def initial_model_key(folder: str) -> str:
     """Hash of the weights to start from, so that a changed start is a changed training.
 
-    Empty without a folder, or when it holds no weights: :func:`start_model` says so in its turn.
+    Empty without a folder, or when it holds no weights: :func:`initial_model` says so in its turn.
     """
     if not folder:
         return ""

@@ -16,9 +16,9 @@ from torch.optim import Optimizer
 
 from aum_edge.errors import RecipeError
 from aum_edge.models.classifier import AudioClassifier
-from aum_edge.training.batch import Heard, Inputs
+from aum_edge.training.batch import BatchTransform, TrainBatch
 from aum_edge.training.config import TrainConfig
-from aum_edge.training.distillation.setup import Course
+from aum_edge.training.distillation.setup import DistillationPlan
 from aum_edge.training.loop.history import OnEpoch, Row, write_history
 from aum_edge.training.losses import distillation_loss, hard_loss, smooth
 from aum_edge.training.metrics.validation import Predictions
@@ -40,7 +40,7 @@ class ClassificationTask(L.LightningModule):
         config: TrainConfig,
         *,
         seed: int,
-        course: Course | None = None,
+        course: DistillationPlan | None = None,
         history_file: Path | None = None,
         on_epoch: OnEpoch | None = None,
     ) -> None:
@@ -54,7 +54,7 @@ class ClassificationTask(L.LightningModule):
         self.history: list[Row] = []
         self.history_file = history_file
         self.on_epoch = on_epoch
-        self._inputs = Inputs(model, config)
+        self._inputs = BatchTransform(model, config)
         self._generator = torch.Generator()
         apply_freeze(model.backbone, config.freeze)
 
@@ -93,7 +93,7 @@ class ClassificationTask(L.LightningModule):
         self._sums = self._sums.to(row.device) + len(targets) * row
         return loss
 
-    def _taught(self, course: Course, heard: Heard, targets: Tensor) -> Tensor:
+    def _taught(self, course: DistillationPlan, heard: TrainBatch, targets: Tensor) -> Tensor:
         """The loss of labels and teachers together."""
         tokens: Sequence[Tensor] = ()
         with course.tap.listening() if course.tap else nullcontext(tokens) as tokens:

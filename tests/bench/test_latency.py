@@ -12,7 +12,7 @@ import torch
 from aum_edge.audio.config import FrontEndConfig, Normalization
 from aum_edge.bench import latency
 from aum_edge.bench.config import BenchConfig, BenchPlan
-from aum_edge.bench.entry import Contestant, Entry, entry_of
+from aum_edge.bench.entry import Entry, LoadedEntry, entry_of
 from aum_edge.bench.footprint import fresh_footprint
 from aum_edge.bench.latency import measure
 from aum_edge.bench.report import row_of
@@ -83,8 +83,8 @@ def test_models_take_turns_and_warm_up_is_not_timed(monkeypatch: pytest.MonkeyPa
     clock = iter(range(0, 10**6, 5))
     monkeypatch.setattr(latency.time, "perf_counter_ns", lambda: next(clock))
 
-    def contestant(name: str) -> Contestant:
-        return Contestant(model=name, runtime="torch", threads=1, run=lambda: calls.append(name))
+    def contestant(name: str) -> LoadedEntry:
+        return LoadedEntry(model=name, runtime="torch", threads=1, run=lambda: calls.append(name))
 
     told: list[tuple[int, int]] = []
     times = latency._take_turns(
@@ -98,7 +98,7 @@ def test_models_take_turns_and_warm_up_is_not_timed(monkeypatch: pytest.MonkeyPa
 
 
 def test_percentiles() -> None:
-    model = Contestant(
+    model = LoadedEntry(
         model="m", runtime="torch", threads=2, run=lambda: None, clip_seconds=0.5, load_ms=1.0
     )
     row = row_of(model, np.arange(1, 102) * 1_000_000, 1)

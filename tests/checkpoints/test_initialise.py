@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from aum_edge.checkpoints.initialise import crop_positions, start_from
+from aum_edge.checkpoints.initialise import crop_positions, initialise_from
 from aum_edge.errors import CheckpointError
 from aum_edge.models.architectures.audio_mamba import AudioMamba
 from aum_edge.models.config import CPMobileConfig, MambaStudentConfig
@@ -19,14 +19,14 @@ X = torch.randn(2, 1, 128, 64, generator=torch.manual_seed(3))
 
 def test_the_same_network_gives_the_same_logits() -> None:
     source, target = network(), network(seed=1)
-    assert start_from(target, source) == []
+    assert initialise_from(target, source) == []
     torch.testing.assert_close(target(X), source(X))
 
 
 def test_another_class_count_keeps_all_but_the_head() -> None:
     source, target = network(), network(replace(AUM, n_classes=3), seed=1)
     head = target.head.weight.clone()
-    notes = start_from(target, source)
+    notes = initialise_from(target, source)
     assert notes == ["The head starts fresh: the starting model has another number of classes."]
     assert torch.equal(target.head.weight, head)
     torch.testing.assert_close(target.features(X), source.features(X))
@@ -34,31 +34,31 @@ def test_another_class_count_keeps_all_but_the_head() -> None:
 
 def test_other_classes_of_the_same_number_start_fresh_on_request() -> None:
     source, target = network(), network(seed=1)
-    assert "classes are others" in start_from(target, source, keep_head=False)[0]
+    assert "classes are others" in initialise_from(target, source, keep_head=False)[0]
     assert not torch.equal(target.head.weight, source.head.weight)
 
 
 def test_an_encoder_gives_and_takes_no_head() -> None:
     encoder = network(replace(AUM, n_classes=0))
-    assert "has none" in start_from(network(seed=1), encoder)[0]
-    assert "left out" in start_from(encoder, network(seed=1))[0]
+    assert "has none" in initialise_from(network(seed=1), encoder)[0]
+    assert "left out" in initialise_from(encoder, network(seed=1))[0]
 
 
 def test_other_lengths_and_patches_are_resized_as_at_run_time() -> None:
     source = network()
     longer = AudioMamba(replace(AUM, n_frames=128)).eval()
-    assert "from 8 x 4 to 8 x 8" in start_from(longer, source)[0]
+    assert "from 8 x 4 to 8 x 8" in initialise_from(longer, source)[0]
     x = torch.randn(1, 1, 128, 128)
     torch.testing.assert_close(longer(x), source(x))
     finer = AudioMamba(replace(AUM, patch_size=(8, 8))).eval()
-    notes = start_from(finer, source)
+    notes = initialise_from(finer, source)
     assert "from (16, 16) to (8, 8)" in notes[0]
     torch.testing.assert_close(finer(X), source(X, (8, 8), (8, 8)))
 
 
 def test_differences_in_meaning_are_noted() -> None:
     target = network(replace(AUM, token_order="time"), seed=1)
-    assert "`token_order` is 'time'" in start_from(target, network())[0]
+    assert "`token_order` is 'time'" in initialise_from(target, network())[0]
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_other_networks_are_refused_and_nothing_is_changed(values: dict, words: 
     target, source = network(seed=1), network(replace(AUM, **values))
     before = {name: tensor.clone() for name, tensor in target.state_dict().items()}
     with pytest.raises(CheckpointError, match=words):
-        start_from(target, source)
+        initialise_from(target, source)
     assert all(torch.equal(before[name], t) for name, t in target.state_dict().items())
 
 
@@ -88,9 +88,9 @@ def test_students_and_the_control_start_from_their_kind(kind: str) -> None:
         "cnn": lambda n: CPMobileConfig(n_classes=n, base_channels=8, **sizes),
     }
     source, target = build(made[kind](3)).eval(), build(made[kind](5)).eval()
-    assert "another number" in start_from(target, source)[0]
+    assert "another number" in initialise_from(target, source)[0]
     again = build(made[kind](3)).eval()
-    assert start_from(again, source) == []
+    assert initialise_from(again, source) == []
     x = torch.randn(2, 1, 16, 12)
     torch.testing.assert_close(again(x), source(x))
 

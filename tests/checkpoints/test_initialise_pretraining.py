@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from aum_edge.checkpoints.initialise import start_from
+from aum_edge.checkpoints.initialise import initialise_from
 from aum_edge.models.architectures.audio_mamba import AudioMamba
 from aum_edge.models.architectures.masked_patch import MaskedPatchConfig, MaskedPatchModel
 
@@ -25,7 +25,7 @@ def own(network: MaskedPatchModel) -> dict[str, torch.Tensor]:
 
 def test_predictors_are_taken_over_at_another_length() -> None:
     source, target = model(0), model(1, n_frames=64)
-    notes = start_from(target, source)
+    notes = initialise_from(target, source)
     assert len(own(target)) == 9
     for name, tensor in own(source).items():
         assert torch.equal(target.state_dict()[name], tensor), name
@@ -35,7 +35,7 @@ def test_predictors_are_taken_over_at_another_length() -> None:
 def test_predictors_of_other_patches_start_fresh_and_a_note_says_so() -> None:
     source, target = model(0), model(1, patch=4)
     before = own(target)
-    notes = start_from(target, source)
+    notes = initialise_from(target, source)
     for name, tensor in before.items():
         assert torch.equal(target.state_dict()[name], tensor), name
     assert any("predictors start fresh" in note for note in notes)
@@ -46,6 +46,6 @@ def test_predictors_of_other_patches_start_fresh_and_a_note_says_so() -> None:
 def test_an_encoder_takes_nothing_but_the_encoder() -> None:
     source = model(0)
     target = AudioMamba(model(1).config.encoder)
-    assert start_from(target, source) == []
+    assert initialise_from(target, source) == []
     for name, tensor in source.encoder.state_dict().items():
         assert torch.equal(target.state_dict()[name], tensor), name

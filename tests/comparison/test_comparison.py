@@ -14,7 +14,7 @@ import yaml
 from aum_edge.comparison.arms import arm_stages, chosen_rates, tuning_stages
 from aum_edge.comparison.config import ArmConfig, CompareRecipe
 from aum_edge.comparison.page import page
-from aum_edge.comparison.runs import SUMMARY, Unit
+from aum_edge.comparison.runs import SUMMARY, ComparisonRun
 from aum_edge.comparison.summary import Spread, differences, finished, model_names
 from aum_edge.errors import AumEdgeError, RecipeError
 from aum_edge.models.registry import build
@@ -75,7 +75,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[CompareRecipe, Path]
     recipe = load(folder, recipe_values(tones(folder / "tones")))
     out = folder / "out"
     for seed in (None, 3):
-        Unit(recipe, out, "a", seed).work()
+        ComparisonRun(recipe, out, "a", seed).work()
     return recipe, out
 
 
@@ -145,10 +145,10 @@ def test_a_finished_run_is_kept_and_an_unprepared_fold_refused(
     recipe, out = done
     record = out / "a" / "seed-3" / "cnn-scratch" / "stage.json"
     before = record.stat().st_mtime_ns
-    Unit(recipe, out, "a", 3).work()
+    ComparisonRun(recipe, out, "a", 3).work()
     assert record.stat().st_mtime_ns == before
     with pytest.raises(AumEdgeError, match="prepare the fold first"):
-        Unit(recipe, out, "b", 3).work()
+        ComparisonRun(recipe, out, "b", 3).work()
 
 
 def test_the_teacher_of_a_fold_serves_all_its_seeds(done: tuple[CompareRecipe, Path]) -> None:

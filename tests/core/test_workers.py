@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from aum_edge.core.locks import Watch, surely_dead, this_worker, turn
+from aum_edge.core.locks import Watch, hold_lock, is_dead, this_worker
 
 
 def gone() -> dict:
@@ -19,12 +19,12 @@ def gone() -> dict:
 
 def test_a_process_of_this_machine_is_known_to_be_dead_or_alive() -> None:
     mine = this_worker().to_dict()
-    assert not surely_dead(mine)
-    assert surely_dead(gone())
+    assert not is_dead(mine)
+    assert is_dead(gone())
     # The number was given to a process that began later.
-    assert surely_dead({**mine, "started": mine["started"] - 1000})
-    assert not surely_dead({**gone(), "host": "elsewhere"})
-    assert not surely_dead({**gone(), "booted": mine["booted"] - 500})
+    assert is_dead({**mine, "started": mine["started"] - 1000})
+    assert not is_dead({**gone(), "host": "elsewhere"})
+    assert not is_dead({**gone(), "booted": mine["booted"] - 500})
 
 
 def test_a_trial_is_stale_when_its_beat_stands_still_on_the_watchers_clock() -> None:
@@ -40,9 +40,9 @@ def test_a_trial_is_stale_when_its_beat_stands_still_on_the_watchers_clock() -> 
 
 def test_a_turn_is_one_processes_alone(tmp_path: Path) -> None:
     lock = tmp_path / "x.lock"
-    with turn(lock) as held:
+    with hold_lock(lock) as held:
         assert held
-        with turn(lock, wait=False) as second:
+        with hold_lock(lock, wait=False) as second:
             assert not second
         assert lock.exists()
     assert not lock.exists()
@@ -51,5 +51,5 @@ def test_a_turn_is_one_processes_alone(tmp_path: Path) -> None:
 def test_the_turn_of_a_dead_process_is_taken_over(tmp_path: Path) -> None:
     lock = tmp_path / "x.lock"
     lock.write_text(json.dumps(gone()))
-    with turn(lock, wait=False) as held:
+    with hold_lock(lock, wait=False) as held:
         assert held

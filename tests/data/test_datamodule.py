@@ -9,7 +9,7 @@ from jsonargparse import ArgumentParser
 from aum_edge.audio.frontend import FrontEnd
 from aum_edge.data.config import DataConfig, SyntheticConfig
 from aum_edge.data.datamodule import AudioData
-from aum_edge.data.sampler import BatchOrder, Place
+from aum_edge.data.sampler import EpochSampler, ProcessGroupPosition
 from aum_edge.errors import DataError
 
 
@@ -93,7 +93,10 @@ def test_epochs_differ_and_a_resumed_run_sees_the_same_batches(data, tmp_path):
 
 
 def test_another_seed_gives_another_order():
-    orders = [[rows.tolist() for rows in BatchOrder(20, 6, seed, Place)] for seed in (1, 1, 2)]
+    orders = [
+        [rows.tolist() for rows in EpochSampler(20, 6, seed, ProcessGroupPosition)]
+        for seed in (1, 1, 2)
+    ]
     assert orders[0] == orders[1] != orders[2]
 
 
@@ -102,7 +105,7 @@ def test_another_seed_gives_another_order():
     [(7, 0, [3, 3]), (8, 0, [3, 3, 2]), (7, None, [3, 3, 1]), (1, 0, [1]), (6, 0, [3, 3])],
 )
 def test_training_leaves_out_a_last_batch_of_one(n, seed, sizes):
-    order = BatchOrder(n, 3, seed, Place)
+    order = EpochSampler(n, 3, seed, ProcessGroupPosition)
     assert [len(rows) for rows in order] == sizes
     assert len(order) == len(sizes)
 

@@ -16,7 +16,7 @@ from aum_edge.data.datamodule import AudioData
 from aum_edge.data.features.cache import build_cache, multi_hot
 from aum_edge.data.labels import read_label_table, with_model_labels
 from aum_edge.data.manifest import Clip, make_manifest, validate
-from aum_edge.data.splits import carve
+from aum_edge.data.splits import split_by_groups
 from aum_edge.data.summary import corpus_stats
 from aum_edge.errors import DataError, RecipeError
 
@@ -155,7 +155,7 @@ def test_stats_and_carving_count_every_label(folder, tmp_path):
         Clip(path=tmp_path / f"{n}.wav", label="x", labels=("x", "y")[: 1 + n % 2], split="train")
         for n in range(40)
     ]
-    held = [clip for clip in carve(clips, 0.2, 0, "val") if clip.split == "val"]
+    held = [clip for clip in split_by_groups(clips, 0.2, 0, "val") if clip.split == "val"]
     assert len(held) == 8
     assert sum(len(clip.labels) == 2 for clip in held) == 4
 

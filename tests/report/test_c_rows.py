@@ -8,7 +8,7 @@ from aum_edge.report.html.page import page
 from aum_edge.report.int8_savings import int8_lines
 from aum_edge.report.markdown import markdown
 from aum_edge.report.schema import checked
-from aum_edge.report.view import Facts, file_key
+from aum_edge.report.view import ReportView, file_key
 from tests.report.sample import sample
 
 NOTE = "student_int8.c was not written: the engine lacks <fft>."
@@ -30,7 +30,7 @@ def with_programs() -> dict[str, Any]:
 
 
 def test_both_forms_of_a_model_keep_their_names_and_latencies() -> None:
-    facts = Facts(checked(with_programs()))
+    facts = ReportView(checked(with_programs()))
     assert [facts.title(name) for name in ("student", "student_c", "student_int8_c")] == [
         "Student, pruned",
         "Student, pruned, C",
@@ -43,7 +43,7 @@ def test_both_forms_of_a_model_keep_their_names_and_latencies() -> None:
 
 
 def test_int8_in_c_is_held_against_float_in_c() -> None:
-    lines = int8_lines(Facts(checked(with_programs())))
+    lines = int8_lines(ReportView(checked(with_programs())))
     assert len(lines) == 3
     assert lines[2].startswith("Student, int8, C: saves 165,424 of 230,000 bytes of weights and ")
     assert "1.05 ×" in lines[2]

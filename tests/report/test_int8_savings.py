@@ -10,7 +10,7 @@ from aum_edge.report.html.page import page
 from aum_edge.report.int8_savings import int8_lines
 from aum_edge.report.markdown import markdown
 from aum_edge.report.schema import checked
-from aum_edge.report.view import Facts
+from aum_edge.report.view import ReportView
 from tests.report.sample import minimal, sample
 
 
@@ -24,7 +24,7 @@ def timed(**p50: float) -> dict[str, Any]:
 
 
 def test_both_int8_files_are_told() -> None:
-    lines = int8_lines(Facts(checked(sample())))
+    lines = int8_lines(ReportView(checked(sample())))
     assert len(lines) == 2
     assert lines[0].startswith("Student, int8: saves 162,428 of 251,330 bytes (64.6 %); ")
     assert "does not pay in latency: 1.15 ×" in lines[1]
@@ -40,7 +40,7 @@ def test_both_int8_files_are_told() -> None:
 )
 def test_the_spread_decides(p50: float, words: str) -> None:
     report = checked(timed(student=1.0, student_int8=p50))
-    line = int8_lines(Facts(report))[0]
+    line = int8_lines(ReportView(report))[0]
     assert words in line
     assert "quartiles 10.0 % of the median apart" in line
 
@@ -55,10 +55,10 @@ def test_what_was_not_measured_is_said() -> None:
     report = sample()
     report["bench"]["rows"] = [r for r in report["bench"]["rows"] if r["model"] != "student_int8"]
     report["export"][0].pop("bytes")
-    lines = int8_lines(Facts(checked(report)))
+    lines = int8_lines(ReportView(checked(report)))
     assert "its size beside student.onnx is not known" in lines[0]
     assert "its latency beside the float file was not measured" in lines[0]
 
 
 def test_nothing_without_an_int8_file() -> None:
-    assert int8_lines(Facts(checked(minimal()))) == []
+    assert int8_lines(ReportView(checked(minimal()))) == []

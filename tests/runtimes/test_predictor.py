@@ -14,7 +14,7 @@ from aum_edge.audio.io import write_wav
 from aum_edge.data.features.cache import build_cache
 from aum_edge.data.manifest import Clip, make_manifest
 from aum_edge.errors import AudioError
-from aum_edge.runtimes.predictor import Predictor, as_heard
+from aum_edge.runtimes.predictor import Predictor, waveforms_as_features
 
 AUM = aum_fbank(8000, n_frames=30)
 
@@ -79,7 +79,7 @@ def test_a_front_end_inside_the_file_hears_waveforms(tmp_path: Path) -> None:
     assert "NaN" in predictor.label_file(path)["error"]
     manifest = make_manifest("m", [Clip(path=path, label="a", split="train")])
     arrays = build_cache(manifest, config, tmp_path / "cache", True)["train"]
-    np.testing.assert_allclose(as_heard(arrays, config).features[0], heard[0][0], atol=1e-3)
+    np.testing.assert_allclose(waveforms_as_features(arrays, config).features[0], heard[0][0], atol=1e-3)
 
 
 def test_padding_by_frames_is_not_inside_a_file(tmp_path: Path) -> None:
@@ -91,4 +91,4 @@ def test_padding_by_frames_is_not_inside_a_file(tmp_path: Path) -> None:
     )
     arrays = build_cache(manifest, AUM, tmp_path / "cache", True)["train"]
     with pytest.raises(AudioError, match="without --with-frontend"):
-        as_heard(arrays, AUM)
+        waveforms_as_features(arrays, AUM)

@@ -13,10 +13,10 @@ from aum_edge.complexity.limits import get_limits
 from aum_edge.models.storage.directory import load
 from aum_edge.pipeline.recipe import load_recipe, load_recipe_as
 from aum_edge.search.config import SearchRecipe
-from aum_edge.search.context import Room
+from aum_edge.search.context import SearchContext
 from aum_edge.search.records import FINISHED, Record, read_records
 from aum_edge.search.space.candidate import cost_of, fresh, student_config
-from aum_edge.search.trial import Plan, make_plan
+from aum_edge.search.trial import TrialPlan, make_plan
 from tests.search.small_search import OVERRIDES, errors, facts, recipe, search, write
 
 
@@ -178,7 +178,7 @@ def test_latency_is_an_objective_and_a_limit(tmp_path, corpus, monkeypatch) -> N
         timed.append(model.backbone.config.d_model)
         return {"p50_ms": 1.0, "control_p50_ms": 2.0, "ratio": timed[-1] / 16}
 
-    monkeypatch.setattr(Room, "latency", latency)
+    monkeypatch.setattr(SearchContext, "latency", latency)
     file = write(
         tmp_path,
         corpus.root,
@@ -199,9 +199,9 @@ def test_latency_is_an_objective_and_a_limit(tmp_path, corpus, monkeypatch) -> N
 @pytest.mark.slow
 def test_latency_is_timed_beside_cp_mobile(tmp_path, corpus) -> None:
     made = recipe(tmp_path, corpus.root, bench={"runs": 3, "warmup": 1}, constraints={"latency": 9})
-    room = Room(made, tmp_path / "out", corpus.cache)
+    room = SearchContext(made, tmp_path / "out", corpus.cache)
     plan = make_plan(room, 0, {"mixer": "none"})
-    assert isinstance(plan, Plan)
+    assert isinstance(plan, TrialPlan)
     assert plan.latency["ratio"] == plan.latency["p50_ms"] / plan.latency["control_p50_ms"]
     assert [path.name for path in (tmp_path / "out").rglob("*.onnx")] == ["cp-mobile.onnx"]
 

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 import aum_edge.search.loop as loop
-from aum_edge.search.context import Room
+from aum_edge.search.context import SearchContext
 from aum_edge.search.records import FINISHED, Record, read_records
-from aum_edge.search.trial import Plan, make_plan, run_plan
+from aum_edge.search.trial import TrialPlan, make_plan, run_plan
 from tests.search.small_search import OVERRIDES, errors, facts, recipe, search, write
 
 LONGER = {
@@ -132,7 +132,7 @@ def test_ctrl_c_keeps_what_is_finished_and_gives_the_rest_back(
 
 
 def test_epochs_of_other_values_are_not_gone_on_from(tmp_path, corpus) -> None:
-    room = Room(recipe(tmp_path, corpus.root), tmp_path / "out", corpus.cache)
+    room = SearchContext(recipe(tmp_path, corpus.root), tmp_path / "out", corpus.cache)
     work, params = tmp_path / "out" / "work" / "0", {"mixer": "none", "d_model": 16}
     fresh = _trained(room, params, work)
     assert _trained(room, params, work) == fresh
@@ -141,8 +141,8 @@ def test_epochs_of_other_values_are_not_gone_on_from(tmp_path, corpus) -> None:
     assert other.val == _trained(room, {**params, "d_model": 8}, tmp_path / "elsewhere").val
 
 
-def _trained(room: Room, params: dict, work: Path) -> Record:
+def _trained(room: SearchContext, params: dict, work: Path) -> Record:
     plan = make_plan(room, 0, params)
-    assert isinstance(plan, Plan)
+    assert isinstance(plan, TrialPlan)
     record = run_plan(room, plan, work, lambda curve: "")
     return replace(record, seconds=0.0, finished="")

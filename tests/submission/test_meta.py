@@ -12,7 +12,7 @@ from aum_edge.submission.config import SubmissionConfig
 from aum_edge.submission.description import Run, find_run
 from aum_edge.submission.info import Info, read_info
 from aum_edge.submission.meta import COMPLEXITY, DESCRIPTION, meta_document, meta_text, problems
-from aum_edge.submission.models import Member, read_members
+from aum_edge.submission.models import SubmissionModel, read_models
 from tests.submission.scene_models import LABEL, write_info
 
 RESULTS = {
@@ -32,8 +32,8 @@ RUN = Run(
 
 
 @pytest.fixture(scope="module")
-def members(config: SubmissionConfig) -> dict[str, Member]:
-    return read_members(config)
+def members(config: SubmissionConfig) -> dict[str, SubmissionModel]:
+    return read_models(config)
 
 
 @pytest.fixture

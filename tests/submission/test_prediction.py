@@ -13,7 +13,7 @@ from aum_edge.errors import DataError
 from aum_edge.models.storage.directory import load
 from aum_edge.submission.config import SubmissionConfig
 from aum_edge.submission.file_list import Listing, evaluation_listing
-from aum_edge.submission.models import read_members
+from aum_edge.submission.models import read_models
 from aum_edge.submission.package.package import write_weights
 from aum_edge.submission.prediction import JOURNAL, VALUES, predict_listing, weights_key
 from aum_edge.submission.runtime import system as runtime
@@ -30,7 +30,7 @@ class Killed(Exception):
 @pytest.fixture(scope="module")
 def weights(config: SubmissionConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("weights")
-    write_weights(read_members(config), folder)
+    write_weights(read_models(config), folder)
     return folder
 
 

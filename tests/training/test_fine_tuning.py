@@ -10,7 +10,7 @@ import torch
 from aum_edge.data.datamodule import AudioData
 from aum_edge.errors import DataError, RecipeError
 from aum_edge.training import task
-from aum_edge.training.batch import Inputs
+from aum_edge.training.batch import BatchTransform
 from aum_edge.training.config import BatchConfig, FreezeConfig, OptimizerConfig, ScheduleConfig
 from aum_edge.training.distillation.config import DistillConfig
 from aum_edge.training.fit import Distillation, fit
@@ -204,13 +204,13 @@ def test_a_weight_file_says_which_rows_are_drawn(data, tmp_path, seen) -> None:
 
 def test_waveforms_are_mixed_with_their_labels(data, tmp_path, monkeypatch) -> None:
     made = []
-    inputs = Inputs.__call__
+    inputs = BatchTransform.__call__
 
     def watched(self, *args):
         made.append(inputs(self, *args))
         return made[-1]
 
-    monkeypatch.setattr(Inputs, "__call__", watched)
+    monkeypatch.setattr(BatchTransform, "__call__", watched)
     augment = replace(PLAIN, waveform_mixup_p=1.0)
     fit(student(), data, settings(epochs=1, augment=augment, loss="bce"), tmp_path)
     targets = torch.cat([heard.targets for heard in made])

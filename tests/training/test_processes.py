@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from aum_edge.core.distributed import launched, require_launch
-from aum_edge.data.sampler import BatchOrder, BatchPlan, Place
+from aum_edge.data.sampler import BatchPlan, EpochSampler, ProcessGroupPosition
 from aum_edge.errors import RecipeError
 from aum_edge.models.storage.directory import load
 from aum_edge.training.metrics import validation
@@ -17,7 +17,10 @@ from tests.training.two_processes import two_processes
 
 def epoch_rows(n: int, size: int, seed: int | None, world: int, plan=None) -> list[list[list[int]]]:
     """By process, the rows of its batches."""
-    orders = [BatchOrder(n, size, seed, lambda r=r: Place(3, r, world), plan) for r in range(world)]
+    orders = [
+        EpochSampler(n, size, seed, lambda r=r: ProcessGroupPosition(3, r, world), plan)
+        for r in range(world)
+    ]
     return [[rows.tolist() for rows in order] for order in orders]
 
 
@@ -47,7 +50,7 @@ def test_batch_sizes_follow_the_table_by_epoch() -> None:
     plan = BatchPlan(size_by_epoch={2: 4, 4: 7})
     sizes = {}
     for epoch in range(6):
-        order = BatchOrder(28, 2, 0, lambda epoch=epoch: Place(epoch), plan)
+        order = EpochSampler(28, 2, 0, lambda epoch=epoch: ProcessGroupPosition(epoch), plan)
         sizes[epoch] = (len(order), {len(rows) for rows in order})
     assert sizes[0] == sizes[1] == (14, {2})
     assert sizes[2] == sizes[3] == (7, {4})
@@ -57,9 +60,9 @@ def test_batch_sizes_follow_the_table_by_epoch() -> None:
 def test_weighted_rows_are_drawn_by_their_weights_and_repeatably() -> None:
     weights = np.array([0.0, 1.0, 3.0] * 400)
     plan = BatchPlan(weights=weights)
-    drawn = np.concatenate(list(BatchOrder(1200, 60, 5, Place, plan)))
-    again = np.concatenate(list(BatchOrder(1200, 60, 5, Place, plan)))
-    later = np.concatenate(list(BatchOrder(1200, 60, 5, lambda: Place(1), plan)))
+    drawn = np.concatenate(list(EpochSampler(1200, 60, 5, ProcessGroupPosition, plan)))
+    again = np.concatenate(list(EpochSampler(1200, 60, 5, ProcessGroupPosition, plan)))
+    later = np.concatenate(list(EpochSampler(1200, 60, 5, lambda: ProcessGroupPosition(1), plan)))
     assert drawn.tolist() == again.tolist() != later.tolist()
     share = np.bincount(drawn % 3, minlength=3) / len(drawn)
     assert share[0] == 0

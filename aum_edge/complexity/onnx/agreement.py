@@ -28,7 +28,7 @@ OTHER = "the graph computes this in another form than torch"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Difference:
+class CountDifference:
     """One module on which the counters disagree."""
 
     module: str
@@ -41,13 +41,13 @@ class Difference:
         return asdict(self)
 
 
-def differences(torch: OperatorCounts, onnx: OperatorCounts) -> list[Difference]:
+def differences(torch: OperatorCounts, onnx: OperatorCounts) -> list[CountDifference]:
     """Modules whose MACs differ between a model and its exported graph; empty if none does."""
     first, second = _by_module(torch), _by_module(onnx)
     scans = _running(torch, "scan")
     attentions = _running(torch, "attention")
     return [
-        Difference(
+        CountDifference(
             module=name or "(top)",
             torch=first[name],
             onnx=second[name],

@@ -46,7 +46,7 @@ class Space:
     shared: frozenset[str] = frozenset({"d_model", "stem", "head_dim"})
 
 
-class Search:
+class GreedySearch:
     """One round of greedy removal; :attr:`removal` is its outcome.
 
     Each step removes the unit with the least loss per worth, its worth being the share of what is

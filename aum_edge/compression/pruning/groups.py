@@ -33,7 +33,7 @@ def spanned(spans: Spans, units: Iterable[int]) -> list[int]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Member:
+class GroupMember:
     """One tensor's share in a group.
 
     A span ``(start, width)`` gives unit i the indices ``start + i * width`` onwards, ``width`` of
@@ -79,7 +79,7 @@ class Group:
     dimension: Dimension
     units: int
     minimum: int
-    members: tuple[Member, ...] = ()
+    members: tuple[GroupMember, ...] = ()
     norms: tuple[str, ...] = ()
     """Norm weights whose mean runs over the units: they grow when it runs over fewer."""
     gates: tuple[Gate, ...] = ()

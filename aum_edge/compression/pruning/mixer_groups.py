@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from aum_edge.compression.pruning.config import Dimension
-from aum_edge.compression.pruning.groups import Gate, Group, Member
+from aum_edge.compression.pruning.groups import Gate, Group, GroupMember
 from aum_edge.errors import CompressionError
 from aum_edge.ssm.mixers.gated_conv import GatedConvMixer
 from aum_edge.ssm.mixers.mamba import MambaMixer
@@ -53,17 +53,19 @@ def ways_of(mixer: nn.Module) -> tuple[str, ...]:
 
 def _directions(mixer: nn.Module) -> Group:
     """One of two directions; what S6 has for one of them alone goes by name."""
-    members: tuple[Member, ...] = ()
+    members: tuple[GroupMember, ...] = ()
     if isinstance(mixer, SSDMixer):
         inner, pair = mixer.d_inner, 2 * mixer.d_state
         steps = inner + mixer.mixed
         rows = ((steps, mixer.heads),)
         own = mixer.sets == 2
         members = (
-            Member(name="in_proj", kind="out", spans=((2 * inner, pair), *rows) if own else rows),
-            *([Member(name="conv1d", kind="out", spans=((inner, pair),))] if own else []),
-            Member(name="A_log", kind="parameter"),
-            Member(name="dt_bias", kind="parameter"),
+            GroupMember(
+                name="in_proj", kind="out", spans=((2 * inner, pair), *rows) if own else rows
+            ),
+            *([GroupMember(name="conv1d", kind="out", spans=((inner, pair),))] if own else []),
+            GroupMember(name="A_log", kind="parameter"),
+            GroupMember(name="dt_bias", kind="parameter"),
         )
     return Group(dimension="direction", units=2, minimum=1, members=members)
 
@@ -78,21 +80,21 @@ def _decays(mixer: nn.Module) -> tuple[str, ...]:
 
 
 def _inner(mixer: S6Mixer | MambaMixer | GatedConvMixer) -> Group:
-    members = [Member(name="in_proj", kind="out", spans=((0, 1), (mixer.d_inner, 1)))]
+    members = [GroupMember(name="in_proj", kind="out", spans=((0, 1), (mixer.d_inner, 1)))]
     for path in _paths(mixer):
-        members.append(Member(name=f"conv1d{path}", kind="out"))
+        members.append(GroupMember(name=f"conv1d{path}", kind="out"))
         if isinstance(mixer, GatedConvMixer):
             continue
         members += [
-            Member(name=f"x_proj{path}", kind="in"),
-            Member(name=f"dt_proj{path}", kind="out"),
-            Member(name=f"D{path}", kind="parameter"),
+            GroupMember(name=f"x_proj{path}", kind="in"),
+            GroupMember(name=f"dt_proj{path}", kind="out"),
+            GroupMember(name=f"D{path}", kind="parameter"),
         ]
-    members += [Member(name=name, kind="parameter") for name in _decays(mixer)]
+    members += [GroupMember(name=name, kind="parameter") for name in _decays(mixer)]
     normed = not isinstance(mixer, MambaMixer)
     if normed:
-        members.append(Member(name="norm.weight", kind="parameter"))
-    members.append(Member(name="out_proj", kind="in"))
+        members.append(GroupMember(name="norm.weight", kind="parameter"))
+    members.append(GroupMember(name="out_proj", kind="in"))
     readers = [f"x_proj{path}" for path in _paths(mixer) if hasattr(mixer, f"x_proj{path}")]
     readers.append("norm" if normed else "out_proj")
     return Group(
@@ -108,8 +110,8 @@ def _inner(mixer: S6Mixer | MambaMixer | GatedConvMixer) -> Group:
 def _states(mixer: S6Mixer | MambaMixer) -> Group:
     rank, states = mixer.dt_rank, mixer.d_state
     rows = ((rank, 1), (rank + states, 1))
-    members = [Member(name=f"x_proj{path}", kind="out", spans=rows) for path in _paths(mixer)]
-    members += [Member(name=name, kind="parameter", dim=1) for name in _decays(mixer)]
+    members = [GroupMember(name=f"x_proj{path}", kind="out", spans=rows) for path in _paths(mixer)]
+    members += [GroupMember(name=name, kind="parameter", dim=1) for name in _decays(mixer)]
     read = rows[1:]
     return Group(
         dimension="state",
@@ -121,11 +123,11 @@ def _states(mixer: S6Mixer | MambaMixer) -> Group:
 
 
 def _dt_rank(mixer: S6Mixer | MambaMixer) -> Group:
-    members: list[Member] = []
+    members: list[GroupMember] = []
     for path in _paths(mixer):
         members += [
-            Member(name=f"x_proj{path}", kind="out"),
-            Member(name=f"dt_proj{path}", kind="in"),
+            GroupMember(name=f"x_proj{path}", kind="out"),
+            GroupMember(name=f"dt_proj{path}", kind="in"),
         ]
     return Group(
         dimension="dt_rank",
@@ -149,13 +151,13 @@ def _heads(mixer: SSDMixer) -> Group:
         minimum=MIN_HEADS,
         width=size,
         members=(
-            Member(name="in_proj", kind="out", spans=tuple(rows)),
-            Member(name="conv1d", kind="out", spans=channels),
-            Member(name="A_log", kind="parameter", dim=1),
-            Member(name="dt_bias", kind="parameter", dim=1),
-            Member(name="D", kind="parameter"),
-            Member(name="norm.weight", kind="parameter", spans=channels),
-            Member(name="out_proj", kind="in", spans=channels),
+            GroupMember(name="in_proj", kind="out", spans=tuple(rows)),
+            GroupMember(name="conv1d", kind="out", spans=channels),
+            GroupMember(name="A_log", kind="parameter", dim=1),
+            GroupMember(name="dt_bias", kind="parameter", dim=1),
+            GroupMember(name="D", kind="parameter"),
+            GroupMember(name="norm.weight", kind="parameter", spans=channels),
+            GroupMember(name="out_proj", kind="in", spans=channels),
         ),
         norms=("norm.weight",),
         gates=(Gate(module="norm", side="in", spans=channels),),
@@ -170,8 +172,8 @@ def _ssd_states(mixer: SSDMixer) -> Group:
         units=states,
         minimum=MIN_STATE,
         members=(
-            Member(name="in_proj", kind="out", spans=tuple((inner + s, 1) for s in starts)),
-            Member(name="conv1d", kind="out", spans=tuple((s, 1) for s in starts)),
+            GroupMember(name="in_proj", kind="out", spans=tuple((inner + s, 1) for s in starts)),
+            GroupMember(name="conv1d", kind="out", spans=tuple((s, 1) for s in starts)),
         ),
         gates=(Gate(module="conv1d", side="out", spans=tuple((s, 1) for s in starts[1::2])),),
     )

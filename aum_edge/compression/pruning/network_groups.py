@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from aum_edge.compression.pruning.config import Dimension
-from aum_edge.compression.pruning.groups import Gate, Group, Key, Member
+from aum_edge.compression.pruning.groups import Gate, Group, GroupMember, Key
 from aum_edge.compression.pruning.mixer_groups import groups_of
 from aum_edge.errors import CompressionError
 from aum_edge.models.architectures.audio_mamba import AudioMamba
@@ -78,29 +78,29 @@ def block_group(backbone: Backbone, index: int) -> Group:
 def _width(backbone: Backbone) -> Group:
     """Everything that writes to the residual stream, and everything that reads it by a norm."""
     named = dict(backbone.named_parameters())
-    members: list[Member] = []
+    members: list[GroupMember] = []
     if isinstance(backbone, MambaStudent):
-        members.append(Member(name="stem.fold", kind="out"))
+        members.append(GroupMember(name="stem.fold", kind="out"))
         if backbone.stem.band is not None:
-            members.append(Member(name="stem.band", kind="parameter", dim=1))
+            members.append(GroupMember(name="stem.band", kind="parameter", dim=1))
     else:
-        members.append(Member(name="patch_embed.proj", kind="out"))
-        members += [Member(name=t, kind="parameter", dim=2) for t in TOKENS if t in named]
+        members.append(GroupMember(name="patch_embed.proj", kind="out"))
+        members += [GroupMember(name=t, kind="parameter", dim=2) for t in TOKENS if t in named]
     readers = ["norm_f"]
     for index in range(len(blocks_of(backbone))):
         block = f"{block_name(backbone)}.{index}"
         readers.append(f"{block}.norm")
-        members.append(Member(name=f"{block}.mixer.in_proj", kind="in"))
-        members.append(Member(name=f"{block}.mixer.out_proj", kind="out"))
+        members.append(GroupMember(name=f"{block}.mixer.in_proj", kind="in"))
+        members.append(GroupMember(name=f"{block}.mixer.out_proj", kind="out"))
         if f"{block}.mixer.gamma" in named:
-            members.append(Member(name=f"{block}.mixer.gamma", kind="parameter"))
+            members.append(GroupMember(name=f"{block}.mixer.gamma", kind="parameter"))
     norms = list(readers)
     if getattr(backbone, "head", None) is not None:
         first, columns = _head(backbone.head)
         norms += first
-        members.append(Member(name=columns, kind="in"))
+        members.append(GroupMember(name=columns, kind="in"))
     parts = [f"{norm}.{part}" for norm in norms for part in ("weight", "bias")]
-    members += [Member(name=name, kind="parameter") for name in parts if name in named]
+    members += [GroupMember(name=name, kind="parameter") for name in parts if name in named]
     return Group(
         dimension="d_model",
         units=backbone.config.d_model,
@@ -131,16 +131,16 @@ def _head(head: nn.Module) -> tuple[list[str], str]:
     return norms, f"head.{linear}"
 
 
-def _convolution(backbone: MambaStudent, index: int) -> list[Member]:
+def _convolution(backbone: MambaStudent, index: int) -> list[GroupMember]:
     """Rows of a convolution of the stem and of its batch norm, unless that is folded."""
-    members = [Member(name=f"stem.convs.{index}.0", kind="out")]
+    members = [GroupMember(name=f"stem.convs.{index}.0", kind="out")]
     if not backbone.config.folded:
-        members.append(Member(name=f"stem.convs.{index}.1", kind="out"))
+        members.append(GroupMember(name=f"stem.convs.{index}.1", kind="out"))
     return members
 
 
 def _first_stem(backbone: MambaStudent) -> Group:
-    reader = Member(name="stem.convs.1.0", kind="in")
+    reader = GroupMember(name="stem.convs.1.0", kind="in")
     return Group(
         dimension="stem",
         units=backbone.config.stem_channels[0],
@@ -157,7 +157,7 @@ def _second_stem(backbone: MambaStudent) -> Group:
         dimension="stem",
         units=backbone.config.stem_channels[1],
         minimum=MIN_STEM,
-        members=(*parts, Member(name="stem.fold", kind="in")),
+        members=(*parts, GroupMember(name="stem.fold", kind="in")),
         gates=(Gate(module="stem.fold", side="in", axis=1),),
     )
 
@@ -165,7 +165,7 @@ def _second_stem(backbone: MambaStudent) -> Group:
 def _head_dim(backbone: MambaStudent) -> Group:
     """Unit p is channel p of every head of every block: all heads have one size."""
     size = backbone.config.head_dim
-    members: list[Member] = []
+    members: list[GroupMember] = []
     norms, gates = [], []
     for index, block in enumerate(backbone.blocks):
         mixer = block.get_submodule("mixer")
@@ -175,10 +175,10 @@ def _head_dim(backbone: MambaStudent) -> Group:
         channels = tuple((head * size, 1) for head in range(mixer.heads))
         rows = tuple((mixer.d_inner + start, 1) for start, _ in channels)
         members += [
-            Member(name=f"{name}.in_proj", kind="out", spans=channels + rows),
-            Member(name=f"{name}.conv1d", kind="out", spans=channels),
-            Member(name=f"{name}.norm.weight", kind="parameter", spans=channels),
-            Member(name=f"{name}.out_proj", kind="in", spans=channels),
+            GroupMember(name=f"{name}.in_proj", kind="out", spans=channels + rows),
+            GroupMember(name=f"{name}.conv1d", kind="out", spans=channels),
+            GroupMember(name=f"{name}.norm.weight", kind="parameter", spans=channels),
+            GroupMember(name=f"{name}.out_proj", kind="in", spans=channels),
         ]
         norms.append(f"{name}.norm.weight")
         gates.append(Gate(module=f"{name}.norm", side="in", spans=channels))

@@ -13,7 +13,7 @@ from typing import Any
 
 from aum_edge.compression.pruning.config import PruneConfig
 from aum_edge.compression.pruning.cost import Cost, NetworkCosts, model_cost, sizes_of, unlimited
-from aum_edge.compression.pruning.greedy import Goal, Price, Search, Space
+from aum_edge.compression.pruning.greedy import Goal, GreedySearch, Price, Space
 from aum_edge.compression.pruning.groups import Key
 from aum_edge.compression.pruning.importance import Batch, unit_scores
 from aum_edge.compression.pruning.network_groups import (
@@ -60,7 +60,7 @@ def prune(
     if start.within(target):
         log.info("Nothing to prune: %s is within the target.", text(start))
         return copy.deepcopy(model)
-    way = Way(start=start, target=target, first=0.0, last=1.0, price=price)
+    way = BudgetSchedule(start=start, target=target, first=0.0, last=1.0, price=price)
     small = prune_along(model, config, list(batches), way, progress)
     log.info("Pruned from %s to %s.", text(start), text(model_cost(small)))
     step = lineage(model, small, config, target)
@@ -68,7 +68,7 @@ def prune(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Way:
+class BudgetSchedule:
     """Part of the way from the unpruned cost to the target, by shares in ratio.
 
     ``first`` 0 and ``last`` 1 is all of it; 0 and 0.5 ends at the geometric mean. ``price`` is
@@ -97,7 +97,7 @@ def prune_along(
     model: AudioClassifier,
     config: PruneConfig,
     clips: Sequence[Batch],
-    way: Way,
+    way: BudgetSchedule,
     progress: Progress | None = None,
 ) -> AudioClassifier:
     """The model cut in several steps down to the end of the way; its lineage stays.
@@ -185,7 +185,7 @@ def _step(
         blocks=len(blocks_of(backbone)),
         shared=shared_dimensions(backbone),
     )
-    search = Search(space, price)
+    search = GreedySearch(space, price)
     search.run(goal)
     return cut(model, search.removal)
 

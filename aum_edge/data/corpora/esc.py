@@ -12,7 +12,7 @@ from aum_edge.data.config import DataConfig
 from aum_edge.data.corpora.files import audio_files, corpus_folder, no_audio, subfolders
 from aum_edge.data.manifest import Clip, Manifest, few, make_manifest
 from aum_edge.data.segments import cut, drop_silent
-from aum_edge.data.splits import check_held_out, held_out
+from aum_edge.data.splits import check_held_out, split_of
 from aum_edge.errors import DataError
 
 log = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ def _clip(root: Path, row: Row, config: DataConfig) -> Clip:
     return Clip(
         path=path,
         label=label,
-        split=held_out(fold, config.val_folds, config.test_folds),
+        split=split_of(fold, config.val_folds, config.test_folds),
         clip_id=path.relative_to(root).as_posix(),
         group=source,
     )

@@ -8,7 +8,7 @@ from aum_edge.data.config import DataConfig
 from aum_edge.data.corpora.files import audio_files, corpus_folder, no_audio, subfolders
 from aum_edge.data.manifest import SPLITS, Clip, Manifest, Split, make_manifest
 from aum_edge.data.segments import cut
-from aum_edge.data.splits import carve
+from aum_edge.data.splits import split_by_groups
 
 
 def load_folder(config: DataConfig) -> Manifest:
@@ -27,7 +27,7 @@ def load_folder(config: DataConfig) -> Manifest:
         clips = [clip for split in named for clip in _classes(root, root / split, split)]
     else:
         clips = _classes(root, root, "train")
-        clips = list(carve(clips, config.test_fraction, config.val_seed, "test"))
+        clips = list(split_by_groups(clips, config.test_fraction, config.val_seed, "test"))
     if not clips:
         raise no_audio("folder", root, "<split>/<class>/<file> or <class>/<file>")
     return make_manifest("folder", cut(clips, config.segment_seconds))

@@ -9,7 +9,7 @@ from pathlib import Path
 from aum_edge.data.config import DataConfig
 from aum_edge.data.corpora.files import audio_files, corpus_folder, no_audio
 from aum_edge.data.manifest import Clip, Manifest, few, make_manifest
-from aum_edge.data.splits import check_held_out, held_out
+from aum_edge.data.splits import check_held_out, split_of
 
 log = logging.getLogger(__name__)
 NAME = re.compile(r"(?P<digit>[^_]+)_(?P<speaker>[^_]+)_(?P<take>\d+)")
@@ -45,7 +45,7 @@ def _clip(path: Path, match: re.Match[str], config: DataConfig) -> Clip:
     return Clip(
         path=path,
         label=match["digit"],
-        split=held_out(match["speaker"], config.val_speakers, config.test_speakers),
+        split=split_of(match["speaker"], config.val_speakers, config.test_speakers),
         clip_id=path.stem,
         group=f"{match['speaker']}-{match['take']}",
     )

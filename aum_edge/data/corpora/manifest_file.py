@@ -11,7 +11,7 @@ from typing import Any
 
 from aum_edge.data.config import DataConfig
 from aum_edge.data.manifest import SPLITS, Clip, Manifest, Split, few, make_manifest
-from aum_edge.data.splits import carve
+from aum_edge.data.splits import split_by_groups
 from aum_edge.errors import DataError
 
 log = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ def load_table(config: DataConfig) -> Manifest:
         if given:
             _require_split(lines, "train")
     if carved:
-        clips = list(carve(clips, config.test_fraction, config.val_seed, "test"))
+        clips = list(split_by_groups(clips, config.test_fraction, config.val_seed, "test"))
     for split, file in given.items():
         lines = _read(file, config)
         _require_split(lines, split)

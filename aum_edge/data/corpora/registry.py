@@ -19,7 +19,7 @@ from aum_edge.data.corpora.synthetic.generate import VERSION, generate
 from aum_edge.data.corpora.tau2022 import load_tau2022, read_layout
 from aum_edge.data.labels import apply_label_table, read_label_table
 from aum_edge.data.manifest import Manifest, check_rows, few
-from aum_edge.data.splits import carve_validation
+from aum_edge.data.splits import split_validation
 from aum_edge.errors import DataError
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ def load_manifest(
             "its label file."
         )
     if not manifest.split("val") and manifest.split("train"):
-        clips = carve_validation(manifest.clips, config.val_fraction, config.val_seed)
+        clips = split_validation(manifest.clips, config.val_fraction, config.val_seed)
         manifest = replace(manifest, clips=clips)
     check_rows(manifest)
     return manifest

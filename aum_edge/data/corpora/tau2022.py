@@ -7,7 +7,7 @@ from pathlib import Path
 
 from aum_edge.data.config import SUBSETS, DataConfig
 from aum_edge.data.corpora.files import corpus_folder
-from aum_edge.data.corpora.tsv import read_tabbed
+from aum_edge.data.corpora.tsv import read_tsv
 from aum_edge.data.manifest import Clip, Manifest, Split, few, make_manifest
 from aum_edge.errors import DataError
 
@@ -125,7 +125,7 @@ def _split_table(root: Path, name: str, repeated: bool) -> Rows:
 
 def _read_table(path: Path, columns: tuple[str, ...], advice: str, repeated: bool = False) -> Rows:
     rows: Rows = {}
-    for line, row in read_tabbed(path, columns, advice):
+    for line, row in read_tsv(path, columns, advice):
         if any(row[name] is None for name in columns):
             raise DataError(f"{path} line {line} has too few columns.")
         if row["filename"] in rows and not repeated:

@@ -12,7 +12,7 @@ Line = tuple[int, dict[str, str]]
 """Number in the file, and cells by column; a cell that a short line lacks is None."""
 
 
-def read_tabbed(path: Path, columns: Sequence[str], advice: str) -> list[Line]:
+def read_tsv(path: Path, columns: Sequence[str], advice: str) -> list[Line]:
     """All lines below the header; ``advice`` says what to do about a file that is not there.
 
     Raises:

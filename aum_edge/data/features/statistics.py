@@ -15,7 +15,7 @@ ROWS = 256
 
 
 @dataclass(frozen=True, kw_only=True)
-class Moments:
+class Statistics:
     """Of all values of one split."""
 
     mean: float
@@ -24,11 +24,11 @@ class Moments:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FeatureMoments:
+class FeatureStatistics:
     """``padded`` is what training uses: every frame that the network gets."""
 
-    padded: Moments
-    sound: Moments
+    padded: Statistics
+    sound: Statistics
     """Frames of sound alone; as ``padded`` where padding is heard as silence."""
 
     def to_dict(self) -> dict[str, Any]:
@@ -36,7 +36,7 @@ class FeatureMoments:
         return asdict(self)
 
 
-def feature_moments(arrays: ClipArrays, frontend: FrontEndConfig) -> FeatureMoments:
+def feature_statistics(arrays: ClipArrays, frontend: FrontEndConfig) -> FeatureStatistics:
     """Read one split once; float64 sums.
 
     Raises:
@@ -54,7 +54,7 @@ def feature_moments(arrays: ClipArrays, frontend: FrontEndConfig) -> FeatureMome
             own = at < np.array([frontend.frames_of(length) for length in lengths])[:, None]
             sound.add(block.transpose(0, 2, 1)[own], int(own.sum()))
     padded = everything.moments()
-    return FeatureMoments(
+    return FeatureStatistics(
         padded=padded, sound=padded if arrays.lengths is None else sound.moments()
     )
 
@@ -70,7 +70,7 @@ class _Sums:
         self.values += block.size
         self.frames += frames
 
-    def moments(self) -> Moments:
+    def moments(self) -> Statistics:
         mean = self.total / self.values
         spread = max(0.0, self.square / self.values - mean**2)
-        return Moments(mean=mean, std=spread**0.5, frames=self.frames)
+        return Statistics(mean=mean, std=spread**0.5, frames=self.frames)

@@ -28,7 +28,7 @@ GONE = (401, 403, 404, 410)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Patience:
+class RetryPolicy:
     """How long a connection is waited for, and how often it is asked again."""
 
     timeout: float = 60.0
@@ -53,7 +53,9 @@ class RemoteFile:
     md5: str
 
 
-def list_record(base: str, record: str, patience: Patience = Patience()) -> tuple[RemoteFile, ...]:
+def list_record(
+    base: str, record: str, patience: RetryPolicy = RetryPolicy()
+) -> tuple[RemoteFile, ...]:
     """The files of a record, by name, from the JSON at ``base/record``.
 
     Raises:
@@ -76,7 +78,7 @@ def list_record(base: str, record: str, patience: Patience = Patience()) -> tupl
     return tuple(sorted(files, key=lambda file: file.name))
 
 
-def read_text(url: str, patience: Patience = Patience()) -> str:
+def read_text(url: str, patience: RetryPolicy = RetryPolicy()) -> str:
     """A small text file, as UTF-8.
 
     Raises:
@@ -105,7 +107,7 @@ def fetch(
     file: RemoteFile,
     folder: Path,
     progress: Progress | None = None,
-    patience: Patience = Patience(),
+    patience: RetryPolicy = RetryPolicy(),
 ) -> Path:
     """Download a file into ``folder`` unless it is there; its path.
 
@@ -154,7 +156,7 @@ def md5_of(path: Path, progress: Progress | None = None) -> str:
     return digest.hexdigest()
 
 
-def _fill(file: RemoteFile, part: Path, progress: Progress | None, patience: Patience) -> str:
+def _fill(file: RemoteFile, part: Path, progress: Progress | None, patience: RetryPolicy) -> str:
     """Bring the part up to the file's size; the MD5 of what is there then."""
     failed = 0
     while (have := part.stat().st_size if part.exists() else 0) < file.size:
@@ -232,7 +234,7 @@ def _read_all(url: str, timeout: float) -> bytes:
         return answer.read()
 
 
-def _ask_again(ask: Callable[[], bytes], url: str, patience: Patience) -> bytes:
+def _ask_again(ask: Callable[[], bytes], url: str, patience: RetryPolicy) -> bytes:
     reason = ""
     for failed in range(1, patience.tries + 1):
         try:

@@ -15,7 +15,7 @@ from aum_edge.core.files import require_space, write_json, write_text
 from aum_edge.core.progress import Progress
 from aum_edge.data.config import SUBSETS
 from aum_edge.data.corpora.tau2022 import CLEANED, EXCLUDED, META
-from aum_edge.data.prepare.download import Patience, fetch, list_record, read_text
+from aum_edge.data.prepare.download import RetryPolicy, fetch, list_record, read_text
 from aum_edge.data.prepare.integrity import check_files
 from aum_edge.data.prepare.tau2022_tables import (
     Problems,
@@ -71,7 +71,7 @@ class Prepare:
     """Write meta.cleaned.csv and excluded.csv, by which the corpus is then read."""
     decode: bool = True
     """False skips reading the audio itself."""
-    patience: Patience = Patience()
+    patience: RetryPolicy = RetryPolicy()
 
 
 def prepare(

@@ -10,7 +10,7 @@ from typing import Any
 
 from aum_edge.data.config import SUBSETS
 from aum_edge.data.corpora.tau2022 import META, SPLIT_FOLDERS, recording
-from aum_edge.data.corpora.tsv import read_tabbed
+from aum_edge.data.corpora.tsv import read_tsv
 
 SCENES = (
     "airport", "bus", "metro", "metro_station", "park",
@@ -213,4 +213,4 @@ def split_path(root: Path, name: str) -> Path | None:
 
 
 def _lines(path: Path, columns: tuple[str, ...]) -> list[tuple[int, dict[str, str]]]:
-    return read_tabbed(path, columns, "unpack the corpus's meta archive there")
+    return read_tsv(path, columns, "unpack the corpus's meta archive there")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from aum_edge.errors import ExportError
-from aum_edge.export.c.plan import Block, Plan
+from aum_edge.export.c.plan import Block, EnginePlan
 from aum_edge.export.c.tensors import FLOAT, LIMIT, Packed
 
 LINE = 16
@@ -25,7 +25,7 @@ if it can be, since every part costs a pass over its outputs."""
 
 
 @dataclass(frozen=True)
-class FrontEndRoom:
+class FrontEndBuffers:
     """What the front end needs, floats."""
 
     scratch: int = 0
@@ -40,29 +40,29 @@ class Layout:
     bytes: int
 
 
-def column(plan: Plan) -> int:
+def column(plan: EnginePlan) -> int:
     """Floats that the fold sees of one time step."""
     config = plan.config
     inputs = config.stem_channels[1] if config.stem == "conv" else config.time_stride
     return config.rows * inputs
 
 
-def rings(plan: Plan) -> int:
+def rings(plan: EnginePlan) -> int:
     """Floats of the columns that the stem's convolutions keep."""
     return sum(3 * (level.height + 2) * level.inputs for level in plan.levels)
 
 
-def batch(plan: Plan) -> int:
+def batch(plan: EnginePlan) -> int:
     """Time steps folded at once in a clip."""
     return min(BATCH_STORED if plan.fold.expanded else BATCH, plan.steps)
 
 
-def fold_room(plan: Plan) -> int:
+def fold_buffers(plan: EnginePlan) -> int:
     """Floats for rows of the fold's weight that have to be expanded; 0 if they are floats."""
     return _room([plan.fold], FOLD_ROOM_LIMIT)
 
 
-def room(plan: Plan) -> int:
+def room(plan: EnginePlan) -> int:
     """The same for the blocks and the head, one weight at a time."""
     large = [plan.head]
     for block in plan.blocks:
@@ -79,7 +79,7 @@ def _room(weights: list[Packed], limit: int) -> int:
     return max(min(most, limit), *(_whole(packed.cols) for packed in stored))
 
 
-def spill(plan: Plan) -> int:
+def spill(plan: EnginePlan) -> int:
     """Floats that expanding int8 weights may write beyond them: a vector, and half scales."""
     matrices = [plan.fold, plan.head, *(level.weight for level in plan.levels)]
     for block in plan.blocks:
@@ -89,7 +89,7 @@ def spill(plan: Plan) -> int:
     return LINE + max(cols, default=0)
 
 
-def small(plan: Plan) -> int:
+def small(plan: EnginePlan) -> int:
     """Floats for the small weights that are expanded together."""
     last = plan.last_norm.gain.expanded + plan.last_norm.bias.expanded
     sizes = [last, plan.head_bias.expanded, plan.fold_bias.expanded + plan.band.expanded]
@@ -97,7 +97,7 @@ def small(plan: Plan) -> int:
     return most + spill(plan) if most else 0
 
 
-def clip_layout(plan: Plan, frontend: FrontEndRoom) -> Layout:
+def clip_layout(plan: EnginePlan, frontend: FrontEndBuffers) -> Layout:
     """For whole clips: the blocks lie where the stem and the front end were."""
     places = _Places()
     places.add("tokens", plan.tokens * plan.config.d_model)
@@ -113,7 +113,7 @@ def clip_layout(plan: Plan, frontend: FrontEndRoom) -> Layout:
     return places.finish(after)
 
 
-def stream_layout(plan: Plan, frontend: FrontEndRoom) -> Layout:
+def stream_layout(plan: EnginePlan, frontend: FrontEndBuffers) -> Layout:
     """For a stream: one token at a time, with all that is kept between two."""
     places = _Places()
     places.add("tokens", plan.config.d_model)
@@ -154,26 +154,26 @@ def _whole(count: int) -> int:
     return -(-count // LINE) * LINE
 
 
-def _common(places: _Places, plan: Plan) -> None:
+def _common(places: _Places, plan: EnginePlan) -> None:
     places.add("pool", 3 * plan.config.d_model)
     places.add("small", small(plan))
 
 
-def _before_blocks(places: _Places, plan: Plan, frontend: FrontEndRoom) -> None:
+def _before_blocks(places: _Places, plan: EnginePlan, frontend: FrontEndBuffers) -> None:
     """Nothing is folded while the front end makes a frame: both work in the same place."""
-    needed = fold_room(plan)
+    needed = fold_buffers(plan)
     places.add("fold_room", max(needed + spill(plan) if needed else 0, frontend.scratch))
     places.offsets["scratch"] = places.offsets["fold_room"]
 
 
-def _stem(places: _Places, plan: Plan, steps: int) -> None:
+def _stem(places: _Places, plan: EnginePlan, steps: int) -> None:
     held = sum(level.weight.expanded + level.bias.expanded for level in plan.levels)
     places.add("stem", held + spill(plan) if held else 0)
     places.add("rings", rings(plan))
     places.add("columns", steps * column(plan))
 
 
-def _blocks(places: _Places, plan: Plan, length: int) -> None:
+def _blocks(places: _Places, plan: EnginePlan, length: int) -> None:
     """One block after the other in the same place."""
     config = plan.config
     inner = max(block.inner for block in plan.blocks)

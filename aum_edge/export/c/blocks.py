@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aum_edge.export.c.plan import Block, Plan, number
+from aum_edge.export.c.plan import Block, EnginePlan, number
 from aum_edge.export.c.tensors import Packed
 
 TYPES = {
@@ -50,13 +50,13 @@ PATH = ("taps", "tap_bias", "x_proj", "dt_proj", "bias", "rate", "skip")
 NO_PATH = "{" + ", ".join([Packed().initializer()] * len(PATH)) + ", 0, 0, 0}"
 
 
-def block_table(plan: Plan) -> str:
+def block_table(plan: EnginePlan) -> str:
     """Type and table of the blocks."""
     rows = ",\n".join(_row(block, plan) for block in plan.blocks)
     return f"{TYPES[plan.config.mixer]}\nstatic const block_t BLOCKS[DEPTH] = {{\n{rows}\n}};\n"
 
 
-def _row(block: Block, plan: Plan) -> str:
+def _row(block: Block, plan: EnginePlan) -> str:
     mixer = plan.config.mixer
     parts = [block.weights[name].initializer() for name in NAMES[mixer]]
     conv = "{" + ", ".join(map(str, block.conv)) + "}"
@@ -76,7 +76,7 @@ def _row(block: Block, plan: Plan) -> str:
     return "    {" + ",\n     ".join([*parts, *common, ", ".join(map(str, sizes))]) + "}"
 
 
-def _path(block: Block, index: int, plan: Plan) -> str:
+def _path(block: Block, index: int, plan: EnginePlan) -> str:
     separate = plan.config.sharing == "separate"
     ways = block.ways[index : index + 1] if separate else block.ways
     values = [block.paths[index][name].initializer() for name in PATH]

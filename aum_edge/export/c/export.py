@@ -22,7 +22,7 @@ from aum_edge.export.c.budget import Budget, budget
 from aum_edge.export.c.config import CExportConfig, identifier
 from aum_edge.export.c.generate import Program, generate
 from aum_edge.export.c.golden import golden, golden_source
-from aum_edge.export.c.verify import Proof, prove
+from aum_edge.export.c.verify import Verification, verify
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.runtimes.c_compiler import FailedCompilerError, MissingCompilerError
 from aum_edge.runtimes.c_metadata import UNVERIFIED, VERIFIED, marked
@@ -47,7 +47,7 @@ class CExportReport:
     table_bytes: int
     budget: Budget
     """What a microcontroller would need."""
-    proof: Proof | None
+    proof: Verification | None
     """None without a compiler that compiles it: the file then says that it is unverified."""
     unproven: str
     """Why there is no proof, or nothing."""
@@ -168,13 +168,13 @@ def write_all(texts: Mapping[Path, str]) -> None:
                 draft.unlink(missing_ok=True)
 
 
-def _proof(texts: Mapping[Path, str]) -> tuple[Proof | None, str]:
+def _proof(texts: Mapping[Path, str]) -> tuple[Verification | None, str]:
     """Compile and compare in a folder of its own; without a compiler that can, say why."""
     with tempfile.TemporaryDirectory(prefix="aum-edge-c-") as folder:
         copies = {Path(folder) / path.name: text for path, text in texts.items()}
         write_all(copies)
         try:
-            return prove([path for path in copies if path.suffix == ".c"]), ""
+            return verify([path for path in copies if path.suffix == ".c"]), ""
         except (MissingCompilerError, FailedCompilerError) as error:
             return None, str(error)
 

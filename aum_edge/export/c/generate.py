@@ -10,12 +10,12 @@ import hashlib
 from dataclasses import dataclass
 
 from aum_edge.export.c.arena import (
-    FrontEndRoom,
+    FrontEndBuffers,
     Layout,
     batch,
     clip_layout,
     column,
-    fold_room,
+    fold_buffers,
     rings,
     room,
     stream_layout,
@@ -24,7 +24,7 @@ from aum_edge.export.c.arrays import array_name, declarations, definitions, kind
 from aum_edge.export.c.blocks import block_table
 from aum_edge.export.c.frontend.source import Entry, front_end
 from aum_edge.export.c.header import ALIGNMENT, fits_check, header, named
-from aum_edge.export.c.plan import Plan, number, plan
+from aum_edge.export.c.plan import EnginePlan, number, plan
 from aum_edge.export.c.scans import scan_source
 from aum_edge.export.c.tensors import FLOAT, HALF, INT8
 from aum_edge.export.c.tiles import gemm_source, piece
@@ -111,7 +111,7 @@ def generate(model: AudioClassifier, name: str, separate_weights: bool = False) 
     made = plan(model)
     entries: tuple[Entry, ...] = ("frame", "stream", "end") if made.streams else ("frame",)
     frontend = front_end(made.model.frontend, ("clip",) if made.whole_clip else entries)
-    space = FrontEndRoom(frontend.scratch_floats, frontend.stream_floats)
+    space = FrontEndBuffers(frontend.scratch_floats, frontend.stream_floats)
     clip = clip_layout(made, space)
     stream = stream_layout(made, space) if made.streams else None
     sizes = {"ALIGNMENT": ALIGNMENT, "ARENA_BYTES": clip.bytes}
@@ -135,7 +135,7 @@ def generate(model: AudioClassifier, name: str, separate_weights: bool = False) 
     )
 
 
-def _tag(plan: Plan) -> str:
+def _tag(plan: EnginePlan) -> str:
     """Of the weights' values: a source then does not link with the arrays of another export."""
     digest = hashlib.sha256()
     for kind in kinds_of(plan.weights):
@@ -143,7 +143,7 @@ def _tag(plan: Plan) -> str:
     return digest.hexdigest()[:8]
 
 
-def _weights(plan: Plan, name: str, arrays_of: str, separate: bool) -> tuple[str | None, str]:
+def _weights(plan: EnginePlan, name: str, arrays_of: str, separate: bool) -> tuple[str | None, str]:
     """The array file, if there is one, and what the source says of the arrays."""
     if not separate:
         return None, definitions(plan.weights, arrays_of, "static ")
@@ -156,7 +156,7 @@ def _weights(plan: Plan, name: str, arrays_of: str, separate: bool) -> tuple[str
     return text, linked
 
 
-def _defines(plan: Plan, arrays_of: str) -> str:
+def _defines(plan: EnginePlan, arrays_of: str) -> str:
     """Sizes as macros, and what the arrays are called."""
     config, normalization = plan.config, plan.model.normalization
     conv = config.stem == "conv"
@@ -188,7 +188,7 @@ def _defines(plan: Plan, arrays_of: str) -> str:
         "COLUMN": column(plan),
         "RINGS": rings(plan),
         "BATCH": batch(plan),
-        "FOLD_ROOM": max(1, fold_room(plan)),
+        "FOLD_ROOM": max(1, fold_buffers(plan)),
         "ROOM": max(1, room(plan)),
         "HEAD": config.head_dim,
     }
@@ -203,7 +203,7 @@ def _array_names(kinds: list[int], name: str) -> list[str]:
     return [f"#define WEIGHTS_{words[kind]} {array_name(name, kind)}" for kind in kinds]
 
 
-def _network(plan: Plan) -> list[str]:
+def _network(plan: EnginePlan) -> list[str]:
     config = plan.config
     fold = piece("fold.c").replace("@FOLD@", plan.fold.initializer())
     fold = fold.replace("@FOLD_BIAS@", plan.fold_bias.initializer())
@@ -231,7 +231,7 @@ def _network(plan: Plan) -> list[str]:
     ]
 
 
-def _stem(plan: Plan) -> str:
+def _stem(plan: EnginePlan) -> str:
     if not plan.levels:
         return piece("stem_patch.c")
     rows, ring = [], 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import aum_edge
 from aum_edge.audio.config import FrontEndConfig
-from aum_edge.export.c.plan import Plan, number
+from aum_edge.export.c.plan import EnginePlan, number
 
 ALIGNMENT = 16
 CLIP = """\
@@ -46,7 +46,7 @@ typedef enum {
 """
 
 
-def header(plan: Plan, prefix: str, sizes: dict[str, int]) -> str:
+def header(plan: EnginePlan, prefix: str, sizes: dict[str, int]) -> str:
     """The text of NAME.h; ``sizes`` are the constants that the layout gives."""
     guard = f"{prefix.upper()}_H"
     values = {"CLASSES": plan.config.n_classes, **_front_end(plan.model.frontend), **sizes}
@@ -67,7 +67,7 @@ def header(plan: Plan, prefix: str, sizes: dict[str, int]) -> str:
     return named("\n".join(parts), prefix)
 
 
-def fits_check(plan: Plan, sizes: dict[str, int]) -> str:
+def fits_check(plan: EnginePlan, sizes: dict[str, int]) -> str:
     """Lines of the source that refuse another export's header, whose arena may be too small."""
     front = _front_end(plan.model.frontend)
     counts = ("MELS", "FRAMES", "SAMPLE_RATE", "CLIP_SAMPLES")

@@ -15,7 +15,7 @@ from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.config import MambaStudentConfig
 from aum_edge.models.fold import fold_batch_norm
 from aum_edge.models.quantized import QuantizedLayer
-from aum_edge.ssm.mixers.directions import WAYS
+from aum_edge.ssm.mixers.directions import DIRECTIONS
 from aum_edge.ssm.mixers.gated_conv import GatedConvMixer
 from aum_edge.ssm.mixers.s6 import S6Mixer
 
@@ -71,7 +71,7 @@ class Block:
 
 
 @dataclass(frozen=True)
-class Plan:
+class EnginePlan:
     """A student, laid out."""
 
     model: AudioClassifier
@@ -109,7 +109,7 @@ class Plan:
         return not (config.bidirectional or self.whole_clip or grouped)
 
 
-def plan(model: AudioClassifier) -> Plan:
+def plan(model: AudioClassifier) -> EnginePlan:
     """Lay out a student; its batch norms are folded first.
 
     Raises:
@@ -121,7 +121,7 @@ def plan(model: AudioClassifier) -> Plan:
     backbone: Any = folded.backbone
     config: MambaStudentConfig = backbone.config
     w = Weights.of(folded)
-    made = Plan(
+    made = EnginePlan(
         model=folded,
         config=config,
         weights=w,
@@ -195,7 +195,7 @@ def _block(block: Any, name: str, w: Weights) -> Block:
     }
     if isinstance(mixer, S6Mixer):
         paths = [_path(f"{inside}%s", ending, w) for ending in mixer.paths]
-        rows = WAYS[mixer.directions]
+        rows = DIRECTIONS[mixer.directions]
         return Block(
             mixer.d_inner,
             mixer.d_state,

@@ -18,7 +18,7 @@ _SAID = re.compile(r"features (\S+) samples (\S+) allowed (\S+ and \S+)")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Proof:
+class Verification:
     """How far a program's logits were from torch's, and who compiled it."""
 
     compiler: str
@@ -33,7 +33,7 @@ class Proof:
         return asdict(self)
 
 
-def prove(sources: Sequence[Path], isa: Isa = "native") -> Proof:
+def verify(sources: Sequence[Path], isa: Isa = "native") -> Verification:
     """Compile a model and its golden vectors for this machine, and run them.
 
     Args:
@@ -62,7 +62,9 @@ def prove(sources: Sequence[Path], isa: Isa = "native") -> Proof:
             f"by {samples:.2e} from samples (allowed {found[3]}); it was not kept. Check that the "
             "weights are finite, or try another compiler in $CC."
         )
-    return Proof(compiler=compiler.version, isa=isa, from_features=features, from_samples=samples)
+    return Verification(
+        compiler=compiler.version, isa=isa, from_features=features, from_samples=samples
+    )
 
 
 def _run(program: Path) -> tuple[str, int]:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from aum_edge.models.architectures.mamba_student import MambaStudent
 from aum_edge.models.quantized import QuantTokenConv, float_weight, rounded_input
 from aum_edge.ssm.layers import RMSNorm, TokenConv
-from aum_edge.ssm.mixers.directions import WAYS
+from aum_edge.ssm.mixers.directions import DIRECTIONS
 from aum_edge.ssm.mixers.gated_conv import GatedConvMixer
 from aum_edge.ssm.mixers.s6 import S6Mixer
 from aum_edge.ssm.mixers.ssd import SSDMixer
@@ -39,7 +39,7 @@ def features(student: MambaStudent, x: Tensor) -> Tensor:
 def mix(mixer: S6Mixer, x: Tensor) -> Tensor:
     """:class:`S6Mixer` on (L, batch, 1, d_model)."""
     u, z = mixer.in_proj(x).split([mixer.d_inner, mixer.d_inner], dim=-1)
-    ways = WAYS[mixer.directions]
+    ways = DIRECTIONS[mixer.directions]
     if not mixer.separate:
         y = _path(mixer, u, "", ways)
     else:

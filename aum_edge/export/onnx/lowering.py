@@ -15,7 +15,7 @@ from aum_edge.export.onnx import scan_forms
 from aum_edge.export.onnx.config import ScanForm
 from aum_edge.export.onnx.graph_writer import GraphWriter
 from aum_edge.export.onnx.naming import number_nodes, scope_of
-from aum_edge.export.onnx.passes import cancel_turns
+from aum_edge.export.onnx.passes import cancel_transposes
 from aum_edge.export.onnx.scan_op import SCAN_DOMAIN, Lane, find_lanes
 from aum_edge.runtimes.onnx import open_session
 
@@ -41,7 +41,7 @@ def lower(model: ir.Model, form: Form) -> None:
         )
     for group in _pairs(lanes):
         _replace(model.graph, group, getattr(scan_forms, form))
-    cancel_turns(model.graph)
+    cancel_transposes(model.graph)
     model.graph.sort()
     ir.passes.common.RemoveUnusedNodesPass()(model)
     ir.passes.common.CommonSubexpressionEliminationPass()(model)

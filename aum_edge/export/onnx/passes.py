@@ -47,7 +47,7 @@ def _write_out(graph: ir.Graph, value: ir.Value, array: np.ndarray) -> None:
 INVERSE = {"Squeeze": "Unsqueeze", "Unsqueeze": "Squeeze"}
 
 
-def cancel_turns(graph: ir.Graph) -> None:
+def cancel_transposes(graph: ir.Graph) -> None:
     """Join Transposes, and drop a Squeeze or Unsqueeze that undoes the one before, in place.
 
     What is no longer used stays, for the pass that removes unused nodes.

@@ -16,7 +16,7 @@ FAMILIES = {
 """Sub-folder of the stage, stage of the general model, title."""
 
 
-def device_facts(run: Run, limits: Limits) -> dict[str, Any] | None:
+def device_report(run: Run, limits: Limits) -> dict[str, Any] | None:
     """The report's ``device_models``; None where the recipe asks for none."""
     if not run.recipe.devices.names:
         return None

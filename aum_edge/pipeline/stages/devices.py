@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from aum_edge.compression.quantization.quantize import halve
-from aum_edge.core.distributed import agree, leader, require_launch
+from aum_edge.core.distributed import broadcast, is_rank_zero, require_launch
 from aum_edge.core.files import read_json, write_json
 from aum_edge.data.datamodule import AudioData
 from aum_edge.data.subset import device_data, rows_of
@@ -32,7 +32,7 @@ Rounding = Callable[[Run, Path, AudioClassifier], AudioClassifier]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Family:
+class DeviceTuning:
     """A general model, as it is fine-tuned and as it is deployed."""
 
     title: str
@@ -56,7 +56,7 @@ def tune_devices(run: Run, folder: Path) -> dict[str, Any]:
     if not names:
         return {"names": []}
     require_launch(settings.train.trainer.devices, settings.train.trainer.num_nodes)
-    student = Family(
+    student = DeviceTuning(
         title="student",
         start=run.folder("prune") / "model",
         general=run.folder("quantize") / "model",
@@ -66,7 +66,7 @@ def tune_devices(run: Run, folder: Path) -> dict[str, Any]:
     made = {"names": list(names), **_tune(run, student, names, folder)}
     if settings.control:
         model = run.folder("control") / "model"
-        control = Family(
+        control = DeviceTuning(
             title="control",
             start=model,
             general=model,
@@ -84,15 +84,15 @@ def _names(run: Run) -> tuple[str, ...]:
     return names
 
 
-def _tune(run: Run, family: Family, names: tuple[str, ...], folder: Path) -> dict[str, Any]:
+def _tune(run: Run, family: DeviceTuning, names: tuple[str, ...], folder: Path) -> dict[str, Any]:
     rows = {name: _one_device(run, family, name, folder / name) for name in names}
-    return _scores(run, family, rows, folder) if leader() else {}
+    return _scores(run, family, rows, folder) if is_rank_zero() else {}
 
 
-def _one_device(run: Run, family: Family, device: str, folder: Path) -> dict[str, Any]:
+def _one_device(run: Run, family: DeviceTuning, device: str, folder: Path) -> dict[str, Any]:
     """Fine-tune, round and keep one device's model; what happened."""
     done = folder / "device.json"
-    if agree(done.exists() and (folder / "model").exists()):
+    if broadcast(done.exists() and (folder / "model").exists()):
         return read_json(done)
     settings = run.recipe.devices
     data = device_data(run.data, device, settings.train.augment.needs_waveforms)
@@ -110,13 +110,13 @@ def _one_device(run: Run, family: Family, device: str, folder: Path) -> dict[str
         if settings.choose == "tuned" or _pays(marks):
             best, facts["kept"] = tuned, "tuned"
     keep(best, folder / "model")
-    if leader():
+    if is_rank_zero():
         write_json(done, facts)
     return facts
 
 
 def _fine_tuned(
-    run: Run, family: Family, device: str, data: AudioData, folder: Path
+    run: Run, family: DeviceTuning, device: str, data: AudioData, folder: Path
 ) -> AudioClassifier:
     """The general float model after the device's clips, in the form that is deployed."""
     settings = run.recipe.devices
@@ -137,7 +137,7 @@ def _fine_tuned(
     return family.rounding(_run_on(run, data), folder, result.model)
 
 
-def _teachers(run: Run, family: Family, device: str) -> Distillation:
+def _teachers(run: Run, family: DeviceTuning, device: str) -> Distillation:
     """The run's teachers by their stored answers, cut to the device's training clips."""
     kind = run.recipe.control.train.loss if family.kind == "control" else None
     whole = distillation(run, kind)
@@ -177,7 +177,7 @@ def _pays(marks: dict[str, Scores]) -> bool:
 
 
 def _scores(
-    run: Run, family: Family, rows: dict[str, dict[str, Any]], folder: Path
+    run: Run, family: DeviceTuning, rows: dict[str, dict[str, Any]], folder: Path
 ) -> dict[str, Any]:
     """Test scores of the general model alone and of every clip by its device's model."""
     arrays, labels = run.data.arrays["test"], run.data.labels

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from aum_edge.audio.config import FrontEndConfig
-from aum_edge.core.distributed import leader, require_launch
+from aum_edge.core.distributed import is_rank_zero, require_launch
 from aum_edge.data.config import DataConfig
 from aum_edge.data.datamodule import AudioData
 from aum_edge.data.subset import UnlabelledAudio
@@ -27,7 +27,7 @@ from aum_edge.models.config import AudioMambaConfig
 from aum_edge.models.storage.directory import save
 from aum_edge.pipeline.recipe import ModelChoice, plain
 from aum_edge.pipeline.run import Run, Stage
-from aum_edge.training.initialise import start_key, start_model
+from aum_edge.training.initialise import initial_model, initial_model_key
 from aum_edge.training.pretraining.config import PretrainConfig
 from aum_edge.training.pretraining.fit import pretrain
 from aum_edge.training.pretraining.masking import MaskSampler
@@ -119,9 +119,9 @@ def pretrain_encoder(run: Run, folder: Path) -> dict[str, Any]:
         lineage=({**step, "settings": plain(asdict(recipe.pretrain))},),
     )
     if recipe.model.init:
-        start_model(model, Path(recipe.model.init), recipe.model.init_rule)
+        initial_model(model, Path(recipe.model.init), recipe.model.init_rule)
     result = pretrain(model, data, recipe.pretrain, folder / "fit", seed=recipe.seed)
-    if leader():
+    if is_rank_zero():
         save(result.model, folder / "model")
     kept = result.history[result.epoch - 1]
     return {"epoch": result.epoch, "kept": kept, "history": result.history}
@@ -145,7 +145,7 @@ def _settings(recipe: Any) -> dict[str, Any]:
         "seed": recipe.seed,
         "model": asdict(recipe.model),
         "pretrain": asdict(recipe.pretrain),
-        "init": start_key(recipe.model.init),
+        "init": initial_model_key(recipe.model.init),
     }
 
 

@@ -11,9 +11,15 @@ from aum_edge.compression.pruning.config import PruneConfig
 from aum_edge.compression.pruning.cost import Cost, model_cost
 from aum_edge.compression.pruning.greedy import Price
 from aum_edge.compression.pruning.importance import Batch
-from aum_edge.compression.pruning.prune import Way, check_prunable, lineage, prune_along, target_of
+from aum_edge.compression.pruning.prune import (
+    BudgetSchedule,
+    check_prunable,
+    lineage,
+    prune_along,
+    target_of,
+)
 from aum_edge.compression.pruning.sensitivity import sensitivity
-from aum_edge.core.distributed import agree, leader, leader_first, require_launch
+from aum_edge.core.distributed import broadcast, is_rank_zero, rank_zero_first, require_launch
 from aum_edge.core.files import read_json, write_json
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.storage.directory import load
@@ -86,7 +92,7 @@ def _round(
 ) -> tuple[AudioClassifier, dict[str, Any], list[dict[str, Any]]]:
     """The model after one round, what happened in it, and the epochs of its recovery."""
     done = folder / "round.json"
-    if agree(done.exists()):
+    if broadcast(done.exists()):
         record = read_json(done)
         return load(folder / "model"), record["row"], record["history"]
     cut = _cut(task, model, number, folder)
@@ -102,7 +108,7 @@ def _round(
     )
     row["val_accuracy"] = _accuracy(task.run, result.model)
     keep(result.model, folder / "model")
-    if leader():
+    if is_rank_zero():
         write_json(done, {"row": row, "history": result.history})
     return result.model, row, result.history
 
@@ -110,14 +116,14 @@ def _round(
 def _cut(task: Task, model: AudioClassifier, number: int, folder: Path) -> AudioClassifier:
     """The round's cut, made once and by one process, so that all go on from the same weights."""
     rounds = task.settings.rounds
-    way = Way(
+    way = BudgetSchedule(
         start=task.start,
         target=task.target,
         first=(number - 1) / rounds,
         last=number / rounds,
         price=task.price,
     )
-    with leader_first():
+    with rank_zero_first():
         if not (folder / "cut").exists():
             small = prune_along(model, task.settings, task.clips, way, task.run.progress)
             keep(small.eval(), folder / "cut")
@@ -135,7 +141,7 @@ def _curves(task: Task, whole: AudioClassifier, folder: Path) -> list[dict[str, 
     """Sensitivity of the unpruned student, measured once."""
     path = folder / "sensitivity.json"
     wanted = task.settings.curve_clips
-    if not wanted or not leader():
+    if not wanted or not is_rank_zero():
         return []
     if not path.exists():
         few = _first(task.clips, wanted)

@@ -10,7 +10,7 @@ from aum_edge.compression.quantization.config import QuantizeConfig
 from aum_edge.compression.quantization.qat import train_quantized
 from aum_edge.compression.quantization.quantize import quantize
 from aum_edge.compression.quantization.sensitivity import choose
-from aum_edge.core.distributed import leader, require_launch
+from aum_edge.core.distributed import is_rank_zero, require_launch
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.pipeline.run import Run
 from aum_edge.pipeline.stages.train import distillation, keep, scores
@@ -30,7 +30,7 @@ def quantize_student(run: Run, folder: Path) -> dict[str, Any]:
     facts: dict[str, Any] = {}
     small = round_model(run, folder, model, settings, clips, facts)
     keep(small, folder / "model")
-    if not leader():
+    if not is_rank_zero():
         return {}
     features = run.data.arrays["test"].features
     same = predict_logits(small, features).argmax(1) == predict_logits(model, features).argmax(1)

@@ -14,20 +14,23 @@ from aum_edge.pipeline.stages.export import bench, export
 from aum_edge.pipeline.stages.prune import prune_student
 from aum_edge.pipeline.stages.quantize import quantize_student
 from aum_edge.pipeline.stages.train import distill, train_control, train_teacher
-from aum_edge.training.initialise import start_key
+from aum_edge.training.initialise import initial_model_key
 
 
 def _teacher_settings(recipe: Recipe) -> Any:
     teacher = recipe.teacher
     settings = _training_settings("teacher", recipe, teacher, teacher.model)
-    others = [start_key(kind.model.init) for kind in teacher.also]
-    return settings | {"given": [start_key(path) for path in teacher.checkpoints], "also": others}
+    others = [initial_model_key(kind.model.init) for kind in teacher.also]
+    return settings | {
+        "given": [initial_model_key(path) for path in teacher.checkpoints],
+        "also": others,
+    }
 
 
 def _training_settings(
     name: str, recipe: Recipe, settings: Any, choice: ModelChoice
 ) -> dict[str, Any]:
-    made = {"seed": recipe.seed, name: asdict(settings), "init": start_key(choice.init)}
+    made = {"seed": recipe.seed, name: asdict(settings), "init": initial_model_key(choice.init)}
     # Lineages hold declarations; without any, keys stay as they were.
     outside = [asdict(entry) for entry in recipe.external_data]
     return {**made, "external_data": outside} if outside else made

@@ -13,7 +13,7 @@ from aum_edge.core.files import read_json, write_json
 from aum_edge.errors import RecipeError
 from aum_edge.models.storage.directory import save
 from aum_edge.pipeline.run import Run, Stage, environment
-from aum_edge.pipeline.stages.device_report import device_facts
+from aum_edge.pipeline.stages.device_report import device_report
 from aum_edge.pipeline.stages.registry import STAGES as WORK_STAGES
 from aum_edge.report.build import write_report
 from aum_edge.report.card import model_card
@@ -52,7 +52,7 @@ def build_report(run: Run, folder: Path) -> dict[str, Any]:
         "bench": _bench(run),
         "pruning": _pruning(run),
         "quantization": run.result("quantize").get("sensitivity"),
-        "device_models": device_facts(run, limits),
+        "device_models": device_report(run, limits),
         "stages": _stage_times(run),
         "environment": environment(),
     }

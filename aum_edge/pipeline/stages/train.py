@@ -11,7 +11,7 @@ import torch
 
 from aum_edge.audio.config import FrontEndConfig
 from aum_edge.compression.quantization.quantize import halve
-from aum_edge.core.distributed import leader, leader_first, require_launch
+from aum_edge.core.distributed import is_rank_zero, rank_zero_first, require_launch
 from aum_edge.data.manifest import Split
 from aum_edge.models.classifier import Activation, AudioClassifier
 from aum_edge.models.registry import architecture_of, build
@@ -21,7 +21,7 @@ from aum_edge.pipeline.run import Run
 from aum_edge.training.config import Loss, TrainConfig
 from aum_edge.training.distillation.teacher_logits import teacher_logits
 from aum_edge.training.fit import Distillation, fit
-from aum_edge.training.initialise import start_model
+from aum_edge.training.initialise import initial_model
 from aum_edge.training.metrics.classification import evaluate, score
 
 History = list[dict[str, float | int]]
@@ -106,7 +106,7 @@ def train_model(
         activation="sigmoid" if train.loss == "bce" else "softmax",
     )
     if choice.init:
-        start_model(model, Path(choice.init), choice.init_rule)
+        initial_model(model, Path(choice.init), choice.init_rule)
     result = fit(model, data, train, work, seed=seed, title=title, distillation=distillation)
     return result.model, result.history
 
@@ -134,7 +134,7 @@ def _heard_through(run: Run, frontend: FrontEndConfig | None) -> Run:
     if frontend is None or frontend == run.data.frontend:
         return run
     other = replace(run, recipe=replace(run.recipe, frontend=frontend))
-    with leader_first():
+    with rank_zero_first():
         _ = other.data
     return other
 
@@ -147,7 +147,7 @@ def distillation(run: Run, kind: Loss | None = None) -> Distillation:
     result, settings = run.result("teacher"), run.recipe.student
     teachers = [run.model("teacher", member_name(index)) for index in range(result["members"])]
     weights = tuple(result.get("weights", ()))
-    with leader_first():
+    with rank_zero_first():
         logits = teacher_logits(
             teachers,
             run.data,
@@ -172,7 +172,7 @@ def member_name(index: int) -> str:
 
 def keep(model: AudioClassifier, folder: Path) -> None:
     """Save a model; of several processes the first one alone does."""
-    if leader():
+    if is_rank_zero():
         save(model, folder)
 
 
@@ -180,7 +180,7 @@ def teacher_scores(
     run: Run, models: Sequence[AudioClassifier], weights: Sequence[float] = ()
 ) -> dict[str, Any]:
     """As :func:`scores` of several teachers as one, whatever their front ends and classes."""
-    if not leader():
+    if not is_rank_zero():
         return {}
     data = run.data
     made: dict[str, Any] = {}
@@ -205,7 +205,7 @@ def _kind(model: AudioClassifier) -> dict[str, Any]:
 
 def scores(run: Run, model: AudioClassifier) -> dict[str, Any]:
     """Validation and test metrics of a model; empty in processes that only help."""
-    if not leader():
+    if not is_rank_zero():
         return {}
     arrays, labels = run.data.arrays, run.data.labels
     return {

@@ -18,14 +18,14 @@ from aum_edge.report.plots.figure import (
     svg,
 )
 from aum_edge.report.tables.table import Cell, Column, Table, html_table
-from aum_edge.report.view import Facts
+from aum_edge.report.view import ReportView
 
 Row = Mapping[str, Any]
 HEIGHT = 0.42
 """Inches of a device on the picture."""
 
 
-def device_models_section(facts: Facts) -> Markup | None:
+def device_models_section(facts: ReportView) -> Markup | None:
     """Tables and a picture for the student and, if it was tuned, the control; None without any."""
     families = _families(facts)
     if not families:
@@ -46,7 +46,7 @@ def device_models_section(facts: Facts) -> Markup | None:
     return section("devicemodels", "One model for each device", *parts)
 
 
-def device_models_tables(facts: Facts) -> list[Table]:
+def device_models_tables(facts: ReportView) -> list[Table]:
     """The section's tables, for Markdown."""
     return [
         table
@@ -55,7 +55,7 @@ def device_models_tables(facts: Facts) -> list[Table]:
     ]
 
 
-def verdict_line(facts: Facts) -> str:
+def verdict_line(facts: ReportView) -> str:
     """Whether every device's model is inside the limits by itself."""
     over = [
         f"{family['title']} for device {row['device']}"
@@ -90,7 +90,7 @@ def score_table(family: Row) -> Table:
     return Table(f"{family['title']}: general and device-specific model", columns, rows)
 
 
-def cost_table(facts: Facts, family: Row) -> Table:
+def cost_table(facts: ReportView, family: Row) -> Table:
     """MACs and bytes of every device's model by both counts, against the limits."""
     limits = facts.report["limits"]
     columns = [
@@ -120,7 +120,7 @@ def cost_table(facts: Facts, family: Row) -> Table:
     return Table(caption, columns, rows)
 
 
-def _families(facts: Facts) -> list[dict[str, Any]]:
+def _families(facts: ReportView) -> list[dict[str, Any]]:
     return list((facts.report.get("device_models") or {}).get("families") or [])
 
 

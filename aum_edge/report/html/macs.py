@@ -12,10 +12,10 @@ from aum_edge.report.schema import Model
 from aum_edge.report.tables.model_tables import memory_table, special_table
 from aum_edge.report.tables.storage_tables import front_end_table, stored_table
 from aum_edge.report.tables.table import html_table, stacked
-from aum_edge.report.view import Facts, layer_macs
+from aum_edge.report.view import ReportView, layer_macs
 
 
-def complexity_section(facts: Facts) -> Markup:
+def complexity_section(facts: ReportView) -> Markup:
     """Where the multiplications are, and why there are two counts of them."""
     final = facts.final
     operators = final["complexity"]["exact"].get("macs_by_op", {})
@@ -35,7 +35,7 @@ def complexity_section(facts: Facts) -> Markup:
     )
 
 
-def _two_counts(facts: Facts) -> list[Markup]:
+def _two_counts(facts: ReportView) -> list[Markup]:
     """The sentence on the official and the exact count, and their picture."""
     rule = facts.final["complexity"]["official"].get("rule")
     words = [tag("p", facts.official_sentence), *_unsupported(facts.final)]

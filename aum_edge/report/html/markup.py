@@ -51,7 +51,7 @@ def tag(name: str, *children: object, **attributes: str) -> Markup:
     return Markup(f"<{name}{words}>{join(children)}</{name}>")
 
 
-def facts_list(pairs: Iterable[tuple[str, object]]) -> Markup:
+def definition_list(pairs: Iterable[tuple[str, object]]) -> Markup:
     """Names and values, one pair a line."""
     lines = [tag("div", tag("dt", name), tag("dd", value)) for name, value in pairs]
     return tag("dl", *lines, class_="facts")

@@ -22,7 +22,7 @@ from aum_edge.report.html.sections import (
 from aum_edge.report.html.style import style_sheet
 from aum_edge.report.html.verdict import verdict_section
 from aum_edge.report.schema import Report
-from aum_edge.report.view import Facts
+from aum_edge.report.view import ReportView
 
 # The browser itself then refuses scripts and anything from elsewhere.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
@@ -46,7 +46,7 @@ HEAD = """<!doctype html>
 
 def page(report: Report) -> str:
     """The report as HTML. Cost: about a second, nearly all of it drawing."""
-    facts = Facts(report)
+    facts = ReportView(report)
     made = [
         verdict_section(facts),
         accuracy_section(facts),
@@ -66,7 +66,7 @@ def page(report: Report) -> str:
     return HEAD.format(policy=POLICY, title=title, style=style_sheet(), body=body)
 
 
-def _header(facts: Facts, sections: list[Markup]) -> Markup:
+def _header(facts: ReportView, sections: list[Markup]) -> Markup:
     report = facts.report
     corpus = report["corpus"]
     line = (

@@ -25,7 +25,7 @@ from aum_edge.report.plots.figure import (
     svg,
 )
 from aum_edge.report.tables.table import Cell, Column, Table, html_table
-from aum_edge.report.view import Facts
+from aum_edge.report.view import ReportView
 
 NAMES = {
     "inner": "inner channels or heads",
@@ -44,7 +44,7 @@ LOOKS = (
 Row = Mapping[str, Any]
 
 
-def pruning_section(facts: Facts) -> Markup | None:
+def pruning_section(facts: ReportView) -> Markup | None:
     """A table of rounds beside the curves; None where the run did not prune in rounds."""
     curves = (facts.report.get("pruning") or {}).get("sensitivity") or []
     parts = []
@@ -58,7 +58,7 @@ def pruning_section(facts: Facts) -> Markup | None:
     return section("pruning", "Pruning", tag("div", *parts, class_="pair"))
 
 
-def rounds_table(facts: Facts) -> Table | None:
+def rounds_table(facts: ReportView) -> Table | None:
     """What each round cut and got back; None where the run did not prune in rounds."""
     found = facts.report.get("pruning") or {}
     rounds, unpruned = found.get("rounds") or [], found.get("unpruned") or {}

@@ -22,7 +22,7 @@ from aum_edge.report.plots.figure import (
     svg,
 )
 from aum_edge.report.tables.table import Cell, Column, Table, html_table
-from aum_edge.report.view import Facts
+from aum_edge.report.view import ReportView
 
 SHOWN = 24
 """Tensors in the picture, the most harmful ones."""
@@ -32,7 +32,7 @@ LOOKS = {"weight": (FINAL, "o"), "input": (LIMIT, "D")}
 Row = Mapping[str, Any]
 
 
-def quantization_section(facts: Facts) -> Markup | None:
+def quantization_section(facts: ReportView) -> Markup | None:
     """A table of the choice beside the sweep; None where the run did not measure tensors."""
     found = facts.report.get("quantization") or {}
     rows = sorted(found.get("tensors") or [], key=_loss, reverse=True)
@@ -45,13 +45,13 @@ def quantization_section(facts: Facts) -> Markup | None:
     return section("quantization", "Quantization", tag("div", *parts, class_="pair"))
 
 
-def choice_table(facts: Facts) -> Table | None:
+def choice_table(facts: ReportView) -> Table | None:
     """Everything rounded against the choice; None where the run did not measure tensors."""
     found = facts.report.get("quantization") or {}
     return _choice(found) if found.get("tensors") else None
 
 
-def kept_lines(facts: Facts) -> list[str]:
+def kept_lines(facts: ReportView) -> list[str]:
     """Which tensors stay in higher precision; nothing where the run did not measure them."""
     found = facts.report.get("quantization") or {}
     if not found.get("tensors"):

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from aum_edge.report.html.markup import Markup, facts_list, preformatted, section, tag
+from aum_edge.report.html.markup import Markup, definition_list, preformatted, section, tag
 from aum_edge.report.int8_savings import int8_lines
 from aum_edge.report.numbers import interval, short, whole
 from aum_edge.report.plots.confusion import MOST_CLASSES, NUMBERED, matrix_picture
@@ -18,13 +18,13 @@ from aum_edge.report.plots.plots import Group, accuracies, curves, history, late
 from aum_edge.report.tables.file_tables import export_table, latency_table, stage_table
 from aum_edge.report.tables.model_tables import confusion_table, device_table, models_table
 from aum_edge.report.tables.table import html_table, stacked
-from aum_edge.report.view import Facts, confusion, scores_by
+from aum_edge.report.view import ReportView, confusion, scores_by
 
 MOST_BARS = 30
 """More classes than this are shown by their worst ones."""
 
 
-def accuracy_section(facts: Facts) -> Markup:
+def accuracy_section(facts: ReportView) -> Markup:
     """The table of all models and where each stands against its cost."""
     pictures = [
         _pareto(facts, "macs", "MACs, exact count", facts.report["limits"]["macs"]),
@@ -44,7 +44,7 @@ def accuracy_section(facts: Facts) -> Markup:
     )
 
 
-def detail_section(facts: Facts) -> Markup | None:
+def detail_section(facts: ReportView) -> Markup | None:
     """Classes, devices and mistakes of the final model."""
     devices = _devices(facts)
     above = [part for part in (_classes(facts), devices) if part]
@@ -62,7 +62,7 @@ def detail_section(facts: Facts) -> Markup | None:
     )
 
 
-def latency_section(facts: Facts) -> Markup | None:
+def latency_section(facts: ReportView) -> Markup | None:
     """Median, percentiles, and the ratio to the control in the same run."""
     if facts.bench is None:
         return None
@@ -91,7 +91,7 @@ def latency_section(facts: Facts) -> Markup | None:
     )
 
 
-def training_section(facts: Facts) -> Markup | None:
+def training_section(facts: ReportView) -> Markup | None:
     """Curves of every model that was trained in this run."""
     scored = [model for model in facts.models if history(model, "val_accuracy")]
     lost = [
@@ -113,7 +113,7 @@ def training_section(facts: Facts) -> Markup | None:
     return section("training", "Training", tag("div", *pictures, class_="pair"))
 
 
-def export_section(facts: Facts) -> Markup | None:
+def export_section(facts: ReportView) -> Markup | None:
     """The exported files, and why one is not there."""
     if not facts.report.get("export"):
         return None
@@ -121,7 +121,7 @@ def export_section(facts: Facts) -> Markup | None:
     return section("onnx", "Exported files", html_table(export_table(facts)), *notes)
 
 
-def run_section(facts: Facts) -> Markup:
+def run_section(facts: ReportView) -> Markup:
     """Corpus, recipe, stage times, versions."""
     report = facts.report
     corpus, recipe = report["corpus"], report["recipe"]
@@ -140,13 +140,13 @@ def run_section(facts: Facts) -> Markup:
     return section(
         "run",
         "What was run",
-        facts_list(about),
+        definition_list(about),
         *_resolved(recipe.get("resolved"), recipe.get("path")),
         *([tag("div", *below, class_="pair")] if below else []),
     )
 
 
-def _pareto(facts: Facts, field: str, unit: str, limit: float | None) -> Markup:
+def _pareto(facts: ReportView, field: str, unit: str, limit: float | None) -> Markup:
     points = []
     for model in facts.models:
         scores, exact = model["eval"], model["complexity"]["exact"]
@@ -165,7 +165,7 @@ def _pareto(facts: Facts, field: str, unit: str, limit: float | None) -> Markup:
     return picture(drawing, f"Accuracy against {unit.split(',')[0]}")
 
 
-def _classes(facts: Facts) -> Markup | None:
+def _classes(facts: ReportView) -> Markup | None:
     values = scores_by(facts.final, "per_class")
     known = {name: value for name, value in values.items() if value is not None}
     if not known:
@@ -179,7 +179,7 @@ def _classes(facts: Facts) -> Markup | None:
     return picture(accuracies("per_class", [Group("", names)], facts.compared, what), title)
 
 
-def _devices(facts: Facts) -> Markup | None:
+def _devices(facts: ReportView) -> Markup | None:
     seen, unseen = facts.devices
     values = scores_by(facts.final, "per_device")
     if not seen and not unseen:
@@ -199,7 +199,7 @@ def _devices(facts: Facts) -> Markup | None:
     return picture(drawing, "Accuracy by recording device")
 
 
-def _confusion(facts: Facts) -> Markup | None:
+def _confusion(facts: ReportView) -> Markup | None:
     labels = facts.report["corpus"]["labels"]
     matrix = confusion(facts.final, len(labels))
     if not matrix or len(labels) > MOST_CLASSES:
@@ -212,7 +212,7 @@ def _confusion(facts: Facts) -> Markup | None:
     return picture(drawing, f"Confusion matrix, {facts.final['title']}: clips")
 
 
-def _bench_title(facts: Facts, name: str) -> str:
+def _bench_title(facts: ReportView, name: str) -> str:
     title = facts.title(name)
     twins = [row for row in (facts.bench or {"rows": []})["rows"] if row["model"] == name]
     return f"{title}, {twins[0].get('runtime')}" if len(twins) > 1 else title
@@ -234,7 +234,7 @@ def _facts(values: dict[str, Any]) -> Markup | None:
         for key, value in values.items()
         if value is not None and value != "" and value != []
     ]
-    return facts_list(pairs) if pairs else None
+    return definition_list(pairs) if pairs else None
 
 
 def _fact(value: object) -> str:

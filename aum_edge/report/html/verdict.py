@@ -8,13 +8,13 @@ from aum_edge.report.html.markup import Markup, tag, words
 from aum_edge.report.numbers import milliseconds, percent, rounded, short, size, times
 from aum_edge.report.schema import Model
 from aum_edge.report.tables.model_tables import colour
-from aum_edge.report.view import Facts
+from aum_edge.report.view import ReportView
 
 LIMIT_AT = 80.0
 """Where on a bar's track the limit stands, in percent; beyond 100 the bar is cut."""
 
 
-def verdict_section(facts: Facts) -> Markup:
+def verdict_section(facts: ReportView) -> Markup:
     """Headline, badges, the lines of the verdict, tiles, and bars against the limits."""
     report, limits = facts.report, facts.report["limits"]
     within = report["verdict"]["within"]
@@ -36,7 +36,7 @@ def verdict_section(facts: Facts) -> Markup:
     )
 
 
-def _bars(facts: Facts) -> list[Markup]:
+def _bars(facts: ReportView) -> list[Markup]:
     models = [model for model in (facts.final, facts.control) if model]
     note = (
         "The red line is the limit; a striped bar is over it. "
@@ -60,7 +60,7 @@ def _badge(model: Model, count: str) -> Markup:
     return tag("span", text, class_="badge inside" if inside else "badge over")
 
 
-def _tiles(facts: Facts) -> list[Markup]:
+def _tiles(facts: ReportView) -> list[Markup]:
     final, limits = facts.final, facts.report["limits"]
     exact = final["complexity"]["exact"]
     rows = [
@@ -82,7 +82,7 @@ def _tiles(facts: Facts) -> list[Markup]:
     ]
 
 
-def _differences(facts: Facts) -> str:
+def _differences(facts: ReportView) -> str:
     own = facts.final["eval"]["accuracy"]
     others = [("teacher", facts.teacher), ("control", facts.control)]
     parts = [
@@ -108,7 +108,7 @@ def _percent(share: float) -> str:
     return f"{100 * share:.0f} %" if share < 10 else times(share)
 
 
-def _budget(facts: Facts, model: Model) -> Markup:
+def _budget(facts: ReportView, model: Model) -> Markup:
     counted, limits = model["complexity"], facts.report["limits"]
     inside = all(value is not False for value in inside_limits(model).values())
     badge = tag(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from aum_edge.report.html.markup import Markup, facts_list, join, preformatted, section, tag
+from aum_edge.report.html.markup import Markup, definition_list, join, preformatted, section, tag
 from aum_edge.report.html.page import HEAD, POLICY, moment, page_header
 from aum_edge.report.html.style import style_sheet
 from aum_edge.report.numbers import duration, percent, short, size, whole
@@ -221,10 +221,10 @@ def _how(report: Report) -> Markup:
     return section(
         "how",
         "How it was searched",
-        facts_list(facts),
+        definition_list(facts),
         tag("h3", "Space"),
         preformatted(text),
-        tag("details", tag("summary", "Versions"), facts_list(environment)),
+        tag("details", tag("summary", "Versions"), definition_list(environment)),
     )
 
 

@@ -14,10 +14,10 @@ from aum_edge.report.numbers import (
 )
 from aum_edge.report.schema import ExportRow, LatencyRow
 from aum_edge.report.tables.table import Cell, Column, Table
-from aum_edge.report.view import Facts
+from aum_edge.report.view import ReportView
 
 
-def latency_table(facts: Facts) -> Table:
+def latency_table(facts: ReportView) -> Table:
     """Every measured file."""
     rows = facts.bench["rows"] if facts.bench else []
     first = rows[0] if rows else None
@@ -42,7 +42,7 @@ def latency_table(facts: Facts) -> Table:
     )
 
 
-def export_table(facts: Facts) -> Table:
+def export_table(facts: ReportView) -> Table:
     """Every exported file and how well it agrees with the model it came from."""
     rows = facts.report.get("export") or []
     columns = [
@@ -64,7 +64,7 @@ def export_table(facts: Facts) -> Table:
     )
 
 
-def stage_table(facts: Facts) -> Table | None:
+def stage_table(facts: ReportView) -> Table | None:
     """How long every stage took."""
     stages = facts.report.get("stages") or []
     if not stages:
@@ -78,7 +78,7 @@ def stage_table(facts: Facts) -> Table | None:
     return Table("Stages", columns, rows)
 
 
-def _latency_row(facts: Facts, row: LatencyRow) -> list[Cell]:
+def _latency_row(facts: ReportView, row: LatencyRow) -> list[Cell]:
     return [
         (facts.title(row["model"]), facts.file_of(row["model"])),
         row.get("runtime", UNKNOWN),
@@ -94,7 +94,7 @@ def _latency_row(facts: Facts, row: LatencyRow) -> list[Cell]:
     ]
 
 
-def _export_row(facts: Facts, row: ExportRow) -> list[Cell]:
+def _export_row(facts: ReportView, row: ExportRow) -> list[Cell]:
     digest = row.get("sha256") or ""
     accuracy = row.get("test_accuracy")
     remark = f"accuracy {percent(accuracy)} %" if accuracy is not None else ""

@@ -18,7 +18,7 @@ from aum_edge.report.numbers import (
 from aum_edge.report.plots.figure import VARIABLES, role
 from aum_edge.report.schema import Model
 from aum_edge.report.tables.table import Cell, Column, Table
-from aum_edge.report.view import Facts, confusions, scores_by
+from aum_edge.report.view import ReportView, confusions, scores_by
 
 
 def colour(key: str, index: int = 0) -> str:
@@ -26,7 +26,7 @@ def colour(key: str, index: int = 0) -> str:
     return f"--bar: var(--{VARIABLES[role(key, index)[0]]})"
 
 
-def models_table(facts: Facts) -> Table:
+def models_table(facts: ReportView) -> Table:
     """Every model: how good, how large, how fast."""
     n = facts.final["eval"]["n"]
     columns = [
@@ -49,7 +49,7 @@ def models_table(facts: Facts) -> Table:
     )
 
 
-def budget_table(facts: Facts, models: Sequence[Model]) -> Table:
+def budget_table(facts: ReportView, models: Sequence[Model]) -> Table:
     """Bytes and MACs against the limits, by both counts."""
     limits = facts.report["limits"]
     rows: list[list[Cell]] = []
@@ -81,7 +81,7 @@ def budget_table(facts: Facts, models: Sequence[Model]) -> Table:
     return Table(f"Budget: {limits['name']}", columns, rows)
 
 
-def device_table(facts: Facts) -> Table | None:
+def device_table(facts: ReportView) -> Table | None:
     """Mean accuracy over seen and over unseen devices, if both are known."""
     seen, unseen = facts.devices
     if not seen or not unseen:
@@ -105,7 +105,7 @@ def device_table(facts: Facts) -> Table | None:
     return Table("Accuracy on devices that were and were not in training", columns, rows, colours)
 
 
-def special_table(facts: Facts) -> Table | None:
+def special_table(facts: ReportView) -> Table | None:
     """exp, log, sigmoid, division and their like, counted by element."""
     models = [model for model in facts.models if _special(model)]
     names = sorted({name for model in models for name in _special(model)})
@@ -120,7 +120,7 @@ def special_table(facts: Facts) -> Table | None:
     return Table("Special functions a clip, by element; they are no MACs", columns, rows, colours)
 
 
-def memory_table(facts: Facts) -> Table | None:
+def memory_table(facts: ReportView) -> Table | None:
     """What a count of MACs leaves out: buffers, states, activations."""
     fields = {
         "buffer_bytes": ("Buffers", size),
@@ -153,7 +153,7 @@ def memory_table(facts: Facts) -> Table | None:
     return Table("Memory a clip", [Column("Model", number=False), *columns], rows, colours)
 
 
-def confusion_table(facts: Facts) -> Table | None:
+def confusion_table(facts: ReportView) -> Table | None:
     """The most frequent mistakes of the final model."""
     found = confusions(facts.final, facts.report["corpus"]["labels"])
     if not found:
@@ -170,7 +170,7 @@ def confusion_table(facts: Facts) -> Table | None:
     return Table("Most frequent mistakes", columns, rows)
 
 
-def _model_row(facts: Facts, model: Model) -> list[Cell]:
+def _model_row(facts: ReportView, model: Model) -> list[Cell]:
     scores, counted = model["eval"], model["complexity"]
     low, high = interval(scores["accuracy"], int(scores["n"]))
     limits = facts.report["limits"]

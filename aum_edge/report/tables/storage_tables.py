@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from aum_edge.report.numbers import short, size, whole
 from aum_edge.report.tables.table import Cell, Column, Table
-from aum_edge.report.view import Facts
+from aum_edge.report.view import ReportView
 
 
-def stored_table(facts: Facts) -> Table | None:
+def stored_table(facts: ReportView) -> Table | None:
     """Stored bytes of the final model by type; scales, zeros and the payload below."""
     sizes = facts.final["complexity"].get("bytes")
     if not sizes:
@@ -23,7 +23,7 @@ def stored_table(facts: Facts) -> Table | None:
     return Table(f"What is stored of {facts.final['title']}", columns, rows)
 
 
-def front_end_table(facts: Facts) -> Table | None:
+def front_end_table(facts: ReportView) -> Table | None:
     """MACs and memory of the front end, which no challenge counts."""
     cost = facts.final["complexity"].get("front_end")
     if not cost:

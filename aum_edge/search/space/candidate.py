@@ -80,7 +80,7 @@ def cost_of(model: AudioClassifier, recipe: SearchRecipe, limits: Limits) -> Cos
     Cost: one forward pass for each count, a few hundredths of a second.
     """
     # The bytes do not depend on how scales are found, and the largest weight is the quickest.
-    with quiet():
+    with errors_only():
         small = quantize(model, replace(recipe.quantize, method="max"))
     found = analyse(small, limits)
     exact, official = found.counts.macs, found.official
@@ -119,7 +119,7 @@ QUIET = ("aum_edge.training", "aum_edge.compression", "aum_edge.data", "aum_edge
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def errors_only() -> Iterator[None]:
     """Nothing below an error for a block: a search has one line for each trial."""
     loggers = [logging.getLogger(name) for name in QUIET]
     before = [logger.level for logger in loggers]

@@ -27,7 +27,7 @@ class Found:
     score: float
 
 
-def require_reachable(dimensions: Sequence[Dimension], measure: Measure, seed: int) -> None:
+def require_feasible(dimensions: Sequence[Dimension], measure: Measure, seed: int) -> None:
     """Refuse a space of which no model meets the limits, before anything is trained.
 
     The search is a descent along one field at a time from the best of some points; costs grow with

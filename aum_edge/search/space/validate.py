@@ -48,7 +48,7 @@ def require_student(student: StudentConfig, frontend: FrontEndConfig) -> None:
     _build(student, frontend, {})
 
 
-def require_possible(
+def validate_space(
     student: StudentConfig, frontend: FrontEndConfig, dimensions: Sequence[Dimension]
 ) -> None:
     """Try every choice and both ends of every range.

@@ -26,7 +26,7 @@ class Runner:
     curve: Sequence[float]
 
 
-def hopeless(trial: Runner, others: Sequence[Runner], rule: PruningRule) -> str:
+def should_prune(trial: Runner, others: Sequence[Runner], rule: PruningRule) -> str:
     """Why the trial should end after its last epoch; empty if it goes on.
 
     ``others`` may run, be finished or pruned; the costs of all are in one order.

@@ -12,7 +12,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from aum_edge.core.locks import Watch, surely_dead, this_worker
+from aum_edge.core.locks import Watch, is_dead, this_worker
 from aum_edge.errors import SearchError
 from aum_edge.search.config import MAXIMISED, OPTUNA_PRUNERS, SearchRecipe
 from aum_edge.search.records import FINISHED, Record, as_record
@@ -195,7 +195,7 @@ class SharedStudy:
             worker = trial.user_attrs.get("worker") or {}
             if worker == self.worker:
                 continue
-            dead = bool(worker) and surely_dead(worker)
+            dead = bool(worker) and is_dead(worker)
             if dead or self._watch.stale(trial.number, trial.user_attrs.get("beat")):
                 if self.release(trial.number, same_folder=dead):
                     log.info("trial %d: its process is gone, to be run again", trial.number)

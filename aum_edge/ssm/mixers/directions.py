@@ -7,5 +7,5 @@ to pruning computes what it computed before with that direction's output at zero
 
 from __future__ import annotations
 
-WAYS = {"both": (False, True), "forward": (False,), "backward": (True,)}
+DIRECTIONS = {"both": (False, True), "forward": (False,), "backward": (True,)}
 """Whether each scan of a block runs from the end."""

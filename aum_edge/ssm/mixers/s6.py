@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aum_edge.ssm.layers import RMSNorm, TokenConv, softplus
-from aum_edge.ssm.mixers.directions import WAYS
+from aum_edge.ssm.mixers.directions import DIRECTIONS
 from aum_edge.ssm.mixers.mamba import initial_A_log, initial_dt_proj
 from aum_edge.ssm.scan.operator import scan
 
@@ -61,12 +61,12 @@ class S6Mixer(nn.Module):
         """Endings of the names of what each path has for itself."""
         if not self.separate:
             return ("",)
-        return tuple("_b" if reverse else "" for reverse in WAYS[self.directions])
+        return tuple("_b" if reverse else "" for reverse in DIRECTIONS[self.directions])
 
     def forward(self, x: Tensor) -> Tensor:
         """Mix over tokens."""
         u, z = self.in_proj(x).split([self.d_inner, self.d_inner], dim=-1)
-        ways = WAYS[self.directions]
+        ways = DIRECTIONS[self.directions]
         if not self.separate:
             y = self._path(u, "", ways)
         else:

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aum_edge.ssm.layers import RMSNorm, TokenConv, softplus
-from aum_edge.ssm.mixers.directions import WAYS
+from aum_edge.ssm.mixers.directions import DIRECTIONS
 from aum_edge.ssm.mixers.mamba import initial_dt
 from aum_edge.ssm.scan.ssd import ssd
 
@@ -38,7 +38,7 @@ class SSDMixer(nn.Module):
         self.d_inner, self.d_state, self.head_dim = d_inner, d_state, head_dim
         self.bidirectional, self.separate = bidirectional, separate
         self.heads = d_inner // head_dim
-        self.ways = WAYS[directions or ("both" if bidirectional else "forward")]
+        self.ways = DIRECTIONS[directions or ("both" if bidirectional else "forward")]
         self.directions = len(self.ways)
         self.sets = self.directions if separate else 1
         self.mixed = d_inner + 2 * d_state * self.sets

@@ -36,7 +36,7 @@ from aum_edge.submission.label import Label, parse_label
 from aum_edge.submission.output import output_names
 from aum_edge.submission.package.package import MARKER
 
-OUTSIDER = Path(__file__).with_name("isolated_run.py")
+ISOLATED_RUN = Path(__file__).with_name("isolated_run.py")
 SECONDS = 900
 """How long a package may take for one module."""
 RATE = 44_100
@@ -193,7 +193,7 @@ def _outsider(job: _Job, sample: dict[str, list[str]]) -> tuple[list[Finding], d
     job_file.write_text(json.dumps(values if sample["files"] else {**values, "sample": None}))
     try:
         done = subprocess.run(
-            [sys.executable, "-I", str(OUTSIDER), str(job_file)],
+            [sys.executable, "-I", str(ISOLATED_RUN), str(job_file)],
             capture_output=True,
             text=True,
             check=False,

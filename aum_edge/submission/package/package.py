@@ -16,7 +16,7 @@ from aum_edge.errors import DataError
 from aum_edge.models.storage.directory import load, stored_tensors
 from aum_edge.submission.config import SubmissionConfig
 from aum_edge.submission.label import Label
-from aum_edge.submission.models import Member, serving
+from aum_edge.submission.models import SubmissionModel, serving
 from aum_edge.submission.package import vendor
 from aum_edge.submission.package.module_text import (
     api_module,
@@ -34,7 +34,7 @@ RUNTIME = "aum_edge.submission.runtime"
 DUMMY_RATE = 44_100
 
 
-def write_package(config: SubmissionConfig, members: dict[str, Member], out: Path) -> Path:
+def write_package(config: SubmissionConfig, members: dict[str, SubmissionModel], out: Path) -> Path:
     """Write one system of a team's package into ``out`` and return the package's folder.
 
     Other systems that ``out`` already holds stay as they are: each has its own weights and its
@@ -77,7 +77,7 @@ def claim(out: Path, label: Label) -> None:
         write_json(out / MARKER, {"package": label.package, "systems": {}})
 
 
-def complexity_document(members: dict[str, Member]) -> dict[str, object]:
+def complexity_document(members: dict[str, SubmissionModel]) -> dict[str, object]:
     """complexity.json in the kit's form, where ``Params`` are bytes.
 
     An ONNX package states the count over its graph and says so, since the kit's script prints 0.
@@ -96,7 +96,7 @@ def complexity_document(members: dict[str, Member]) -> dict[str, object]:
     return document
 
 
-def _write_code(config: SubmissionConfig, members: dict[str, Member], home: Path) -> str:
+def _write_code(config: SubmissionConfig, members: dict[str, SubmissionModel], home: Path) -> str:
     """Copy what the system needs, and return where its module imports it from."""
     name = f"system_{config.parsed.index}"
     folder = home / "models" / name
@@ -110,7 +110,7 @@ def _write_code(config: SubmissionConfig, members: dict[str, Member], home: Path
     return f".models.{name}.submission"
 
 
-def write_weights(members: dict[str, Member], folder: Path) -> None:
+def write_weights(members: dict[str, SubmissionModel], folder: Path) -> None:
     """A folder for each model: config.json, and its weights or its graph."""
     shutil.rmtree(folder, ignore_errors=True)
     for name, member in members.items():
@@ -133,7 +133,7 @@ def _write_resources(folder: Path) -> None:
     write_wav(folder / "dummy.wav", noise, DUMMY_RATE, bits=24)
 
 
-def record(config: SubmissionConfig, members: dict[str, Member], out: Path) -> list[str]:
+def record(config: SubmissionConfig, members: dict[str, SubmissionModel], out: Path) -> list[str]:
     """Note a system in the folder's marker; return the requirements of all systems so far."""
     marker = read_json(out / MARKER)
     marker["systems"][str(config.parsed.index)] = {
@@ -157,7 +157,9 @@ def record(config: SubmissionConfig, members: dict[str, Member], out: Path) -> l
     return sorted({line for system in marker["systems"].values() for line in system["requires"]})
 
 
-def _write_project(config: SubmissionConfig, members: dict[str, Member], out: Path) -> None:
+def _write_project(
+    config: SubmissionConfig, members: dict[str, SubmissionModel], out: Path
+) -> None:
     """setup.py, requirements.txt, notice and licence."""
     label = config.parsed
     write_text(out / "requirements.txt", "\n".join(record(config, members, out)) + "\n")

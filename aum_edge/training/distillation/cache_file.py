@@ -21,7 +21,7 @@ WHAT = "the teachers' answers"
 Rows = slice | NDArray[np.int64]
 
 
-class Answer(NamedTuple):
+class TeacherOutput(NamedTuple):
     """What teachers say about a batch."""
 
     logits: Tensor
@@ -30,7 +30,7 @@ class Answer(NamedTuple):
     """(B, T, D) of each matched block, in float16 as they are stored."""
 
 
-class AnswerWriter:
+class CacheWriter:
     """Appends answers to a folder that appears when it is whole.
 
     Nothing but the batch in hand is in memory. A killed process leaves a draft, which the next
@@ -47,7 +47,7 @@ class AnswerWriter:
         self._shapes: dict[str, list[int]] = {}
         self._rows = 0
 
-    def append(self, index: NDArray[np.int64], answer: Answer) -> None:
+    def append(self, index: NDArray[np.int64], answer: TeacherOutput) -> None:
         """Add a batch, and the rows of the split that it is about."""
         try:
             self._write("index", index.astype("<i8"))
@@ -77,7 +77,7 @@ class AnswerWriter:
         self._files[name].write(np.ascontiguousarray(rows).tobytes())
 
 
-class AnswerFile:
+class CacheFile:
     """Answers as they were appended; rows are read from disk on demand."""
 
     def __init__(self, folder: Path, rows: int, shapes: dict[str, list[int]]) -> None:
@@ -93,10 +93,10 @@ class AnswerFile:
     def __len__(self) -> int:
         return len(self.index)
 
-    def rows(self, rows: Rows) -> Answer:
+    def rows(self, rows: Rows) -> TeacherOutput:
         """The answers of some rows, in their order."""
         tokens = tuple(torch.from_numpy(np.array(block[rows])) for block in self._tokens)
-        return Answer(torch.from_numpy(np.array(self._logits[rows])), tokens)
+        return TeacherOutput(torch.from_numpy(np.array(self._logits[rows])), tokens)
 
 
 def as_stored(tokens: Tensor) -> Tensor:
@@ -105,7 +105,7 @@ def as_stored(tokens: Tensor) -> Tensor:
     return tokens.detach().clamp(-most, most).half()
 
 
-def open_answers(folder: Path) -> AnswerFile | None:
+def open_cache_file(folder: Path) -> CacheFile | None:
     """The folder's answers if it is there and its checksums are right; a damaged one is named."""
     if not folder.exists():
         return None
@@ -116,7 +116,7 @@ def open_answers(folder: Path) -> AnswerFile | None:
         for name, value in sums.items()
     )
     if whole:
-        return AnswerFile(folder, index["rows"], index["shapes"])
+        return CacheFile(folder, index["rows"], index["shapes"])
     log.warning("Teachers' answers in %s are damaged; computing them again.", folder)
     shutil.rmtree(folder)
     return None

@@ -19,7 +19,7 @@ CLEARLY = 0.9
 
 
 @dataclass(frozen=True)
-class Member:
+class EnsembleMember:
     """One teacher, and how its answers are read."""
 
     model: AudioClassifier
@@ -35,11 +35,11 @@ class Member:
         return logits[:, self.columns]
 
 
-def council(
+def teacher_ensemble(
     teachers: Sequence[AudioClassifier],
     labels: Sequence[str],
     weights: Sequence[float] = (),
-) -> tuple[Member, ...]:
+) -> tuple[EnsembleMember, ...]:
     """Teachers of any architecture, each asked for the classes ``labels`` by name.
 
     ``weights`` say how much each counts, 1 for all when empty. The common answer is the weighted
@@ -61,12 +61,12 @@ def council(
     if min(shares) < 0 or not 0 < sum(shares) < float("inf"):
         raise RecipeError(f"Teachers' weights must be at least 0 and not all 0, got {shares}.")
     return tuple(
-        Member(teacher, _columns(teacher, labels), share / sum(shares))
+        EnsembleMember(teacher, _columns(teacher, labels), share / sum(shares))
         for teacher, share in zip(teachers, shares, strict=True)
     )
 
 
-def common(answers: Sequence[Tensor], members: Sequence[Member]) -> Tensor:
+def ensemble_logits(answers: Sequence[Tensor], members: Sequence[EnsembleMember]) -> Tensor:
     """Mean of the members' logits (B, C) by their shares."""
     rows = [member.share * logits for member, logits in zip(members, answers, strict=True)]
     return torch.stack(rows).sum(dim=0)
@@ -87,7 +87,7 @@ def log_odds(logits: Tensor) -> Tensor:
     return (logits.double() - rest).to(logits.dtype)
 
 
-def warn_of_smaller(members: Sequence[Member], student: AudioClassifier) -> None:
+def warn_of_smaller(members: Sequence[EnsembleMember], student: AudioClassifier) -> None:
     """Say it when a teacher has clearly fewer parameters than its student.
 
     A student that learns to be rounded has a few more than the float one that teaches it.

@@ -23,7 +23,7 @@ LONGEST = 32
 Taken = list[Tensor]
 
 
-class TokenTap:
+class FeatureHooks:
     """Reads (B, T, D) tokens, frequency averaged away, behind chosen blocks of a network.
 
     Hooks sit on the blocks only while :meth:`listening`, so they are never copied or saved. An

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from aum_edge.training.distillation.feature_hooks import at_times
 
 
-class TokenLoss(nn.Module):
+class FeatureLoss(nn.Module):
     """1 - cosine of centred tokens, the mean over clips, time steps and pairs of blocks.
 
     A linear layer a pair takes the student's width to the teacher's (FitNets, arXiv 1412.6550;

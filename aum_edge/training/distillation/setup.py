@@ -10,19 +10,23 @@ import torch
 from torch import Tensor
 
 from aum_edge.audio.config import FrontEndConfig
-from aum_edge.core.distributed import leader_first
+from aum_edge.core.distributed import rank_zero_first
 from aum_edge.core.progress import Progress
 from aum_edge.data.datamodule import AudioData
 from aum_edge.errors import RecipeError
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.training.config import TrainConfig
 from aum_edge.training.distillation.config import DistillConfig
-from aum_edge.training.distillation.ensemble import Member, council, warn_of_smaller
-from aum_edge.training.distillation.feature_hooks import TokenTap, block_groups, pair_by_depth
-from aum_edge.training.distillation.feature_loss import TokenLoss
-from aum_edge.training.distillation.targets import Lessons, LiveLessons, StoredLessons
-from aum_edge.training.distillation.teacher_logits import teacher_logits, teacher_tokens
-from aum_edge.training.distillation.view_cache import ViewStore, view_key
+from aum_edge.training.distillation.ensemble import (
+    EnsembleMember,
+    teacher_ensemble,
+    warn_of_smaller,
+)
+from aum_edge.training.distillation.feature_hooks import FeatureHooks, block_groups, pair_by_depth
+from aum_edge.training.distillation.feature_loss import FeatureLoss
+from aum_edge.training.distillation.targets import LiveTargets, StoredTargets, TargetSource
+from aum_edge.training.distillation.teacher_logits import teacher_features, teacher_logits
+from aum_edge.training.distillation.view_cache import ViewCache, view_key
 from aum_edge.training.loop.history import Row
 from aum_edge.training.metrics.validation import score_rows
 
@@ -45,35 +49,35 @@ class Distillation:
 
 
 @dataclass(frozen=True)
-class Course:
+class DistillationPlan:
     """What a training needs to learn from its teachers."""
 
     config: DistillConfig
-    lessons: Lessons
-    tap: TokenTap | None = None
+    lessons: TargetSource
+    tap: FeatureHooks | None = None
     """Where the student's tokens are taken."""
-    token_loss: TokenLoss | None = None
+    token_loss: FeatureLoss | None = None
 
 
 @dataclass(frozen=True)
 class _Pairs:
     """Matched blocks, and where each side's tokens are taken."""
 
-    student: TokenTap
-    teacher: TokenTap
+    student: FeatureHooks
+    teacher: FeatureHooks
     blocks: tuple[int, ...]
     """Of the teacher."""
     student_shapes: Shapes
     teacher_shapes: Shapes
 
 
-def make_course(
+def plan_distillation(
     distillation: Distillation,
     model: AudioClassifier,
     data: AudioData,
     config: TrainConfig,
     seed: int,
-) -> Course:
+) -> DistillationPlan:
     """Everything about the teachers of one training; answers that can be computed now, are.
 
     Raises:
@@ -81,7 +85,7 @@ def make_course(
     """
     settings = distillation.config
     if distillation.teachers:
-        members = council(distillation.teachers, data.labels, distillation.weights)
+        members = teacher_ensemble(distillation.teachers, data.labels, distillation.weights)
         warn_of_smaller(members, model)
     else:
         _check_logits_alone(distillation, data)
@@ -95,15 +99,15 @@ def make_course(
         store = None
         if settings.teaching == "views":
             key = view_key(model, data, config, seed, members, pairs.blocks if pairs else ())
-            store = ViewStore(data.cache_dir / f"views-{key}", settings.views)
+            store = ViewCache(data.cache_dir / f"views-{key}", settings.views)
         tap = pairs.teacher if pairs else None
-        lessons = LiveLessons(
+        lessons = LiveTargets(
             members, model.frontend, tap, settings.temperature, config.loss, store
         )
     if pairs is None:
-        return Course(settings, lessons)
-    loss = TokenLoss(pairs.student_shapes, pairs.teacher_shapes, seed)
-    return Course(settings, lessons, pairs.student, loss)
+        return DistillationPlan(settings, lessons)
+    loss = FeatureLoss(pairs.student_shapes, pairs.teacher_shapes, seed)
+    return DistillationPlan(settings, lessons, pairs.student, loss)
 
 
 def needs_waveforms(distillation: Distillation | None, model: AudioClassifier) -> bool:
@@ -115,10 +119,10 @@ def needs_waveforms(distillation: Distillation | None, model: AudioClassifier) -
 
 def _stored(
     distillation: Distillation, data: AudioData, config: TrainConfig, pairs: _Pairs | None
-) -> Lessons:
+) -> TargetSource:
     settings, teachers = distillation.config, distillation.teachers
     logits, tokens = distillation.logits, None
-    with leader_first():
+    with rank_zero_first():
         if logits is None:
             logits = teacher_logits(
                 teachers,
@@ -129,13 +133,15 @@ def _stored(
                 kind=config.loss,
             )
         if pairs:
-            tokens = teacher_tokens(
+            tokens = teacher_features(
                 teachers[0], data, data.cache_dir, pairs.blocks, distillation.progress
             )
-    return StoredLessons(logits, tokens, settings.temperature, config.loss)
+    return StoredTargets(logits, tokens, settings.temperature, config.loss)
 
 
-def _pairs(settings: DistillConfig, model: AudioClassifier, members: tuple[Member, ...]) -> _Pairs:
+def _pairs(
+    settings: DistillConfig, model: AudioClassifier, members: tuple[EnsembleMember, ...]
+) -> _Pairs:
     if not members:
         raise RecipeError("`distill.feature_weight` needs a teacher, not its logits alone.")
     teacher = members[0].model
@@ -149,7 +155,7 @@ def _pairs(settings: DistillConfig, model: AudioClassifier, members: tuple[Membe
         len(block_groups(model.backbone)), len(block_groups(teacher.backbone))
     )
     mine, theirs = (tuple(side) for side in zip(*pairs, strict=True))
-    taps = TokenTap(model, mine), TokenTap(teacher, theirs)
+    taps = FeatureHooks(model, mine), FeatureHooks(teacher, theirs)
     return _Pairs(taps[0], taps[1], theirs, taps[0].shapes(model), taps[1].shapes(teacher))
 
 
@@ -186,7 +192,7 @@ def _check_live(
     settings: DistillConfig,
     config: TrainConfig,
     frontend: FrontEndConfig,
-    members: tuple[Member, ...],
+    members: tuple[EnsembleMember, ...],
 ) -> None:
     if settings.teaching == "views" and config.batches.size_by_epoch:
         raise RecipeError(
@@ -215,7 +221,7 @@ def teacher_score(distillation: Distillation, data: AudioData, config: TrainConf
     """
     if not distillation.teachers:
         return None
-    with leader_first():
+    with rank_zero_first():
         logits = teacher_logits(
             distillation.teachers,
             data,
@@ -230,7 +236,9 @@ def teacher_score(distillation: Distillation, data: AudioData, config: TrainConf
     return score_rows(logits, torch.from_numpy(truth), config.loss)[config.monitor]
 
 
-def compare(teacher: float, history: Sequence[Row], config: TrainConfig, title: str) -> None:
+def compare_with_teachers(
+    teacher: float, history: Sequence[Row], config: TrainConfig, title: str
+) -> None:
     """Say how student and teachers stand on the validation clips; warn when they taught a better.
 
     ``history`` is the student's, of at least one epoch.

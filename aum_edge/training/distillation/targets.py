@@ -11,17 +11,17 @@ from torch import Tensor
 from aum_edge.audio.config import FrontEndConfig
 from aum_edge.audio.frontend import FrontEnd
 from aum_edge.errors import AumEdgeError
-from aum_edge.training.batch import Heard
+from aum_edge.training.batch import TrainBatch
 from aum_edge.training.config import Loss
-from aum_edge.training.distillation.cache_file import Answer, AnswerFile, as_stored
-from aum_edge.training.distillation.ensemble import Member, common
-from aum_edge.training.distillation.feature_hooks import TokenTap
-from aum_edge.training.distillation.view_cache import ViewStore
+from aum_edge.training.distillation.cache_file import CacheFile, TeacherOutput, as_stored
+from aum_edge.training.distillation.ensemble import EnsembleMember, ensemble_logits
+from aum_edge.training.distillation.feature_hooks import FeatureHooks
+from aum_edge.training.distillation.view_cache import ViewCache
 from aum_edge.training.loop.memory_format import fastest
 from aum_edge.training.losses import mix_rows, soften
 
 
-class Taught(NamedTuple):
+class SoftTargets(NamedTuple):
     """What the student learns from in one step."""
 
     soft: Tensor
@@ -30,7 +30,7 @@ class Taught(NamedTuple):
     """(B, T, D) of the first teacher's matched blocks; none without feature distillation."""
 
 
-class Lessons(Protocol):
+class TargetSource(Protocol):
     """Teachers in a training. They are no part of its checkpoints."""
 
     rounds: int
@@ -39,14 +39,14 @@ class Lessons(Protocol):
     def start(self, epoch: int, rank: int, world: int) -> None:
         """An epoch begins, in one of so many processes."""
 
-    def teach(self, heard: Heard) -> Taught:
+    def teach(self, heard: TrainBatch) -> SoftTargets:
         """Answers to a batch; those of an epoch come in order."""
 
     def finish(self) -> None:
         """The epoch is over."""
 
 
-class StoredLessons:
+class StoredTargets:
     """Answers to the clips as they are; those to mixed clips are mixed as the clips were.
 
     Args:
@@ -59,7 +59,7 @@ class StoredLessons:
     rounds = 0
 
     def __init__(
-        self, logits: Tensor, tokens: AnswerFile | None, temperature: float, kind: Loss
+        self, logits: Tensor, tokens: CacheFile | None, temperature: float, kind: Loss
     ) -> None:
         self._soft = soften(logits, temperature, kind)
         self._tokens = tokens
@@ -71,7 +71,7 @@ class StoredLessons:
     def start(self, epoch: int, rank: int, world: int) -> None:
         """Nothing: answers are by row."""
 
-    def teach(self, heard: Heard) -> Taught:
+    def teach(self, heard: TrainBatch) -> SoftTargets:
         """Look up and mix."""
         rows = heard.rows.cpu()
         found = [self._soft[rows].to(heard.targets)]
@@ -80,13 +80,13 @@ class StoredLessons:
             found += [block.to(heard.features) for block in blocks]
         for mix in heard.mixes:
             found = [mix_rows(part, *mix) for part in found]
-        return Taught(found[0], tuple(found[1:]))
+        return SoftTargets(found[0], tuple(found[1:]))
 
     def finish(self) -> None:
         """Nothing."""
 
 
-class LiveLessons:
+class LiveTargets:
     """Teachers that hear what the student hears, mixed and augmented alike.
 
     Teachers of another front end hear the augmented, mixed waveform through their own, and the
@@ -103,12 +103,12 @@ class LiveLessons:
 
     def __init__(
         self,
-        members: Sequence[Member],
+        members: Sequence[EnsembleMember],
         frontend: FrontEndConfig,
-        tap: TokenTap | None,
+        tap: FeatureHooks | None,
         temperature: float,
         kind: Loss,
-        store: ViewStore | None = None,
+        store: ViewCache | None = None,
     ) -> None:
         self._members = members
         self._tap = tap
@@ -130,7 +130,7 @@ class LiveLessons:
         if self._store:
             self._store.start(epoch, rank, world)
 
-    def teach(self, heard: Heard) -> Taught:
+    def teach(self, heard: TrainBatch) -> SoftTargets:
         """Answer, from the store where this view has been heard before."""
         answer = self._store.next(heard.rows) if self._store else None
         if answer is None:
@@ -138,7 +138,7 @@ class LiveLessons:
             if self._store:
                 self._store.keep(heard.rows, answer)
         soft = soften(answer.logits.to(heard.targets), self._temperature, self._kind)
-        return Taught(soft, tuple(block.to(heard.features) for block in answer.tokens))
+        return SoftTargets(soft, tuple(block.to(heard.features) for block in answer.tokens))
 
     def finish(self) -> None:
         """The view is complete."""
@@ -146,7 +146,7 @@ class LiveLessons:
             self._store.finish()
 
     @torch.no_grad()
-    def _ask(self, heard: Heard) -> Answer:
+    def _ask(self, heard: TrainBatch) -> TeacherOutput:
         """All members; tokens in float16, so that they are what the store gives later."""
         logits: list[Tensor] = []
         tokens: tuple[Tensor, ...] = ()
@@ -161,9 +161,9 @@ class LiveLessons:
                 else:
                     answer = model(features)
             logits.append(member.read(answer.float(), self._kind))
-        return Answer(common(logits, self._members), tokens)
+        return TeacherOutput(ensemble_logits(logits, self._members), tokens)
 
-    def _features(self, number: int, heard: Heard) -> Tensor:
+    def _features(self, number: int, heard: TrainBatch) -> Tensor:
         front_end = self._front_ends[number]
         if front_end is None:
             return heard.features

@@ -24,14 +24,14 @@ from aum_edge.data.manifest import Manifest, Split
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.training.config import Loss
 from aum_edge.training.distillation.cache_file import (
-    Answer,
-    AnswerFile,
-    AnswerWriter,
+    CacheFile,
+    CacheWriter,
+    TeacherOutput,
     as_stored,
-    open_answers,
+    open_cache_file,
 )
-from aum_edge.training.distillation.ensemble import common, council
-from aum_edge.training.distillation.feature_hooks import TokenTap
+from aum_edge.training.distillation.ensemble import ensemble_logits, teacher_ensemble
+from aum_edge.training.distillation.feature_hooks import FeatureHooks
 from aum_edge.training.metrics.classification import predict_logits
 
 log = logging.getLogger(__name__)
@@ -58,42 +58,42 @@ def teacher_logits(
     Raises:
         RecipeError: If there is no teacher, or one that does not know some class of the data.
     """
-    members = council(teachers, data.labels, weights)
+    members = teacher_ensemble(teachers, data.labels, weights)
     answers = [
         member.read(_cached_logits(member.model, data, cache_dir, split, progress), kind)
         for member in members
     ]
-    return common(answers, members)
+    return ensemble_logits(answers, members)
 
 
-def teacher_tokens(
+def teacher_features(
     teacher: AudioClassifier,
     data: AudioData,
     cache_dir: Path,
     blocks: Sequence[int],
     progress: Progress | None = None,
-) -> AnswerFile:
+) -> CacheFile:
     """Tokens of some of a teacher's blocks on the training clips, in order, in float16."""
     folder = cache_dir / f"tokens-{_key(teacher, data, 'train', list(blocks))}"
-    stored = open_answers(folder)
+    stored = open_cache_file(folder)
     if stored is not None:
         return stored
     features, tap = (
         _features(teacher, data, cache_dir, "train", progress),
-        TokenTap(teacher, blocks),
+        FeatureHooks(teacher, blocks),
     )
-    writer = AnswerWriter(folder)
+    writer = CacheWriter(folder)
     teacher.eval()
     for start in range(0, len(features), BATCH):
         batch = np.array(features[start : start + BATCH], dtype=np.float32)
         with torch.no_grad(), tap.listening() as tokens:
             logits = _answer(teacher, torch.from_numpy(batch).unsqueeze(1))
         rows = np.arange(start, start + len(batch))
-        writer.append(rows, Answer(logits.float(), tuple(map(as_stored, tokens))))
+        writer.append(rows, TeacherOutput(logits.float(), tuple(map(as_stored, tokens))))
         if progress:
             progress(start + len(batch), len(features), "clips heard by the teacher")
     writer.close()
-    made = open_answers(folder)
+    made = open_cache_file(folder)
     if made is None:
         raise OSError(f"{folder} cannot be read back after it was written.")
     return made

@@ -13,12 +13,17 @@ from aum_edge.data.datamodule import AudioData
 from aum_edge.errors import AumEdgeError
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.training.config import TrainConfig
-from aum_edge.training.distillation.cache_file import Answer, AnswerFile, AnswerWriter, open_answers
-from aum_edge.training.distillation.ensemble import Member
+from aum_edge.training.distillation.cache_file import (
+    CacheFile,
+    CacheWriter,
+    TeacherOutput,
+    open_cache_file,
+)
+from aum_edge.training.distillation.ensemble import EnsembleMember
 from aum_edge.training.distillation.teacher_logits import teacher_key
 
 
-class ViewStore:
+class ViewCache:
     """One file of answers a view, in the order of its batches.
 
     Epoch e is view e modulo ``views``. A view that has no file yet is written along with the
@@ -33,22 +38,22 @@ class ViewStore:
     def __init__(self, root: Path, views: int) -> None:
         self.views = views
         self._root = root
-        self._opened: dict[Path, AnswerFile] = {}
-        self._file: AnswerFile | None = None
-        self._writer: AnswerWriter | None = None
+        self._opened: dict[Path, CacheFile] = {}
+        self._file: CacheFile | None = None
+        self._writer: CacheWriter | None = None
         self._at = 0
 
     def start(self, epoch: int, rank: int, world: int) -> None:
         """Open the epoch's view; each of several processes keeps its own part."""
         folder = self._root.with_name(f"{self._root.name}-{epoch % self.views}-{rank}of{world}")
         self._at, self._writer = 0, None
-        self._file = self._opened.get(folder) or open_answers(folder)
+        self._file = self._opened.get(folder) or open_cache_file(folder)
         if self._file is None:
-            self._writer = AnswerWriter(folder)
+            self._writer = CacheWriter(folder)
         else:
             self._opened[folder] = self._file
 
-    def next(self, index: Tensor) -> Answer | None:
+    def next(self, index: Tensor) -> TeacherOutput | None:
         """The answers to the next batch, about these rows; None where none are stored.
 
         Raises:
@@ -65,7 +70,7 @@ class ViewStore:
         self._at = rows.stop
         return self._file.rows(rows)
 
-    def keep(self, index: Tensor, answer: Answer) -> None:
+    def keep(self, index: Tensor, answer: TeacherOutput) -> None:
         """Add what the teachers have just said."""
         if self._writer:
             self._writer.append(index.cpu().numpy(), answer)
@@ -82,7 +87,7 @@ def view_key(
     data: AudioData,
     config: TrainConfig,
     seed: int,
-    members: Sequence[Member],
+    members: Sequence[EnsembleMember],
     blocks: Sequence[int],
 ) -> str:
     """Hash of all that the views of a training, and the answers to them, depend on."""

@@ -14,7 +14,7 @@ from aum_edge.core.distributed import barrier
 from aum_edge.training.config import TrainConfig
 from aum_edge.training.loop.checkpoint_io import resumable
 from aum_edge.training.loop.trainer import make_trainer
-from aum_edge.training.loop.weight_averaging import SoupKeeper
+from aum_edge.training.loop.weight_averaging import SoupCheckpoints
 
 
 def train_to_end(
@@ -75,4 +75,4 @@ def _checkpoints(config: TrainConfig, work_dir: Path) -> list[Callback]:
         save_on_train_epoch_end=True,
         enable_version_counter=False,
     )
-    return [*([SoupKeeper(work_dir, config)] if config.keep == "soup" else []), best, last]
+    return [*([SoupCheckpoints(work_dir, config)] if config.keep == "soup" else []), best, last]

@@ -71,7 +71,7 @@ def recompute_batch_norms(
 log = logging.getLogger(__name__)
 
 
-class SoupKeeper(Checkpoint):
+class SoupCheckpoints(Checkpoint):
     """Keeps the weights of the best epochs so far, ``soup-<epoch>.pt`` each.
 
     Which they are follows from the history alone, so a resumed run keeps the same ones. A file
@@ -88,7 +88,7 @@ class SoupKeeper(Checkpoint):
         """Take away what is no longer among the best."""
         task: Any = pl_module
         if trainer.is_global_zero:
-            kept = {ingredient(self._work_dir, epoch) for epoch in self._best(task.history)}
+            kept = {checkpoint_path(self._work_dir, epoch) for epoch in self._best(task.history)}
             for path in set(self._work_dir.glob("soup-*.pt")) - kept:
                 path.unlink(missing_ok=True)
 
@@ -98,7 +98,7 @@ class SoupKeeper(Checkpoint):
         epoch = trainer.current_epoch + 1
         if trainer.is_global_zero and epoch in self._best(task.history):
             state = {"model": task.model.state_dict()}
-            AtomicCheckpointIO().save_checkpoint(state, ingredient(self._work_dir, epoch))
+            AtomicCheckpointIO().save_checkpoint(state, checkpoint_path(self._work_dir, epoch))
 
     def _best(self, history: Sequence[Row]) -> tuple[int, ...]:
         return best_epochs(history, self._config)
@@ -111,7 +111,7 @@ def best_epochs(history: Sequence[Row], config: TrainConfig) -> tuple[int, ...]:
     return tuple(int(row["epoch"]) for row in ranked[: config.soup_size])
 
 
-def cook(model: AudioClassifier, work_dir: Path, epochs: Sequence[int]) -> None:
+def average_checkpoints(model: AudioClassifier, work_dir: Path, epochs: Sequence[int]) -> None:
     """Give ``model`` the mean of these epochs' weights; its batch norms have none of their own yet.
 
     Source: the uniform soup of Wortsman et al., arXiv 2203.05482, over one training's epochs.
@@ -119,11 +119,11 @@ def cook(model: AudioClassifier, work_dir: Path, epochs: Sequence[int]) -> None:
     Raises:
         CheckpointError: If the weights of an epoch are gone or damaged.
     """
-    parts = [_read(ingredient(work_dir, epoch)) for epoch in epochs]
+    parts = [_read(checkpoint_path(work_dir, epoch)) for epoch in epochs]
     model.load_state_dict({name: _mean([part[name] for part in parts]) for name in parts[0]})
 
 
-def ingredient(work_dir: Path, epoch: int) -> Path:
+def checkpoint_path(work_dir: Path, epoch: int) -> Path:
     """Where the weights of one epoch are kept."""
     return work_dir / f"soup-{epoch:04d}.pt"
 

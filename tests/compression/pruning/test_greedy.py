@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from aum_edge.compression.pruning.cost import Cost
-from aum_edge.compression.pruning.greedy import Goal, Search, Space
+from aum_edge.compression.pruning.greedy import Goal, GreedySearch, Space
 from aum_edge.compression.pruning.groups import Key
 from aum_edge.compression.pruning.resized import Sizes
 
@@ -45,15 +45,15 @@ def even_scores() -> Scores:
     }
 
 
-def after(search: Search) -> Cost:
+def after(search: GreedySearch) -> Cost:
     """What the outcome costs, priced anew."""
     removal = search.removal
     left = {key: units - len(removal.units.get(key, ())) for key, units in SIZES.items()}
     return price(left, [block for block in range(BLOCKS) if block not in removal.blocks])
 
 
-def search_with(scores: Scores) -> Search:
-    return Search(Space(sizes=SIZES, scores=scores, minimum=MINIMUM, blocks=BLOCKS), price)
+def search_with(scores: Scores) -> GreedySearch:
+    return GreedySearch(Space(sizes=SIZES, scores=scores, minimum=MINIMUM, blocks=BLOCKS), price)
 
 
 def goal(macs: float = INF, size: float = INF) -> Goal:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from aum_edge.compression.pruning import slicing
-from aum_edge.compression.pruning.groups import Group, Key, Member
+from aum_edge.compression.pruning.groups import Group, GroupMember, Key
 from aum_edge.compression.pruning.mixer_groups import groups_of
 from aum_edge.compression.pruning.network_groups import (
     blocks_of,
@@ -109,7 +109,7 @@ def test_norms_over_fewer_channels_are_exact_for_nearly_silent_input_too(name: s
     assert gap(reference, net, clips(net)) > 1e-6
 
 
-def shifted(member: Member, span: int) -> Member:
+def shifted(member: GroupMember, span: int) -> GroupMember:
     spans = [(start + (index == span), width) for index, (start, width) in enumerate(member.spans)]
     return replace(member, spans=tuple(spans))
 

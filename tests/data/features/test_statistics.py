@@ -12,7 +12,7 @@ from aum_edge.cli.main import main
 from aum_edge.data.config import DataConfig
 from aum_edge.data.corpora.registry import load_manifest
 from aum_edge.data.features.cache import build_cache, normalization
-from aum_edge.data.features.statistics import feature_moments
+from aum_edge.data.features.statistics import feature_statistics
 from aum_edge.data.manifest import Manifest
 from aum_edge.errors import DataError
 
@@ -35,7 +35,7 @@ def arrays(fsdd_corpus, tmp_path_factory):
 
 def test_both_conventions_equal_plain_sums(arrays):
     train = arrays["train"]
-    got = feature_moments(train, FBANK)
+    got = feature_statistics(train, FBANK)
     values = np.asarray(train.features, dtype=np.float64)
     assert got.padded.mean == pytest.approx(values.mean())
     assert got.padded.std == pytest.approx(values.std())
@@ -54,11 +54,11 @@ def test_both_conventions_equal_plain_sums(arrays):
 def test_padding_that_is_heard_has_one_convention(fsdd_corpus, frontend, tmp_path):
     config = DataConfig(corpus="fsdd", root=str(fsdd_corpus), test_speakers=("cy",))
     stored = build_cache(load_manifest(config, tmp_path), frontend, tmp_path)
-    got = feature_moments(stored["train"], frontend)
+    got = feature_statistics(stored["train"], frontend)
     assert got.sound == got.padded
     empty = build_cache(Manifest("m", (), ("a", "b")), frontend, tmp_path)
     with pytest.raises(DataError, match="split is empty"):
-        feature_moments(empty["train"], frontend)
+        feature_statistics(empty["train"], frontend)
 
 
 def test_the_command_prints_what_a_recipe_takes(arrays, fsdd_corpus, tmp_path, capsys):
@@ -67,7 +67,7 @@ def test_the_command_prints_what_a_recipe_takes(arrays, fsdd_corpus, tmp_path, c
     words = ["data", "normalization", str(recipe), "--cache", str(tmp_path / "c")]
     assert main([*words, "--json"]) == 0
     out = json.loads(capsys.readouterr().out)
-    want = feature_moments(arrays["train"], FBANK)
+    want = feature_statistics(arrays["train"], FBANK)
     assert out["normalization"]["mean"] == pytest.approx(want.padded.mean, abs=1e-6)
     assert out["normalization"]["std_factor"] == 2
     assert out["sound"]["std"] == pytest.approx(want.sound.std)

@@ -7,12 +7,12 @@ import zipfile
 
 import pytest
 
-from aum_edge.data.prepare.download import Patience, RemoteFile, fetch, list_record
+from aum_edge.data.prepare.download import RemoteFile, RetryPolicy, fetch, list_record
 from aum_edge.data.prepare.unpack import unpack, unpack_all
 from aum_edge.errors import DataError, RecipeError
 from tests.data.prepare.site import Site, serving, zipped
 
-QUICK = Patience(timeout=5, tries=3, pause=0.0)
+QUICK = RetryPolicy(timeout=5, tries=3, pause=0.0)
 DATA = random.Random(0).randbytes(3_000_000)
 
 

@@ -14,7 +14,7 @@ from aum_edge.cli.main import main
 from aum_edge.data.config import DataConfig
 from aum_edge.data.corpora.registry import load_manifest
 from aum_edge.data.prepare import integrity
-from aum_edge.data.prepare.download import Patience
+from aum_edge.data.prepare.download import RetryPolicy
 from aum_edge.data.prepare.integrity import check_files
 from aum_edge.data.prepare.tau2022 import CORPORA, Prepare, prepare
 from aum_edge.data.prepare.tau2022_tables import read_evaluation
@@ -50,7 +50,7 @@ def site_of(root: Path) -> Site:
 
 
 def settings(site: Site, **values) -> Prepare:
-    quick = Patience(timeout=5, tries=2, pause=0.0)
+    quick = RetryPolicy(timeout=5, tries=2, pause=0.0)
     return Prepare(site=site.address, split_site=site.address, patience=quick, **values)
 
 

@@ -24,7 +24,7 @@ from aum_edge.export.c.golden import FEATURES, SOUNDS, features, golden, noise, 
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.runtimes.c import CClassifier
 from aum_edge.runtimes.c_compiler import find_compiler
-from aum_edge.runtimes.c_metadata import comment, marked, read_about
+from aum_edge.runtimes.c_metadata import comment, marked, read_c_metadata
 from aum_edge.runtimes.c_stream import CStream
 from aum_edge.runtimes.predictor import open_stream
 from tests.export.c.frontend.frontend_program import need_compiler
@@ -224,7 +224,7 @@ def test_damaged_files(made: tuple[AudioClassifier, CExportReport], tmp_path: Pa
     with pytest.raises(ExportError, match="is no text"):
         CClassifier(path)
     with pytest.raises(ExportError, match="Cannot read"):
-        read_about(tmp_path / "none.c")
+        read_c_metadata(tmp_path / "none.c")
 
 
 def test_labels_cannot_end_the_comment(tmp_path: Path) -> None:
@@ -236,7 +236,7 @@ def test_labels_cannot_end_the_comment(tmp_path: Path) -> None:
     command = [*find_compiler().command, "-std=c99", "-Wall", "-Werror", "-fsyntax-only"]
     subprocess.run([*command, str(path)], check=True)
     with pytest.raises(ExportError, match="damaged metadata"):
-        read_about(path)
+        read_c_metadata(path)
     assert json.loads(text[len("/* aum-edge model\n") : -4])["x"] == label
     assert "*/" not in text[:-4]
 

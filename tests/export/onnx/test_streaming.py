@@ -20,7 +20,7 @@ from aum_edge.export.onnx.streaming import export_streaming
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.storage.directory import save
 from aum_edge.runtimes.onnx import OnnxClassifier
-from aum_edge.runtimes.onnx_stream import StreamingClassifier
+from aum_edge.runtimes.onnx_stream import OnnxStream
 from tests.small_run import RATE, student
 
 
@@ -44,7 +44,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_any_pieces_give_the_whole_recordings_logits(files: Path, mixer: str, size: int) -> None:
     model = causal(mixer)
     sound = 0.2 * torch.randn(3 * RATE + 137, generator=torch.manual_seed(4))
-    stream = StreamingClassifier(files / f"{mixer}.onnx")
+    stream = OnnxStream(files / f"{mixer}.onnx")
     for piece in sound.split(size):
         stream.push(piece)
     logits = stream.finish()
@@ -56,7 +56,7 @@ def test_any_pieces_give_the_whole_recordings_logits(files: Path, mixer: str, si
 
 @torch.no_grad()
 def test_a_reset_stream_starts_anew(files: Path) -> None:
-    stream = StreamingClassifier(files / "ssd.onnx")
+    stream = OnnxStream(files / "ssd.onnx")
     sound = 0.2 * torch.randn(RATE, generator=torch.manual_seed(5))
     first = [stream.push(sound), stream.finish()][1]
     stream.push(torch.randn(RATE))
@@ -85,7 +85,7 @@ def test_failed_parity_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_nan_is_reported_and_samples_are_one_row(files: Path) -> None:
-    stream = StreamingClassifier(files / "ssd.onnx")
+    stream = OnnxStream(files / "ssd.onnx")
     with pytest.raises(ExportError, match="answers NaN"):
         stream.push(torch.full((RATE,), float("nan")))
     with pytest.raises(ExportError, match=r"takes samples \(n,\)"):

@@ -11,7 +11,7 @@ import onnx
 import onnx_ir as ir
 import pytest
 
-from aum_edge.export.onnx.passes import cancel_turns
+from aum_edge.export.onnx.passes import cancel_transposes
 from aum_edge.runtimes.onnx import open_session
 
 Turn = tuple[str, list[int]]
@@ -63,7 +63,7 @@ def test_values_stay_and_pairs_go(turns: list[Turn], left: list[str]) -> None:
     x = np.random.default_rng(1).standard_normal((2, 1, 3, 4)).astype(np.float32)
     model = chain(turns)
     before = open_session(ir.to_proto(model).SerializeToString()).run(None, {"x": x})[0]
-    cancel_turns(model.graph)
+    cancel_transposes(model.graph)
     ir.passes.common.RemoveUnusedNodesPass()(model)
     assert [node.op_type for node in model.graph] == [*left, "Abs"]
     after = open_session(ir.to_proto(model).SerializeToString()).run(None, {"x": x})[0]

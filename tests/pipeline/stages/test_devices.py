@@ -14,13 +14,13 @@ from aum_edge.complexity.limits import get_limits
 from aum_edge.compression.quantization.quantize import halve, quantize
 from aum_edge.core.files import write_json
 from aum_edge.data.config import DataConfig
-from aum_edge.data.subset import RowView, device_data, rows_of
+from aum_edge.data.subset import DataSubset, device_data, rows_of
 from aum_edge.errors import DataError, RecipeError
 from aum_edge.models.storage.directory import load, save
 from aum_edge.pipeline.recipe import Recipe
 from aum_edge.pipeline.run import Run
 from aum_edge.pipeline.stages import devices as stage
-from aum_edge.pipeline.stages.device_report import device_facts
+from aum_edge.pipeline.stages.device_report import device_report
 from aum_edge.pipeline.stages.devices import tune_devices
 from aum_edge.training.config import TrainConfig
 from aum_edge.training.device_finetuning import DevicesConfig
@@ -152,7 +152,7 @@ def test_a_stopped_stage_keeps_the_devices_that_are_done(table, tmp_path, monkey
 def test_no_names_is_no_work_and_all_is_every_trained_device(table, tmp_path):
     run = make_run(table, tmp_path, names=())
     assert tune_devices(run, run.folder("devices")) == {"names": []}
-    assert device_facts(run, get_limits("dcase2025")) is None
+    assert device_report(run, get_limits("dcase2025")) is None
     run = make_run(table, tmp_path / "all", names=("all",), min_clips=99)
     assert tune_devices(run, run.folder("devices"))["names"] == ["a", "s1"]
 
@@ -161,7 +161,7 @@ def test_facts_name_cost_and_verdict_of_every_device(table, tmp_path):
     run = make_run(table, tmp_path, names=("a",), control=True, choose="tuned")
     result = tune_devices(run, run.folder("devices"))
     write_json(tmp_path / "devices" / "stage.json", {"result": result})
-    facts = device_facts(run, get_limits("dcase2025"))
+    facts = device_report(run, get_limits("dcase2025"))
     mine, control = facts["families"]
     assert [row["device"] for row in mine["devices"]] == ["a", "s1", "s4"]
     assert [row["group"] for row in mine["devices"]] == ["real", "seen simulated", "unseen"]
@@ -181,7 +181,7 @@ def test_device_data_are_views_of_the_same_arrays(table, tmp_path):
     run = make_run(table, tmp_path)
     part = device_data(run.data, "s1", waveforms=True)
     train = part.arrays["train"]
-    assert isinstance(train.features, RowView)
+    assert isinstance(train.features, DataSubset)
     assert set(train.devices) == {"s1"}
     rows = rows_of(run.data.arrays["train"], "s1")
     np.testing.assert_array_equal(train.features[:3], run.data.arrays["train"].features[rows[:3]])

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import aum_edge
-from aum_edge.checkpoints.initialise import start_from
+from aum_edge.checkpoints.initialise import initialise_from
 from aum_edge.cli.main import main
 from aum_edge.core.files import read_json
 from aum_edge.errors import RecipeError
@@ -88,7 +88,7 @@ def test_pretrain_leaves_an_encoder_to_start_from(tmp_path, capsys) -> None:
     assert encoder(encoder.example_input(2)).shape == (2, 16)
     recipe = load_recipe_as(PretrainRecipe, tmp_path / "pre.yaml")
     classifier = AudioMamba(recipe.model.config(3, recipe.frontend))
-    notes = start_from(classifier, encoder.backbone)
+    notes = initialise_from(classifier, encoder.backbone)
     assert torch.equal(classifier.norm_f.weight, encoder.backbone.encoder.norm_f.weight)
     assert any("head starts fresh" in note for note in notes)
 

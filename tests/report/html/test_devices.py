@@ -9,7 +9,7 @@ from aum_edge.report.html.devices import cost_table, device_models_section, scor
 from aum_edge.report.html.page import page
 from aum_edge.report.markdown import markdown
 from aum_edge.report.schema import checked
-from aum_edge.report.view import Facts
+from aum_edge.report.view import ReportView
 from tests.report.sample import sample
 
 
@@ -60,7 +60,7 @@ def test_a_device_over_the_limits_is_named() -> None:
     document = copy.deepcopy(with_devices())
     counted = document["device_models"]["families"][0]["devices"][1]["complexity"]
     counted["within_limits"]["official"] = False
-    facts = Facts(checked(document))
+    facts = ReportView(checked(document))
     section = device_models_section(facts)
     assert section is not None
     assert "Over the dcase2025 limits" in section
@@ -72,5 +72,5 @@ def test_a_device_over_the_limits_is_named() -> None:
 
 def test_without_device_models_there_is_no_section() -> None:
     report = checked({**sample(), "device_models": None})
-    assert device_models_section(Facts(report)) is None
+    assert device_models_section(ReportView(report)) is None
     assert "One model for each device" not in page(checked(sample())) + markdown(report)

@@ -7,7 +7,7 @@ from typing import Any
 from aum_edge.report.html.page import page
 from aum_edge.report.html.pruning import pruning_section
 from aum_edge.report.schema import checked
-from aum_edge.report.view import Facts
+from aum_edge.report.view import ReportView
 from tests.report.sample import sample
 
 
@@ -33,7 +33,7 @@ def pruned() -> Any:
 
 
 def test_rounds_and_curves_are_shown() -> None:
-    text = str(pruning_section(Facts(pruned())))
+    text = str(pruning_section(ReportView(pruned())))
     for words in ("43,210", "98,765", "51.2", "78.9", "82.3", "<svg", "stem channels"):
         assert words in text, words
     assert "stem channels 3.12 at 75 % of MACs saved" in text
@@ -47,7 +47,7 @@ def test_the_page_has_the_section_and_a_link_to_it() -> None:
 
 
 def test_without_pruning_there_is_no_section() -> None:
-    assert pruning_section(Facts(checked(sample()))) is None
-    assert pruning_section(Facts(report())) is None
+    assert pruning_section(ReportView(checked(sample()))) is None
+    assert pruning_section(ReportView(report())) is None
     only = report(sensitivity=[row("none", 0, 4e6, 0.25)])
-    assert pruning_section(Facts(only)) is None
+    assert pruning_section(ReportView(only)) is None

@@ -7,7 +7,7 @@ from typing import Any
 from aum_edge.report.html.page import page
 from aum_edge.report.html.quantization import quantization_section
 from aum_edge.report.schema import checked
-from aum_edge.report.view import Facts
+from aum_edge.report.view import ReportView
 from tests.report.sample import sample
 
 
@@ -35,7 +35,7 @@ def swept(**changed: Any) -> Any:
 
 
 def test_the_sweep_and_the_choice_are_shown() -> None:
-    text = str(quantization_section(Facts(swept())))
+    text = str(quantization_section(ReportView(swept())))
     for words in ("0.00037", "1.9e-05", "98.1", "99.6", "59,030", "<svg"):
         assert words in text, words
     assert "Weights in 16 bit: stem.convs.0.0." in text
@@ -45,7 +45,7 @@ def test_the_sweep_and_the_choice_are_shown() -> None:
 
 
 def test_a_choice_that_keeps_nothing_says_so() -> None:
-    assert "No tensor was worth more bits." in str(quantization_section(Facts(swept(kept=[]))))
+    assert "No tensor was worth more bits." in str(quantization_section(ReportView(swept(kept=[]))))
 
 
 def test_the_page_has_the_section_and_a_link_to_it() -> None:
@@ -55,5 +55,5 @@ def test_the_page_has_the_section_and_a_link_to_it() -> None:
 
 
 def test_without_a_sweep_there_is_no_section() -> None:
-    assert quantization_section(Facts(checked(sample()))) is None
-    assert quantization_section(Facts(checked({**sample(), "quantization": None}))) is None
+    assert quantization_section(ReportView(checked(sample()))) is None
+    assert quantization_section(ReportView(checked({**sample(), "quantization": None}))) is None

@@ -9,7 +9,7 @@ import pytest
 
 from aum_edge.errors import AumEdgeError
 from aum_edge.report.search.build import write_search_report
-from aum_edge.search.context import Room
+from aum_edge.search.context import SearchContext
 from aum_edge.search.importance import by_value, importances
 from aum_edge.search.records import Record, write_record
 from aum_edge.search.space.dimensions import read_space
@@ -77,7 +77,7 @@ def test_means_by_value_keep_the_order_of_the_space() -> None:
 
 def test_a_search_without_a_finished_trial_has_a_report(tmp_path, corpus, drawn) -> None:
     made = recipe(tmp_path, corpus.root, title=ODD)
-    room = Room(made, tmp_path / "out", corpus.cache)
+    room = SearchContext(made, tmp_path / "out", corpus.cache)
     failed = Record(number=0, state="failed", key=room.key, params={}, reason=ODD)
     over = {"over": {"exact_macs": 0.5}, "macs": 9}
     rejected = Record(number=1, state="rejected", key=room.key, params={}, cost=over)

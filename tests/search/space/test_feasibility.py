@@ -7,7 +7,7 @@ import pytest
 from aum_edge.errors import BudgetError
 from aum_edge.search.space.candidate import Cost
 from aum_edge.search.space.dimensions import Params, read_space
-from aum_edge.search.space.feasibility import require_reachable
+from aum_edge.search.space.feasibility import require_feasible
 
 SPACE = read_space(
     {
@@ -36,14 +36,14 @@ def measure(limit: float, seen: list[Params]):
 
 def test_a_space_that_fits_costs_few_counts() -> None:
     seen: list[Params] = []
-    require_reachable(SPACE, measure(1000, seen), seed=0)
+    require_feasible(SPACE, measure(1000, seen), seed=0)
     assert 1 <= len(seen) <= 30
     assert all("train.lr" not in params for params in seen)
 
 
 def test_a_space_that_cannot_fit_says_the_least_it_costs() -> None:
     with pytest.raises(BudgetError, match="8 MACs, 16 bytes") as caught:
-        require_reachable(SPACE, measure(4, []), seed=0)
+        require_feasible(SPACE, measure(4, []), seed=0)
     line = str(caught.value)
     assert "mixer: ssd, d_model: 8, depth: 1" in line
     assert "exact_macs by 100 %" in line
@@ -52,4 +52,4 @@ def test_a_space_that_cannot_fit_says_the_least_it_costs() -> None:
 
 def test_a_space_without_any_model_says_so() -> None:
     with pytest.raises(BudgetError, match="No point of `space` gives a model"):
-        require_reachable(SPACE, lambda params: None, seed=0)
+        require_feasible(SPACE, lambda params: None, seed=0)

@@ -14,7 +14,7 @@ import soundfile
 import torch
 from torch import nn
 
-from aum_edge.submission.check.check import OUTSIDER, _sounds
+from aum_edge.submission.check.check import ISOLATED_RUN, _sounds
 from aum_edge.submission.check.isolated_run import SCENES, Inspection, official
 
 LIMIT = {"macs": 30e6, "bytes": 128_000}
@@ -217,6 +217,8 @@ def test_aum_edge_is_out_of_reach_in_the_fresh_process(tmp_path: Path) -> None:
     job = {"root": str(tmp_path), "package": "Muster_AUM_task1", "index": 1, "sounds": [],
            "allow": False, "answer": str(answer), **LIMIT}  # fmt: skip
     (tmp_path / "job.json").write_text(json.dumps(job))
-    subprocess.run([sys.executable, "-I", str(OUTSIDER), str(tmp_path / "job.json")], check=True)
+    subprocess.run(
+        [sys.executable, "-I", str(ISOLATED_RUN), str(tmp_path / "job.json")], check=True
+    )
     (finding,) = json.loads(answer.read_text())["findings"]
     assert "imports aum_edge, which an outsider lacks" in finding["what"]

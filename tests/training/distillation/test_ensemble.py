@@ -10,7 +10,7 @@ from aum_edge.compression.quantization.quantize import halve, quantize
 from aum_edge.errors import RecipeError
 from aum_edge.training.config import TrainConfig
 from aum_edge.training.distillation.config import DistillConfig
-from aum_edge.training.distillation.ensemble import common, council, log_odds
+from aum_edge.training.distillation.ensemble import ensemble_logits, log_odds, teacher_ensemble
 from aum_edge.training.distillation.teacher_logits import teacher_key, teacher_logits
 from aum_edge.training.fit import Distillation, fit
 from tests.small_run import LABELS, student, teacher
@@ -58,12 +58,12 @@ def test_members_count_as_much_as_their_weights(data, tmp_path) -> None:
 )
 def test_weights_that_do_not_fit_are_refused(weights, match) -> None:
     with pytest.raises(RecipeError, match=match):
-        council([student(1), student(2)], LABELS, weights)
+        teacher_ensemble([student(1), student(2)], LABELS, weights)
 
 
 def test_no_teacher_is_refused() -> None:
     with pytest.raises(RecipeError, match="at least one teacher"):
-        council([], LABELS)
+        teacher_ensemble([], LABELS)
 
 
 def test_log_odds_give_a_sigmoid_the_probabilities_of_a_softmax() -> None:
@@ -76,7 +76,7 @@ def test_kinds_of_probabilities_are_made_alike() -> None:
     torch.manual_seed(0)
     logits = torch.randn(4, 3)
     soft, bce = cnn(), cnn(activation="sigmoid")
-    by_softmax, by_sigmoid = council([soft, bce], LABELS)
+    by_softmax, by_sigmoid = teacher_ensemble([soft, bce], LABELS)
     # A student of several labels learns each class's own probability, whoever teaches.
     torch.testing.assert_close(by_softmax.read(logits, "bce").sigmoid(), logits.softmax(1))
     torch.testing.assert_close(by_sigmoid.read(logits, "bce"), logits)
@@ -85,7 +85,7 @@ def test_kinds_of_probabilities_are_made_alike() -> None:
     ways = torch.stack([p[:, c] * (1 - p).prod(1) / (1 - p[:, c]) for c in range(3)], dim=1)
     exactly_one = ways / ways.sum(1, keepdim=True)
     torch.testing.assert_close(by_sigmoid.read(logits, "cross-entropy").softmax(1), exactly_one)
-    mean = common([logits, logits + 1], (by_softmax, by_sigmoid))
+    mean = ensemble_logits([logits, logits + 1], (by_softmax, by_sigmoid))
     torch.testing.assert_close(mean, logits + 0.5)
 
 

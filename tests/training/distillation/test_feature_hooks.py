@@ -8,13 +8,13 @@ from aum_edge.models.storage.directory import save
 from aum_edge.training.distillation.config import DistillConfig
 from aum_edge.training.distillation.feature_hooks import (
     LONGEST,
-    TokenTap,
+    FeatureHooks,
     at_most,
     at_times,
     pair_by_depth,
 )
-from aum_edge.training.distillation.feature_loss import TokenLoss
-from aum_edge.training.distillation.teacher_logits import teacher_tokens
+from aum_edge.training.distillation.feature_loss import FeatureLoss
+from aum_edge.training.distillation.teacher_logits import teacher_features
 from aum_edge.training.fit import Distillation, fit
 from aum_edge.training.optim.optimizer import make_optimizer
 from tests.small_run import student, teacher
@@ -35,7 +35,7 @@ FEATURES = DistillConfig(kd_lambda=0.0, feature_weight=1.0)
 
 
 def tokens_of(model, features, block: int = 1) -> torch.Tensor:
-    tap = TokenTap(model, [block])
+    tap = FeatureHooks(model, [block])
     with torch.no_grad(), tap.listening() as taken:
         model.eval()(features)
     return taken[0]
@@ -61,7 +61,7 @@ def test_tokens_are_in_the_order_of_time(kind) -> None:
 def test_hooks_are_gone_afterwards_and_shapes_are_those_of_the_tokens(kind) -> None:
     model = KINDS[kind]().train()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    tap = TokenTap(model, [1, 2])
+    tap = FeatureHooks(model, [1, 2])
     shapes = tap.shapes(model)
     with torch.no_grad(), tap.listening() as taken:
         model(model.example_input(2))
@@ -79,7 +79,7 @@ def test_hooks_are_gone_afterwards_and_shapes_are_those_of_the_tokens(kind) -> N
 def test_a_pair_of_layers_is_one_block_in_its_own_order() -> None:
     model = teacher(depth=4, layer_pairs=True, direction="fo-fo", class_token="first")
     with pytest.raises(RecipeError, match="block 3 of AudioMamba, which has 2"):
-        TokenTap(model, [3])
+        FeatureHooks(model, [3])
     network = model.backbone
     clip = torch.randn(2, 1, 16, model.frontend.n_frames)
     whole = []
@@ -109,7 +109,7 @@ def test_tokens_are_brought_to_the_same_moments() -> None:
 
 def test_the_loss_is_zero_for_tokens_that_a_projection_can_make() -> None:
     torch.manual_seed(0)
-    loss = TokenLoss([(6, 4)], [(6, 9)], seed=1)
+    loss = FeatureLoss([(6, 4)], [(6, 9)], seed=1)
     mine = torch.randn(5, 6, 4)
     theirs = loss.projections[0](mine).detach()
     assert float(loss([mine], [3 * theirs + 7])) == pytest.approx(0, abs=1e-5)
@@ -120,7 +120,7 @@ def test_the_loss_is_zero_for_tokens_that_a_projection_can_make() -> None:
 def test_the_projection_is_drawn_from_its_seed_alone() -> None:
     torch.manual_seed(0)
     before = torch.get_rng_state()
-    first, second = (TokenLoss([(6, 4)], [(6, 9)], seed=5) for _ in range(2))
+    first, second = (FeatureLoss([(6, 4)], [(6, 9)], seed=5) for _ in range(2))
     torch.testing.assert_close(first.projections[0].weight, second.projections[0].weight)
     assert torch.equal(torch.get_rng_state(), before)
 
@@ -161,7 +161,7 @@ def test_the_projection_trains_and_is_no_part_of_the_model(data, tmp_path) -> No
     state = torch.load(tmp_path / "last.ckpt", weights_only=False)["state_dict"]
     made = [name for name in state if name.startswith("token_loss.")]
     assert len(made) == 2
-    fresh = TokenLoss([(9, 16)] * 2, [(4, 16)] * 2, seed=0)
+    fresh = FeatureLoss([(9, 16)] * 2, [(4, 16)] * 2, seed=0)
     assert not torch.equal(state[made[0]], fresh.projections[0].weight)
     assert set(model.state_dict()) == names
     assert sum(p.numel() for p in model.parameters()) == size
@@ -187,7 +187,7 @@ def test_feature_distillation_resumed_after_a_kill_equals_an_uninterrupted_run(
 
 def test_stored_tokens_are_the_teachers_in_16_bit(data, tmp_path) -> None:
     model = teacher()
-    stored = teacher_tokens(model, data, tmp_path, [2])
+    stored = teacher_features(model, data, tmp_path, [2])
     clips = torch.from_numpy(data.arrays["train"].features[[3, 30]]).unsqueeze(1)
     found = stored.rows(torch.tensor([3, 30]).numpy()).tokens[0]
     assert found.dtype == torch.float16
@@ -200,10 +200,10 @@ def test_stored_tokens_are_the_teachers_in_16_bit(data, tmp_path) -> None:
 
 def test_stored_tokens_are_made_again_when_they_are_damaged(data, tmp_path, caplog) -> None:
     model = teacher()
-    first = teacher_tokens(model, data, tmp_path, [1]).rows(slice(None)).tokens[0]
+    first = teacher_features(model, data, tmp_path, [1]).rows(slice(None)).tokens[0]
     path = next(tmp_path.glob("tokens-*/tokens-0.bin"))
     path.write_bytes(path.read_bytes()[:-4])
-    again = teacher_tokens(model, data, tmp_path, [1]).rows(slice(None)).tokens[0]
+    again = teacher_features(model, data, tmp_path, [1]).rows(slice(None)).tokens[0]
     assert "damaged" in caplog.text
     torch.testing.assert_close(again, first, rtol=0, atol=0)
 

@@ -10,12 +10,12 @@ from aum_edge.audio.frontend import FrontEnd
 from aum_edge.data.datamodule import AudioData
 from aum_edge.errors import AumEdgeError, RecipeError
 from aum_edge.models.classifier import AudioClassifier
-from aum_edge.training.batch import Heard
+from aum_edge.training.batch import TrainBatch
 from aum_edge.training.config import BatchConfig
 from aum_edge.training.distillation.config import DistillConfig
-from aum_edge.training.distillation.targets import LiveLessons
+from aum_edge.training.distillation.targets import LiveTargets
 from aum_edge.training.distillation.teacher_logits import teacher_logits
-from aum_edge.training.distillation.view_cache import ViewStore
+from aum_edge.training.distillation.view_cache import ViewCache
 from aum_edge.training.fit import Distillation, fit
 from aum_edge.training.losses import mix_rows, soften
 from aum_edge.training.task import ClassificationTask
@@ -31,11 +31,11 @@ WITH_TOKENS = {"feature_weight": 1.0}
 
 
 @pytest.fixture
-def lessons(monkeypatch) -> list[tuple[int, Heard, torch.Tensor]]:
+def lessons(monkeypatch) -> list[tuple[int, TrainBatch, torch.Tensor]]:
     """Epoch, what was heard and what was taught, of every step."""
     seen = []
-    taught = LiveLessons.teach
-    start = LiveLessons.start
+    taught = LiveTargets.teach
+    start = LiveTargets.start
     epochs = []
 
     def started(self, epoch, *place):
@@ -47,8 +47,8 @@ def lessons(monkeypatch) -> list[tuple[int, Heard, torch.Tensor]]:
         seen.append((epochs[-1], heard, answer.soft))
         return answer
 
-    monkeypatch.setattr(LiveLessons, "start", started)
-    monkeypatch.setattr(LiveLessons, "teach", watched)
+    monkeypatch.setattr(LiveTargets, "start", started)
+    monkeypatch.setattr(LiveTargets, "teach", watched)
     return seen
 
 
@@ -99,8 +99,8 @@ def test_online_epochs_never_come_again(corpus, tmp_path, lessons) -> None:
 
 def test_views_are_answered_once_and_kept(corpus, tmp_path, monkeypatch) -> None:
     asked = []
-    ask = LiveLessons._ask
-    monkeypatch.setattr(LiveLessons, "_ask", lambda *a: asked.append(1) or ask(*a))
+    ask = LiveTargets._ask
+    monkeypatch.setattr(LiveTargets, "_ask", lambda *a: asked.append(1) or ask(*a))
     taught = Distillation(config=VIEWS, teachers=(teacher(5),))
     train = settings(epochs=5, augment=VARIED)
     first = fit(student(), corpus, train, tmp_path / "a", distillation=taught)
@@ -253,9 +253,9 @@ def test_answers_about_other_batches_are_not_used(corpus, tmp_path) -> None:
         store.next(torch.tensor([35, 34]))
 
 
-def reopened(folder) -> ViewStore:
+def reopened(folder) -> ViewCache:
     root, view, _ = folder.name.rsplit("-", 2)
-    store = ViewStore(folder.with_name(root), 2)
+    store = ViewCache(folder.with_name(root), 2)
     store.start(int(view), 0, 1)
     return store
 

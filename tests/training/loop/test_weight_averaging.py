@@ -11,10 +11,10 @@ from aum_edge.training.config import FreezeConfig, TrainConfig, TrainerConfig
 from aum_edge.training.fit import fit
 from aum_edge.training.loop.trainer import make_trainer
 from aum_edge.training.loop.weight_averaging import (
+    average_checkpoints,
     batch_norms,
     best_epochs,
-    cook,
-    ingredient,
+    checkpoint_path,
     recompute_batch_norms,
 )
 from aum_edge.training.metrics.classification import predict_logits
@@ -49,7 +49,7 @@ def test_a_soup_is_the_mean_of_its_epochs(data, tmp_path) -> None:
     assert result.soup == best
     assert result.best_epoch == best[0]
     assert epochs_of(tmp_path) >= set(best)
-    parts = [torch.load(ingredient(tmp_path, epoch))["model"] for epoch in best]
+    parts = [torch.load(checkpoint_path(tmp_path, epoch))["model"] for epoch in best]
     for name, parameter in model.named_parameters():
         torch.testing.assert_close(parameter.data, (parts[0][name] + parts[1][name]) / 2)
     assert not torch.equal(parts[0]["backbone.head.weight"], parts[1]["backbone.head.weight"])
@@ -77,9 +77,9 @@ def test_weights_that_are_no_longer_among_the_best_go(data, tmp_path) -> None:
 
 def test_a_soup_without_an_ingredient_says_so(data, tmp_path) -> None:
     result = fit(student(), data, settings(**SOUP), tmp_path)
-    ingredient(tmp_path, result.soup[0]).unlink()
+    checkpoint_path(tmp_path, result.soup[0]).unlink()
     with pytest.raises(CheckpointError, match="missing or damaged"):
-        cook(student(), tmp_path, result.soup)
+        average_checkpoints(student(), tmp_path, result.soup)
 
 
 def test_keep_last_gives_the_last_epochs_weights(data, tmp_path) -> None:

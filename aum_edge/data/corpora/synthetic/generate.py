@@ -22,7 +22,7 @@ from aum_edge.core.progress import Progress
 from aum_edge.data.config import SUBSETS, SyntheticConfig
 from aum_edge.data.corpora.synthetic.devices import SEEN, UNSEEN, device_generator, record
 from aum_edge.data.corpora.synthetic.events import RATE, Samples
-from aum_edge.data.corpora.synthetic.scenes import SCENES, Place, make_place, make_segment
+from aum_edge.data.corpora.synthetic.scenes import SCENES, Location, make_location, make_segment
 from aum_edge.data.manifest import Split
 from aum_edge.errors import DataError
 
@@ -146,7 +146,7 @@ def _write_audio(
     config: SyntheticConfig,
     progress: Progress | None,
 ) -> None:
-    place = lru_cache(maxsize=None)(make_place)
+    place = lru_cache(maxsize=None)(make_location)
     last, scene_stem = None, ""
     for done, (recording, piece) in enumerate(clips, start=1):
         if recording.stem != scene_stem:
@@ -165,7 +165,7 @@ def _write_audio(
             progress(done, len(clips), "synthetic clips written")
 
 
-def _hear(recording: _Recording, place: Place, config: SyntheticConfig) -> Samples:
+def _hear(recording: _Recording, place: Location, config: SyntheticConfig) -> Samples:
     rng = np.random.default_rng([config.seed, recording.segment, 2])
     return make_segment(recording.scene, place, rng, config.pieces * RATE, config.spread)
 

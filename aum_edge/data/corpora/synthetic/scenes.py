@@ -74,7 +74,7 @@ SCENES: dict[str, Scene] = {
 
 
 @dataclass(frozen=True)
-class Place:
+class Location:
     """One location: how its bed, its events and its loudness differ from the class's."""
 
     bed: Levels
@@ -83,16 +83,16 @@ class Place:
     loudness_db: float
 
 
-def make_place(scene: str, city: str, location: int, seed: int, spread: float) -> Place:
+def make_location(scene: str, city: str, location: int, seed: int, spread: float) -> Location:
     """The location's own sound: what its city, its class and chance give it."""
     town = _generator(seed, city)
     rng = _generator(seed, f"{scene}-{city}-{location}")
     bed = np.array(SCENES[scene].bed) + spread * (0.7 * smooth(town) + 1.5 * smooth(rng))
     odds = {name: float(np.exp(spread * rng.normal(0, 0.5))) for name in EVENTS}
-    return Place(bed, odds, spread * rng.normal(0, 3))
+    return Location(bed, odds, spread * rng.normal(0, 3))
 
 
-def make_segment(scene: str, place: Place, rng: Generator, n: int, spread: float) -> Samples:
+def make_segment(scene: str, place: Location, rng: Generator, n: int, spread: float) -> Samples:
     """What is heard at a place for ``n`` samples, before any device: float32 at RMS near 0.05."""
     spec = SCENES[scene]
     bed = place.bed + spread * (1.0 * smooth(rng) + rng.normal(0, 0.5, 9))
