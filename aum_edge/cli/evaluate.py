@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
     from aum_edge.data.corpora.registry import load_manifest
     from aum_edge.data.features.cache import build_cache
     from aum_edge.data.labels import with_model_labels
-    from aum_edge.runtimes.predictor import waveforms_as_features, open_predictor
+    from aum_edge.runtimes.predictor import open_predictor, waveforms_as_features
     from aum_edge.training.metrics.classification import evaluate
 
     predictor = open_predictor(options.model)

@@ -79,7 +79,8 @@ def test_a_front_end_inside_the_file_hears_waveforms(tmp_path: Path) -> None:
     assert "NaN" in predictor.label_file(path)["error"]
     manifest = make_manifest("m", [Clip(path=path, label="a", split="train")])
     arrays = build_cache(manifest, config, tmp_path / "cache", True)["train"]
-    np.testing.assert_allclose(waveforms_as_features(arrays, config).features[0], heard[0][0], atol=1e-3)
+    found = waveforms_as_features(arrays, config).features[0]
+    np.testing.assert_allclose(found, heard[0][0], atol=1e-3)
 
 
 def test_padding_by_frames_is_not_inside_a_file(tmp_path: Path) -> None:
