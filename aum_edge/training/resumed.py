@@ -13,6 +13,7 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from aum_edge.training.checkpoint_io import resumable
 from aum_edge.training.config import TrainConfig
 from aum_edge.training.launch import barrier
+from aum_edge.training.reached import Reached
 from aum_edge.training.soup import SoupKeeper
 from aum_edge.training.trainer import make_trainer
 
@@ -36,22 +37,30 @@ def train_to_end(
     Raises:
         RecipeError: If a logger is asked for that is not installed, or the machine has not what
             the settings need.
-        KeyboardInterrupt: If the user stops it; what was reached is kept for the next run.
+        Stopped: If Ctrl-C or SIGTERM stops it; what was reached is kept for the next run.
     """
-    trainer = make_trainer(config, work_dir, title, _checkpoints(config, work_dir), quiet)
+    reached = Reached(title, config.epochs, quiet)
+    callbacks = [*_checkpoints(config, work_dir), reached]
+    trainer = make_trainer(config, work_dir, title, callbacks, quiet)
     work_dir.mkdir(parents=True, exist_ok=True)
     last = resumable(work_dir / "last.ckpt")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        trainer.fit(task, datamodule=data, ckpt_path=last, weights_only=False)
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            trainer.fit(task, datamodule=data, ckpt_path=last, weights_only=False)
+        if trainer.interrupted:
+            raise KeyboardInterrupt
+    except (KeyboardInterrupt, SystemExit) as end:
+        stop = reached.stopped(end)
+        if stop is None:
+            raise
+        raise stop from None
     barrier()
     # Our own file in the run's folder, read with pickle as Lightning does.
-    reached = torch.load(work_dir / f"{keep}.ckpt", map_location="cpu", weights_only=False)
+    kept = torch.load(work_dir / f"{keep}.ckpt", map_location="cpu", weights_only=False)
     task.cpu().requires_grad_(True)
-    task.load_state_dict(reached["state_dict"])
-    return int(reached["epoch"]) + 1
+    task.load_state_dict(kept["state_dict"])
+    return int(kept["epoch"]) + 1
 
 
 def _checkpoints(config: TrainConfig, work_dir: Path) -> list[Callback]:
