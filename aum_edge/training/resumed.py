@@ -39,8 +39,8 @@ def train_to_end(
             the settings need.
         Stopped: If Ctrl-C or SIGTERM stops it; what was reached is kept for the next run.
     """
-    reached = Reached(title, config.epochs, quiet)
-    callbacks = [*_checkpoints(config, work_dir), reached]
+    progress = Reached(title, config.epochs, quiet)
+    callbacks = [*_checkpoints(config, work_dir), progress]
     trainer = make_trainer(config, work_dir, title, callbacks, quiet)
     work_dir.mkdir(parents=True, exist_ok=True)
     last = resumable(work_dir / "last.ckpt")
@@ -51,16 +51,16 @@ def train_to_end(
         if trainer.interrupted:
             raise KeyboardInterrupt
     except (KeyboardInterrupt, SystemExit) as end:
-        stop = reached.stopped(end)
+        stop = progress.stopped(end)
         if stop is None:
             raise
         raise stop from None
     barrier()
     # Our own file in the run's folder, read with pickle as Lightning does.
-    kept = torch.load(work_dir / f"{keep}.ckpt", map_location="cpu", weights_only=False)
+    reached = torch.load(work_dir / f"{keep}.ckpt", map_location="cpu", weights_only=False)
     task.cpu().requires_grad_(True)
-    task.load_state_dict(kept["state_dict"])
-    return int(kept["epoch"]) + 1
+    task.load_state_dict(reached["state_dict"])
+    return int(reached["epoch"]) + 1
 
 
 def _checkpoints(config: TrainConfig, work_dir: Path) -> list[Callback]:
