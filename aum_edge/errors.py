@@ -5,6 +5,8 @@ A message is one clear line: what is wrong, the value got, the values allowed, w
 
 from __future__ import annotations
 
+import signal
+
 
 class AumEdgeError(Exception):
     """Anything aum-edge reports to its user; the command line exits with ``exit_code``."""
@@ -60,3 +62,24 @@ class ParityError(ExportError):
     """Two runtimes disagree by more than the tolerance."""
 
     exit_code = 4
+
+
+class Stopped(KeyboardInterrupt):
+    """A user (Ctrl-C) or a system (SIGTERM) asked to end; what is finished is kept.
+
+    A ``KeyboardInterrupt`` and no error: whoever handles errors goes past it.
+    """
+
+    def __init__(self, number: int = signal.SIGINT, where: str = "") -> None:
+        super().__init__(number, where)
+        self.number = number
+        self.where = where
+
+    @property
+    def exit_code(self) -> int:
+        """As a shell gives it to what a signal ended: 130 or 143."""
+        return 128 + self.number
+
+    def __str__(self) -> str:
+        place = f" {self.where}" if self.where else ""
+        return f"Stopped{place}. Run the same command again to go on."

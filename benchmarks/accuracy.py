@@ -13,20 +13,19 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
-from typing import NoReturn
 
 from aum_edge.bench.host import host
+from aum_edge.cli.stops import stoppable
 from aum_edge.comparison.config import CompareRecipe
 from aum_edge.comparison.page import page
 from aum_edge.comparison.runs import SUMMARY, ComparisonRun
 from aum_edge.comparison.summary import finished, model_names, spread_of
-from aum_edge.errors import AumEdgeError
+from aum_edge.errors import AumEdgeError, Stopped
 from aum_edge.pipeline.recipe import load_recipe_as
 from aum_edge.report.plots.spread import draw_spread
 
@@ -38,7 +37,12 @@ Task = tuple[str, int | None]
 def main() -> int:
     """Run what is missing; exit code 1 if a run failed."""
     options = arguments()
-    signal.signal(signal.SIGTERM, stop)
+    with stoppable():
+        return run(options)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do what the options say; the exit code."""
     try:
         recipe = load_recipe_as(CompareRecipe, options.recipe, options.set)
         out = options.out or Path("runs") / recipe.name
@@ -56,9 +60,9 @@ def main() -> int:
     except AumEdgeError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
-    except KeyboardInterrupt:
-        print("Stopped; the same command goes on from here.", file=sys.stderr)
-        return 130
+    except Stopped as stop:
+        print(stop, file=sys.stderr)
+        return stop.exit_code
 
 
 def arguments() -> argparse.Namespace:
@@ -132,11 +136,6 @@ def last(task: Task, out: Path) -> str:
     path = out / f"{name_of(task)}.log"
     lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     return f"{lines[-1] if lines else 'it said nothing'} [{path}]"
-
-
-def stop(*_: object) -> NoReturn:
-    """A request to end, as Ctrl-C is one."""
-    raise KeyboardInterrupt
 
 
 def end_with_parent() -> None:

@@ -11,7 +11,8 @@ import traceback
 from importlib import import_module
 
 from aum_edge import __version__
-from aum_edge.errors import AumEdgeError
+from aum_edge.cli.stops import Stops, stoppable
+from aum_edge.errors import AumEdgeError, Stopped
 
 COMMANDS = {
     "run": "all stages of a recipe, from audio to report",
@@ -34,7 +35,7 @@ COMMANDS = {
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command and return its exit code: 0 ok, 1 error, 2 usage, 3 over, 4 parity."""
+    """Run one command and return its exit code, one of those that the help lists."""
     arguments = sys.argv[1:] if argv is None else argv
     parser = _parser()
     name = next((word for word in arguments if not word.startswith("-")), None)
@@ -51,23 +52,31 @@ def main(argv: list[str] | None = None) -> int:
     options = sub.parse_args(rest)
     options.command = name
     _log_to_stderr(options.debug)
-    return _guarded(command.run, options)
+    with stoppable() as stops:
+        return _guarded(command.run, options, stops)
 
 
-def _guarded(run: object, options: argparse.Namespace) -> int:
+def _guarded(run: object, options: argparse.Namespace, stops: Stops) -> int:
     try:
         return int(run(options))  # type: ignore[operator]
-    except KeyboardInterrupt:
-        print("Stopped. Run the same command again to go on.", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as stop:
+        return _stopped(stop if isinstance(stop, Stopped) else Stopped())
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
         if options.debug:
             traceback.print_exc()
+        if stops.asked:
+            # A library, or a child that got the signal too, made an error of it.
+            return _stopped(stops.asked)
         print(f"aum-edge: {_line(error)}", file=sys.stderr)
         return error.exit_code if isinstance(error, AumEdgeError) else 1
+
+
+def _stopped(stop: Stopped) -> int:
+    print(stop, file=sys.stderr)
+    return stop.exit_code
 
 
 def _line(error: Exception) -> str:
@@ -98,7 +107,7 @@ def _parser() -> argparse.ArgumentParser:
         usage="aum-edge COMMAND ... (aum-edge COMMAND --help says more)",
         description="From an Audio Mamba teacher to a small Mamba student inside an edge budget.",
         epilog=f"commands:\n{lines}\n\nexit codes: 0 ok, 1 error, 2 usage or bad recipe, "
-        "3 over a limit, 4 parity failed",
+        "3 over a limit, 4 parity failed,\n130 stopped by Ctrl-C, 143 stopped by SIGTERM",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"aum-edge {__version__}")

@@ -83,8 +83,12 @@ def test_a_killed_script_leaves_no_run_behind(how: signal.Signals, tmp_path: Pat
         units = script.children()
         assert units
         script.send_signal(how)
-        script.wait(60)
+        code = script.wait(60)
         until(lambda: not any(unit.is_running() for unit in units), 60)
+        if how == signal.SIGTERM:
+            assert code == 143
+            said = (tmp_path / "out" / "a-prepared.log").read_text().splitlines()
+            assert said[-1].startswith("Stopped ")
     finally:
         for process in [script, *units]:
             if process.is_running():

@@ -15,6 +15,7 @@ from aum_edge.training.config import TrainConfig
 from aum_edge.training.loop.checkpoint_io import resumable
 from aum_edge.training.loop.trainer import make_trainer
 from aum_edge.training.loop.weight_averaging import SoupCheckpoints
+from aum_edge.training.reached import Reached
 
 
 def train_to_end(
@@ -36,16 +37,24 @@ def train_to_end(
     Raises:
         RecipeError: If a logger is asked for that is not installed, or the machine has not what
             the settings need.
-        KeyboardInterrupt: If the user stops it; what was reached is kept for the next run.
+        Stopped: If Ctrl-C or SIGTERM stops it; what was reached is kept for the next run.
     """
-    trainer = make_trainer(config, work_dir, title, _checkpoints(config, work_dir), quiet)
+    progress = Reached(title, config.epochs, quiet)
+    callbacks = [*_checkpoints(config, work_dir), progress]
+    trainer = make_trainer(config, work_dir, title, callbacks, quiet)
     work_dir.mkdir(parents=True, exist_ok=True)
     last = resumable(work_dir / "last.ckpt")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        trainer.fit(task, datamodule=data, ckpt_path=last, weights_only=False)
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            trainer.fit(task, datamodule=data, ckpt_path=last, weights_only=False)
+        if trainer.interrupted:
+            raise KeyboardInterrupt
+    except (KeyboardInterrupt, SystemExit) as end:
+        stop = progress.stopped(end)
+        if stop is None:
+            raise
+        raise stop from None
     barrier()
     # Our own file in the run's folder, read with pickle as Lightning does.
     reached = torch.load(work_dir / f"{keep}.ckpt", map_location="cpu", weights_only=False)
