@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Literal
 
 import lightning as L
-import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 
-from aum_edge.training.checkpoint_io import resumable
+from aum_edge.training.checkpoint_io import read_checkpoint, resumable
 from aum_edge.training.config import TrainConfig
 from aum_edge.training.launch import barrier
 from aum_edge.training.soup import SoupKeeper
@@ -36,6 +35,7 @@ def train_to_end(
     Raises:
         RecipeError: If a logger is asked for that is not installed, or the machine has not what
             the settings need.
+        CheckpointError: If the kept epoch's checkpoint is gone or damaged, or holds code.
         KeyboardInterrupt: If the user stops it; what was reached is kept for the next run.
     """
     trainer = make_trainer(config, work_dir, title, _checkpoints(config, work_dir), quiet)
@@ -43,12 +43,11 @@ def train_to_end(
     last = resumable(work_dir / "last.ckpt")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        trainer.fit(task, datamodule=data, ckpt_path=last, weights_only=False)
+        trainer.fit(task, datamodule=data, ckpt_path=last, weights_only=True)
     if trainer.interrupted:
         raise KeyboardInterrupt
     barrier()
-    # Our own file in the run's folder, read with pickle as Lightning does.
-    reached = torch.load(work_dir / f"{keep}.ckpt", map_location="cpu", weights_only=False)
+    reached = read_checkpoint(work_dir / f"{keep}.ckpt", "state_dict", "epoch")
     task.cpu().requires_grad_(True)
     task.load_state_dict(reached["state_dict"])
     return int(reached["epoch"]) + 1
