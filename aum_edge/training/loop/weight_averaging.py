@@ -16,10 +16,9 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from aum_edge.data.features.cache import ClipArrays
-from aum_edge.errors import CheckpointError
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.training.config import TrainConfig
-from aum_edge.training.loop.checkpoint_io import DAMAGE, AtomicCheckpointIO
+from aum_edge.training.loop.checkpoint_io import AtomicCheckpointIO, read_checkpoint
 from aum_edge.training.loop.history import Row
 
 MOST_BATCHES = 32
@@ -119,7 +118,7 @@ def average_checkpoints(model: AudioClassifier, work_dir: Path, epochs: Sequence
     Raises:
         CheckpointError: If the weights of an epoch are gone or damaged.
     """
-    parts = [_read(checkpoint_path(work_dir, epoch)) for epoch in epochs]
+    parts = [read_checkpoint(checkpoint_path(work_dir, epoch), "model")["model"] for epoch in epochs]
     model.load_state_dict({name: _mean([part[name] for part in parts]) for name in parts[0]})
 
 
@@ -134,18 +133,6 @@ def _mean(tensors: Sequence[Tensor]) -> Tensor:
     if not first.is_floating_point():
         return first
     return torch.stack([tensor.double() for tensor in tensors]).mean(dim=0).to(first.dtype)
-
-
-def _read(path: Path) -> dict[str, Tensor]:
-    try:
-        weights: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)[
-            "model"
-        ]
-    except DAMAGE as error:
-        raise CheckpointError(
-            f"{path} is missing or damaged ({error}): delete {path.parent} to train again."
-        ) from error
-    return weights
 
 
 class MovingAverage(EMAWeightAveraging):
