@@ -20,11 +20,11 @@ import time
 from pathlib import Path
 
 from aum_edge.bench.host import host
-from aum_edge.cli.stops import stoppable
 from aum_edge.comparison.config import CompareRecipe
 from aum_edge.comparison.page import page
 from aum_edge.comparison.runs import SUMMARY, ComparisonRun
 from aum_edge.comparison.summary import finished, model_names, spread_of
+from aum_edge.core.signals import stoppable
 from aum_edge.errors import AumEdgeError, Stopped
 from aum_edge.pipeline.recipe import load_recipe_as
 from aum_edge.report.plots.spread import draw_spread

@@ -11,7 +11,7 @@ import traceback
 from importlib import import_module
 
 from aum_edge import __version__
-from aum_edge.cli.stops import Stops, stoppable
+from aum_edge.core.signals import Stops, stoppable
 from aum_edge.errors import AumEdgeError, Stopped
 
 COMMANDS = {

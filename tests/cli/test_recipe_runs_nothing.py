@@ -15,7 +15,7 @@ import yaml
 from aum_edge.cli.main import main
 from aum_edge.comparison.config import CompareRecipe
 from aum_edge.errors import RecipeError
-from aum_edge.recipe import load_recipe, load_recipe_as
+from aum_edge.pipeline.recipe import load_recipe, load_recipe_as
 
 ROOT = Path(__file__).parents[2]
 OVERRIDES = "student.model.overrides"

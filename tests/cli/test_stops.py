@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from aum_edge.cli.main import main
-from aum_edge.cli.stops import stoppable
+from aum_edge.core.signals import stoppable
 from aum_edge.data.config import DataConfig
 from aum_edge.data.datamodule import AudioData
 from aum_edge.errors import Stopped
@@ -182,7 +182,7 @@ def test_an_error_that_a_signal_caused_is_a_stop(monkeypatch, capsys) -> None:
 def test_a_second_request_kills_but_not_the_echo_of_the_first() -> None:
     code = (
         "import signal, time\n"
-        "from aum_edge.cli.stops import AT_ONCE, stoppable\n"
+        "from aum_edge.core.signals import AT_ONCE, stoppable\n"
         "with stoppable():\n"
         "    try: signal.raise_signal(signal.SIGINT)\n"
         "    except KeyboardInterrupt: signal.raise_signal(signal.SIGTERM)\n"

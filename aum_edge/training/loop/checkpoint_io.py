@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
-from aum_edge.checkpoints.pickles import foreign_global
+from aum_edge.checkpoints.read import foreign_global
 from aum_edge.errors import CheckpointError
 
 log = logging.getLogger(__name__)

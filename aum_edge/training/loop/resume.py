@@ -10,11 +10,11 @@ import lightning as L
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 
 from aum_edge.core.distributed import barrier
-from aum_edge.training.loop.checkpoint_io import read_checkpoint, resumable
 from aum_edge.training.config import TrainConfig
+from aum_edge.training.loop.checkpoint_io import read_checkpoint, resumable
+from aum_edge.training.loop.interruption import Reached
 from aum_edge.training.loop.trainer import make_trainer
 from aum_edge.training.loop.weight_averaging import SoupCheckpoints
-from aum_edge.training.reached import Reached
 
 
 def train_to_end(

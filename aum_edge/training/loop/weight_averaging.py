@@ -118,7 +118,9 @@ def average_checkpoints(model: AudioClassifier, work_dir: Path, epochs: Sequence
     Raises:
         CheckpointError: If the weights of an epoch are gone or damaged.
     """
-    parts = [read_checkpoint(checkpoint_path(work_dir, epoch), "model")["model"] for epoch in epochs]
+    parts = [
+        read_checkpoint(checkpoint_path(work_dir, epoch), "model")["model"] for epoch in epochs
+    ]
     model.load_state_dict({name: _mean([part[name] for part in parts]) for name in parts[0]})
 
 

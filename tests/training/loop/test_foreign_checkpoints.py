@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from aum_edge.errors import CheckpointError
-from aum_edge.training.checkpoint_io import read_checkpoint, resumable
 from aum_edge.training.fit import fit
+from aum_edge.training.loop.checkpoint_io import read_checkpoint, resumable
 from tests.small_run import student
 from tests.training.fine_tuning import settings
 
