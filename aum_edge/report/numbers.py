@@ -73,6 +73,11 @@ def tiny(value: float | None) -> str:
     return UNKNOWN if value is None else f"{value:.1e}"
 
 
+def nats(value: float) -> str:
+    """A divergence in two digits: ``0.00037`` or ``2e-05``."""
+    return f"{value:.2g}"
+
+
 def duration(seconds: float | None) -> str:
     """Seconds as ``42 s``, ``3 min 10 s`` or ``1 h 05 min``."""
     if seconds is None:

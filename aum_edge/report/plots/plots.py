@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from markupsafe import Markup
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -13,7 +14,6 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from aum_edge.report.html.markup import Markup, clean, clipped
 from aum_edge.report.numbers import milliseconds, rounded, short, times
 from aum_edge.report.plots.figure import (
     FINAL,
@@ -29,6 +29,7 @@ from aum_edge.report.plots.figure import (
     svg,
 )
 from aum_edge.report.schema import LatencyRow, Model
+from aum_edge.report.text import clean, clipped
 from aum_edge.report.view import Grouping, scores_by
 
 ROW = 0.33
