@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from aum_edge.report.html.render import Section
-from aum_edge.report.numbers import milliseconds, percent, rounded, short, size, times
+from aum_edge.report.numbers import interval, milliseconds, percent, rounded, short, size, times
 from aum_edge.report.palette import model_colour
 from aum_edge.report.schema import Model
 from aum_edge.report.view import ReportView
@@ -108,7 +108,15 @@ def _differences(facts: ReportView) -> str:
         for name, model in others
         if model
     ]
+    if facts.control and _at_chance(facts.control, len(facts.report["corpus"]["labels"])):
+        parts[-1] += " (at chance)"
     return ", ".join(parts) or f"{facts.final['eval']['n']} clips"
+
+
+def _at_chance(model: Model, classes: int) -> bool:
+    """Whether the interval of its accuracy reaches down to that of a guess."""
+    scores = model["eval"]
+    return interval(scores["accuracy"], int(scores["n"]))[0] <= 1 / max(1, classes)
 
 
 def _share(value: float | None, limit: float | None) -> str:

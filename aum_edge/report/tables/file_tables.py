@@ -8,6 +8,7 @@ from aum_edge.report.numbers import (
     fixed,
     milliseconds,
     percent,
+    speed,
     times,
     tiny,
     whole,
@@ -33,7 +34,7 @@ def latency_table(facts: ReportView) -> Table:
         Column("Ratio", "to the control"),
         Column("Load", "ms"),
         Column("Memory", "MB"),
-        Column("Real time", "factor"),
+        Column("Speed", "times real time"),
     ]
     return Table(
         f"One clip at a time, interleaved in one run{how}",
@@ -90,7 +91,7 @@ def _latency_row(facts: ReportView, row: LatencyRow) -> list[Cell]:
         times(facts.ratio(row)),
         fixed(row.get("load_ms"), 1),
         fixed(row.get("rss_mb"), 1),
-        tiny(row.get("rtf")),
+        speed(row.get("rtf")),
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from aum_edge.report.html.page import page
@@ -44,6 +45,12 @@ def test_rounds_and_curves_are_shown() -> None:
         assert words in text, words
     assert "stem channels 3.12 at 75 % of MACs saved" in text
     assert "delta rank 0.38 at 10 % of MACs saved" in text
+
+
+def test_the_axis_of_losses_below_one_is_labelled_truly() -> None:
+    text = shown(pruning_section(ReportView(pruned())))
+    labels = [float(label) for label in re.findall(r">([\d.]+)</text>", text)]
+    assert {0.5, 1, 2} <= set(labels)
 
 
 def test_the_page_has_pruning_and_a_link_to_it() -> None:
