@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from aum_edge.report.html.render import Section
 from aum_edge.report.numbers import interval, short
+from aum_edge.report.plots.bars import Group, accuracies
 from aum_edge.report.plots.confusion import MOST_CLASSES, NUMBERED, matrix_picture
 from aum_edge.report.plots.device_models import device_models_picture
 from aum_edge.report.plots.figure import Picture
 from aum_edge.report.plots.pareto import Point, pareto
-from aum_edge.report.plots.plots import Group, accuracies
 from aum_edge.report.tables.device_tables import cost_table, families, score_table, verdict_line
 from aum_edge.report.tables.model_tables import confusion_table, device_table, models_table
 from aum_edge.report.view import ReportView, confusion, scores_by

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from aum_edge.report.html.render import Section, as_facts
 from aum_edge.report.int8_savings import int8_lines
 from aum_edge.report.numbers import short
+from aum_edge.report.plots.bars import counters, latencies, shares
 from aum_edge.report.plots.figure import Picture
-from aum_edge.report.plots.plots import counters, latencies, shares
 from aum_edge.report.schema import Model
 from aum_edge.report.tables.file_tables import latency_table
 from aum_edge.report.tables.model_tables import memory_table, special_table

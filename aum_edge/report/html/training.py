@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from aum_edge.report.html.render import Section
 from aum_edge.report.plots.figure import Picture
-from aum_edge.report.plots.plots import curves, history
 from aum_edge.report.plots.rounding import rounding_picture
 from aum_edge.report.plots.sensitivity import sensitivity_picture
+from aum_edge.report.plots.training_curves import curves, history
 from aum_edge.report.tables.compression_tables import (
     choice_table,
     kept_lines,

@@ -1,4 +1,4 @@
-"""The top of the page: inside or over, by both counts, in words, tiles and bars."""
+"""The top of the page: inside or over the limits, by both counts, in words, tiles and bars."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page of a search: its front, what mattered, every trial."""
+"""The page of a search: Pareto front, importance of the fields, every trial."""
 
 from __future__ import annotations
 

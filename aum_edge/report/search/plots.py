@@ -1,4 +1,4 @@
-"""Pictures of a search: accuracy over cost, curves of the trials, what mattered."""
+"""Plots of a search: accuracy over cost, curves of the trials, importance of the fields."""
 
 from __future__ import annotations
 
