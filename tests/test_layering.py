@@ -27,6 +27,7 @@ HEAVY = {
     "torch_pruning": {"compression"},
     "onnxruntime": {"compression", "export", "bench", "runtimes", "submission"},
     "matplotlib": {"report"},
+    "jinja2": {"report"},
     "transformers": {"models"},
     "optuna": {"search"},
     "sqlalchemy": {"search"},

@@ -107,7 +107,9 @@ def percent(value: float) -> str:
 
 
 def with_range(spread: Spread) -> str:
-    """Mean ± deviation (lowest to highest), percent."""
+    """Mean ± deviation (lowest to highest), percent; the value alone where there is one run."""
+    if len(spread.values) == 1:
+        return f"{percent(spread.mean)} (one run)"
     low, high = min(spread.values), max(spread.values)
     return (
         f"{percent(spread.mean)} ± {percent(spread.deviation)} ({percent(low)} to {percent(high)})"

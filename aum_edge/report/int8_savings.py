@@ -13,15 +13,15 @@ from aum_edge.report.schema import ExportRow, LatencyRow
 from aum_edge.report.view import ReportView, file_key
 
 
-def int8_lines(facts: ReportView) -> list[str]:
+def int8_lines(view: ReportView) -> list[str]:
     """A sentence for every int8 file that has a float file beside it; the bench's ratio in it."""
-    rows = facts.report.get("export") or []
+    rows = view.report.get("export") or []
     lines = []
     for row in rows:
         base = _float_file(row, rows)
         if base is not None:
-            title = facts.title(file_key(row["file"]))
-            lines.append(f"{title}: {_bytes(row, base)}; {_time(facts, row, base)}.")
+            title = view.title(file_key(row["file"]))
+            lines.append(f"{title}: {_bytes(row, base)}; {_time(view, row, base)}.")
     return lines
 
 
@@ -46,8 +46,8 @@ def _bytes(row: ExportRow, base: ExportRow) -> str:
     return f"{words} {whole(abs(saved))} of {whole(before)} {what} ({share} %)"
 
 
-def _time(facts: ReportView, row: ExportRow, base: ExportRow) -> str:
-    own, other = (_timed(facts, file) for file in (row, base))
+def _time(view: ReportView, row: ExportRow, base: ExportRow) -> str:
+    own, other = (_timed(view, file) for file in (row, base))
     if own is None or other is None or not other["p50_ms"]:
         return "its latency beside the float file was not measured"
     ratio = own["p50_ms"] / other["p50_ms"]
@@ -61,6 +61,6 @@ def _time(facts: ReportView, row: ExportRow, base: ExportRow) -> str:
     return f"no clear difference in latency: {facts_of_it}"
 
 
-def _timed(facts: ReportView, row: ExportRow) -> LatencyRow | None:
-    rows = facts.bench["rows"] if facts.bench else []
+def _timed(view: ReportView, row: ExportRow) -> LatencyRow | None:
+    rows = view.bench["rows"] if view.bench else []
     return next((found for found in rows if found["model"] == file_key(row["file"])), None)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from aum_edge.report.html.devices import device_models_tables, verdict_line
-from aum_edge.report.html.pruning import rounds_table
-from aum_edge.report.html.quantization import choice_table, kept_lines
 from aum_edge.report.int8_savings import int8_lines
 from aum_edge.report.numbers import percent, whole
 from aum_edge.report.schema import Report
+from aum_edge.report.tables.compression_tables import choice_table, kept_lines, rounds_table
+from aum_edge.report.tables.device_tables import device_models_tables, verdict_line
 from aum_edge.report.tables.file_tables import export_table, latency_table, stage_table
 from aum_edge.report.tables.model_tables import (
     budget_table,

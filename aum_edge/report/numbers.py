@@ -23,9 +23,11 @@ def short(value: float | None) -> str:
 
 
 def rounded(value: float | None) -> str:
-    """30000000 as ``30 M``: for limits and axes, without zeros that say nothing."""
+    """30000000 as ``30 M``, 0.5 as ``0.5``: for limits and axes, without zeros that say nothing."""
     if value is None:
         return UNKNOWN
+    if abs(value) < 100 and value != round(value):
+        return f"{value:.3g}"
     head, _, prefix = short(value).partition(" ")
     head = head.rstrip("0").rstrip(".") if "." in head else head
     return f"{head} {prefix}".strip()
@@ -71,6 +73,19 @@ def times(value: float | None) -> str:
 def tiny(value: float | None) -> str:
     """A difference near zero: ``3.1e-06``."""
     return UNKNOWN if value is None else f"{value:.1e}"
+
+
+def speed(real_time_factor: float | None) -> str:
+    """Seconds of audio for each second of computing: 6.3e-04 as ``1,600``, two digits."""
+    if not real_time_factor:
+        return UNKNOWN
+    value = float(f"{1 / real_time_factor:.2g}")
+    return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
+
+
+def nats(value: float) -> str:
+    """A divergence in two digits: ``0.00037`` or ``2e-05``."""
+    return f"{value:.2g}"
 
 
 def duration(seconds: float | None) -> str:

@@ -1,4 +1,4 @@
-"""What the pages say about a report: who is final, who is the control, how the parts belong."""
+"""A view of a report: its final model, its control, and which file and latency is whose."""
 
 from __future__ import annotations
 

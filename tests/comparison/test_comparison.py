@@ -13,7 +13,7 @@ import yaml
 
 from aum_edge.comparison.arms import arm_stages, chosen_rates, tuning_stages
 from aum_edge.comparison.config import ArmConfig, CompareRecipe
-from aum_edge.comparison.page import page
+from aum_edge.comparison.page import page, with_range
 from aum_edge.comparison.runs import SUMMARY, ComparisonRun
 from aum_edge.comparison.summary import Spread, differences, finished, model_names
 from aum_edge.errors import AumEdgeError, RecipeError
@@ -213,6 +213,11 @@ def test_a_spread_knows_its_margin() -> None:
     assert (spread.mean, spread.deviation) == (2.0, 1.0)
     assert spread.margin == pytest.approx(4.30 / math.sqrt(3))
     assert Spread((1.0,)).margin == math.inf
+
+
+def test_a_single_run_has_no_deviation_on_the_page() -> None:
+    assert with_range(Spread((0.607,))) == "60.7 (one run)"
+    assert with_range(Spread((0.6, 0.62))) == "61.0 ± 1.4 (60.0 to 62.0)"
 
 
 def test_without_a_teacher_nobody_is_taught(tmp_path: Path) -> None:

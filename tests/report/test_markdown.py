@@ -5,8 +5,7 @@ import re
 from aum_edge.report.markdown import markdown
 from aum_edge.report.schema import checked
 from aum_edge.report.tables.table import markdown_text
-from tests.report.html.test_pruning import pruned
-from tests.report.html.test_quantization import swept
+from tests.report.html.test_training import pruned, swept
 from tests.report.sample import LABELS, minimal, sample
 
 

@@ -31,6 +31,21 @@ def test_limits_lose_empty_decimals_but_no_zeros_before_the_point() -> None:
     assert numbers.rounded(100) == "100"
 
 
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.05, "0.05"), (0.5, "0.5"), (1.0, "1"), (2.5, "2.5"), (20.0, "20")]
+)
+def test_an_axis_below_one_is_labelled_truly(value: float, text: str) -> None:
+    assert numbers.rounded(value) == text
+
+
+@pytest.mark.parametrize(
+    ("factor", "text"),
+    [(6.3e-4, "1,600"), (0.0109, "92"), (0.4, "2.5"), (4.0, "0.2"), (None, "–"), (0.0, "–")],
+)
+def test_speed_is_told_in_times_real_time(factor: float | None, text: str) -> None:
+    assert numbers.speed(factor) == text
+
+
 def test_a_kilobyte_is_a_thousand_bytes() -> None:
     assert numbers.size(128_000) == "128 kB"
     assert numbers.size(520) == "520 B"

@@ -1,49 +1,68 @@
-"""The top of the page: inside or over, by both counts, in words, tiles and bars."""
+"""The top of the page: inside or over the limits, by both counts, in words, tiles and bars."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from aum_edge.report.html.markup import Markup, tag, words
-from aum_edge.report.numbers import milliseconds, percent, rounded, short, size, times
+from aum_edge.report.html.render import Section
+from aum_edge.report.numbers import interval, milliseconds, percent, rounded, short, size, times
+from aum_edge.report.palette import model_colour
 from aum_edge.report.schema import Model
-from aum_edge.report.tables.model_tables import colour
 from aum_edge.report.view import ReportView
 
 LIMIT_AT = 80.0
 """Where on a bar's track the limit stands, in percent; beyond 100 the bar is cut."""
 
 
-def verdict_section(facts: ReportView) -> Markup:
+@dataclass(frozen=True)
+class Badge:
+    """A word in a coloured field; ``state`` is inside, over or empty."""
+
+    text: str
+    state: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bar:
+    """One value on a track; ``width`` and ``limit_at`` are percent of the track, as texts."""
+
+    name: str
+    value: str
+    remark: str
+    width: str
+    over: bool
+    limit_at: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """The bars of one model against the limits."""
+
+    title: str
+    colour: str
+    badge: Badge
+    bars: Sequence[Bar]
+
+
+def verdict_section(facts: ReportView) -> Section:
     """Headline, badges, the lines of the verdict, tiles, and bars against the limits."""
     report, limits = facts.report, facts.report["limits"]
     within = report["verdict"]["within"]
     word = "✓ {} is inside the {} limits" if within else "✗ {} is over the {} limits"
     headline = word.format(facts.final["title"], limits["name"])
-    parts = [tag("div", *[_badge(facts.final, n) for n in ("exact", "official")], class_="badges")]
-    bars = _bars(facts)
+    badges = [_badge(facts.final, count) for count in ("exact", "official")]
+    budgets = [_budget(facts, model) for model in (facts.final, facts.control) if model]
     if limits["macs"] is None and limits["param_bytes"] is None:
-        headline, parts, bars = f"{facts.final['title']}: no limits were set", [], []
-    return tag(
-        "section",
-        tag("h2", headline),
-        *parts,
-        *[tag("p", line, class_="sub") for line in report["verdict"]["lines"]],
-        tag("div", *_tiles(facts), class_="tiles"),
-        *bars,
-        id="verdict",
-        class_="verdict" if within else "verdict over",
-    )
-
-
-def _bars(facts: ReportView) -> list[Markup]:
-    models = [model for model in (facts.final, facts.control) if model]
-    note = (
-        "The red line is the limit; a striped bar is over it. "
-        "1 kB is 1000 bytes, MACs are for one clip."
-    )
-    budgets = [_budget(facts, model) for model in models]
-    return [tag("div", *budgets, class_="pair"), tag("p", note, class_="note")]
+        headline, badges, budgets = f"{facts.final['title']}: no limits were set", [], []
+    values = {
+        "badges": badges,
+        "lines": report["verdict"]["lines"],
+        "tiles": _tiles(facts),
+        "budgets": budgets,
+    }
+    css_class = "verdict" if within else "verdict over"
+    return Section("report/verdict", "verdict", headline, values, css_class)
 
 
 def inside_limits(model: Model) -> dict[str, bool | None]:
@@ -52,15 +71,16 @@ def inside_limits(model: Model) -> dict[str, bool | None]:
     return {"exact": within["exact"], "official": within["official"]}
 
 
-def _badge(model: Model, count: str) -> Markup:
+def _badge(model: Model, count: str) -> Badge:
     inside = inside_limits(model)[count]
     if inside is None:
-        return tag("span", f"no {count} count", class_="badge")
+        return Badge(f"no {count} count")
     text = f"✓ inside by the {count} count" if inside else f"✗ over by the {count} count"
-    return tag("span", text, class_="badge inside" if inside else "badge over")
+    return Badge(text, "inside" if inside else "over")
 
 
-def _tiles(facts: ReportView) -> list[Markup]:
+def _tiles(facts: ReportView) -> list[tuple[str, str, str]]:
+    """Name, value and remark of each."""
     final, limits = facts.final, facts.report["limits"]
     exact = final["complexity"]["exact"]
     rows = [
@@ -77,9 +97,7 @@ def _tiles(facts: ReportView) -> list[Markup]:
         ratio = facts.ratio(row)
         beside = f"{times(ratio)} the control" if ratio and facts.control else "median, one clip"
         rows.append(("Latency", f"{milliseconds(row['p50_ms'])} ms", beside))
-    return [
-        tag("div", tag("span", a), tag("b", b), tag("span", c), class_="tile") for a, b, c in rows
-    ]
+    return rows
 
 
 def _differences(facts: ReportView) -> str:
@@ -90,7 +108,15 @@ def _differences(facts: ReportView) -> str:
         for name, model in others
         if model
     ]
+    if facts.control and _at_chance(facts.control, len(facts.report["corpus"]["labels"])):
+        parts[-1] += " (at chance)"
     return ", ".join(parts) or f"{facts.final['eval']['n']} clips"
+
+
+def _at_chance(model: Model, classes: int) -> bool:
+    """Whether the interval of its accuracy reaches down to that of a guess."""
+    scores = model["eval"]
+    return interval(scores["accuracy"], int(scores["n"]))[0] <= 1 / max(1, classes)
 
 
 def _share(value: float | None, limit: float | None) -> str:
@@ -108,14 +134,10 @@ def _percent(share: float) -> str:
     return f"{100 * share:.0f} %" if share < 10 else times(share)
 
 
-def _budget(facts: ReportView, model: Model) -> Markup:
+def _budget(facts: ReportView, model: Model) -> Budget:
     counted, limits = model["complexity"], facts.report["limits"]
     inside = all(value is not False for value in inside_limits(model).values())
-    badge = tag(
-        "span",
-        "✓ inside" if inside else "✗ over",
-        class_="badge inside" if inside else "badge over",
-    )
+    badge = Badge("✓ inside", "inside") if inside else Badge("✗ over", "over")
     exact, official = counted["exact"], counted["official"]
     bars = [
         _bar("Bytes, exact", exact["param_bytes"], limits["param_bytes"], size),
@@ -123,37 +145,21 @@ def _budget(facts: ReportView, model: Model) -> Markup:
         _bar("MACs, exact", exact["macs"], limits["macs"], rounded),
         _bar("MACs, official", official["macs"], limits["macs"], rounded),
     ]
-    return tag(
-        "div",
-        tag("h3", tag("i", class_="key"), model["title"], badge),
-        *bars,
-        class_="budget",
-        style=colour(model["key"]),
-    )
+    colour = model_colour(model["key"])
+    return Budget(title=model["title"], colour=colour, badge=badge, bars=bars)
 
 
 def _bar(
     name: str, value: float | None, limit: float | None, text: Callable[[float | None], str]
-) -> Markup:
+) -> Bar:
     """One value on a track whose limit always stands at the same place."""
     share = value / limit if value is not None and limit else 0.0
-    width = min(100.0, LIMIT_AT * share)
-    beside = f"of {text(limit)}, {_percent(share)}" if limit else "no limit"
-    if value is None:
-        beside = "not counted"
-    line = [tag("u", style=f"left: {LIMIT_AT:.0f}%")] if limit else []
-    track = tag(
-        "div",
-        tag("i", style=f"width: {width:.1f}%"),
-        *line,
-        class_="track over" if share > 1 else "track",
-        role="img",
-        aria_label=f"{name}: {text(value)} {beside}",
-    )
-    return tag(
-        "div",
-        tag("span", name),
-        tag("span", words(tag("b", text(value)), beside), class_="value"),
-        track,
-        class_="bar",
+    remark = f"of {text(limit)}, {_percent(share)}" if limit else "no limit"
+    return Bar(
+        name=name,
+        value=text(value),
+        remark="not counted" if value is None else remark,
+        width=f"{min(100.0, LIMIT_AT * share):.1f}",
+        over=share > 1,
+        limit_at=f"{LIMIT_AT:.0f}" if limit else "",
     )

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from matplotlib.colors import to_rgba
 
-from aum_edge.report.html.markup import clipped
-from aum_edge.report.html.style import LIGHT
 from aum_edge.report.numbers import milliseconds, times
+from aum_edge.report.palette import LIGHT
 from aum_edge.report.plots.figure import (
     CONTROL,
     DISTILLED,
@@ -24,6 +22,7 @@ from aum_edge.report.plots.figure import (
     house_style,
     new_axes,
 )
+from aum_edge.report.text import clipped
 
 RUNTIMES = {"onnxruntime": FINAL, "torch": TEACHER, "openvino": DISTILLED}
 ROW = 0.42
@@ -66,8 +65,7 @@ def _title(row: Mapping[str, Any]) -> str:
 
 def _real(stand_in: str) -> tuple[float, float, float, float]:
     """The page's light colour that a chart's stand-in means."""
-    found = re.search(rf"--{VARIABLES[stand_in]}: (#[0-9a-f]+)", LIGHT)
-    return to_rgba(found.group(1) if found else "black")
+    return to_rgba(LIGHT[VARIABLES[stand_in]])
 
 
 def _no_date(path: Path) -> dict[str, None] | None:

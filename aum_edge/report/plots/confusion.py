@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from aum_edge.report.html.markup import Markup, clipped
 from aum_edge.report.plots.figure import FINAL, GRID, INK, MUTED, PAPER, house_style, new_axes, svg
+from aum_edge.report.text import clipped
 
 MOST_CLASSES = 60
 """More rows than this cannot be read; the list of frequent mistakes then stands alone."""

@@ -8,15 +8,18 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import matplotlib as mpl
+from markupsafe import Markup, escape
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from aum_edge.report.html.markup import Markup, escape, tag
 from aum_edge.report.numbers import rounded
+from aum_edge.report.palette import model_look
+from aum_edge.report.text import clean
 
 # Each colour of the page has a stand-in that no chart uses otherwise; `svg` puts the page's
 # variable in its place, so that one picture serves light, dark and print.
@@ -34,14 +37,7 @@ VARIABLES = {
     PRUNED: "pruned",
     LIMIT: "over",
 }
-ROLES = {
-    "teacher": (TEACHER, "s"),
-    "control": (CONTROL, "D"),
-    "student_distilled": (DISTILLED, "^"),
-    "student_pruned": (PRUNED, "v"),
-    "student_int8": (FINAL, "o"),
-}
-OTHERS = ((DISTILLED, "P"), (PRUNED, "X"), (TEACHER, "p"))
+STAND_INS = {name: stand_in for stand_in, name in VARIABLES.items()}
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "text.parse_math": False,
@@ -77,6 +73,14 @@ WIDTH = 6.6
 """Inches of 72 units; the page shows a unit as a pixel where it has the room."""
 
 
+@dataclass(frozen=True)
+class Picture:
+    """A drawing for the page and the caption above it."""
+
+    caption: str
+    drawing: Markup
+
+
 @contextmanager
 def house_style(name: str) -> Iterator[None]:
     """Draw and save within: the page's look, and ids that no other picture of the page has."""
@@ -95,7 +99,8 @@ def new_axes(height: float, width: float = WIDTH) -> tuple[Figure, Axes]:
 
 def role(key: str, index: int = 0) -> tuple[str, str]:
     """Colour and marker of a model: the same on every picture, told apart without colour too."""
-    return ROLES.get(key, OTHERS[index % len(OTHERS)])
+    name, marker = model_look(key, index)
+    return STAND_INS[name], marker
 
 
 def log_ticks(axes: Axes) -> None:
@@ -121,16 +126,12 @@ def svg(figure: Figure, description: str) -> Markup:
     opening = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', text)
     width = opening.group(1) if opening else "432"
     view = opening.group() if opening else ""
+    label = escape(clean(description))
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" {view}'
-        f' role="img" aria-label="{escape(description)}" style="max-width: {float(width):.0f}px">'
+        f' role="img" aria-label="{label}" style="max-width: {float(width):.0f}px">'
     )
     return Markup(head + text[text.index(">") + 1 :])
-
-
-def picture(drawing: Markup, caption: object = "") -> Markup:
-    """A figure element, with a caption if there is one."""
-    return tag("figure", *([tag("figcaption", caption)] if caption else []), drawing)
 
 
 def _themed(style: str) -> str:

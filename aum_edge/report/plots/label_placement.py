@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.text import Annotation
 from matplotlib.transforms import Bbox
 
-from aum_edge.report.html.markup import clipped
 from aum_edge.report.plots.figure import INK, MUTED
+from aum_edge.report.text import clipped
 
 GAP = 11.0
 """Pixels between a point and its label."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
-from aum_edge.report.html.markup import Markup
 from aum_edge.report.numbers import rounded
 from aum_edge.report.plots.figure import (
     GRID,

@@ -1,15 +1,14 @@
-"""The page of a search: its front, what mattered, every trial."""
+"""The page of a search: Pareto front, importance of the fields, every trial."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-from aum_edge.report.html.markup import Markup, definition_list, join, preformatted, section, tag
-from aum_edge.report.html.page import HEAD, POLICY, moment, page_header
-from aum_edge.report.html.style import style_sheet
+from markupsafe import Markup
+
+from aum_edge.report.html.render import Facts, Section, moment, render_page
 from aum_edge.report.numbers import duration, percent, short, size, whole
-from aum_edge.report.plots.figure import picture
+from aum_edge.report.plots.figure import Picture
 from aum_edge.report.search.plots import Bubble, bubbles, curves, shares
 from aum_edge.report.search.tables import (
     Report,
@@ -22,7 +21,6 @@ from aum_edge.report.search.tables import (
     trials_table,
     value_table,
 )
-from aum_edge.report.tables.table import html_table
 
 CONTROL = "cp-mobile"
 AXES = {
@@ -35,10 +33,15 @@ AXES = {
 def search_page(report: Report) -> str:
     """The report of a search as HTML. Cost: a second or two of drawing."""
     made = [_head(report), _front(report), _mattered(report), _trials(report), _how(report)]
-    sections = [part for part in made if part]
-    body = join([_header(report, sections), tag("main", *sections), _footer(report)], "\n")
-    title = tag("title", report["title"])[len("<title>") : -len("</title>")]
-    return HEAD.format(policy=POLICY, title=title, style=style_sheet(), body=body)
+    corpus = report["corpus"]
+    line = (
+        f"{corpus['name']}, {len(corpus['labels'])} classes, {whole(corpus['n_train'])} training "
+        f"and {whole(corpus['n_val'])} validation clips; recipe {report['recipe']['name']}; "
+        f"{moment(report['created'])}"
+    )
+    version = report["environment"].get("aum_edge")
+    source = f"Made by aum-edge {version} from report.json, which holds every number here."
+    return render_page(report["title"], line, [part for part in made if part], source)
 
 
 def headline(report: Report) -> str:
@@ -66,17 +69,7 @@ def notes(report: Report) -> list[str]:
     return lines
 
 
-def _header(report: Report, sections: Sequence[Markup]) -> Markup:
-    corpus = report["corpus"]
-    line = (
-        f"{corpus['name']}, {len(corpus['labels'])} classes, {whole(corpus['n_train'])} training "
-        f"and {whole(corpus['n_val'])} validation clips; recipe {report['recipe']['name']}; "
-        f"{moment(report['created'])}"
-    )
-    return page_header(report["title"], line, sections)
-
-
-def _head(report: Report) -> Markup:
+def _head(report: Report) -> Section:
     counts = report["counts"]
     tiles = [
         ("on the front", whole(len(report["front"])), "models that nothing found dominates"),
@@ -84,44 +77,23 @@ def _head(report: Report) -> Markup:
         ("ended early", whole(counts["pruned"]), "hopeless beside cheaper ones"),
         ("rejected", whole(counts["rejected"]), "over a limit, before any training"),
     ]
-    boxes = [
-        tag("div", tag("span", a), tag("b", b), tag("span", c), class_="tile") for a, b, c in tiles
-    ]
-    return tag(
-        "section",
-        tag("h2", headline(report)),
-        *(tag("p", line, class_="note") for line in notes(report)),
-        tag("div", *boxes, class_="tiles"),
-        class_="verdict",
-        id="found",
-    )
+    values = {"notes": notes(report), "tiles": tiles}
+    return Section("search/found", "found", headline(report), values, "verdict")
 
 
-def _front(report: Report) -> Markup | None:
+def _front(report: Report) -> Section | None:
     if not report["front"]:
         return None
-    pictures = [
-        picture(_bubbles(report, cost), f"Accuracy against {AXES[cost][0]}") for cost in AXES
-    ]
-    tables = [front_table(report), known_table(report)]
-    return section(
-        "front",
-        "Pareto front",
-        tag(
-            "p",
-            "Steps are what the front reaches at a cost. The area of a bubble is its bytes on the "
-            "left and its MACs on the right. Squares are presets and the diamond is CP-Mobile, "
-            "trained as the trials were; the strip below shows what presets cost untrained.",
-            class_="note",
-        ),
-        tag("div", *pictures, class_="pair"),
-        *(html_table(table) for table in tables if table),
-        tag("h3", "Train one of them fully"),
-        preformatted(commands(report)),
-        tag(
-            "details", tag("summary", "Presets at this front end"), html_table(preset_table(report))
-        ),
-    )
+    values = {
+        "pictures": [
+            Picture(f"Accuracy against {words}", _bubbles(report, cost))
+            for cost, (words, *_) in AXES.items()
+        ],
+        "tables": [table for table in (front_table(report), known_table(report)) if table],
+        "commands": commands(report),
+        "presets": preset_table(report),
+    }
+    return Section("search/front", "front", "Pareto front", values)
 
 
 def _bubbles(report: Report, cost: str) -> Markup:
@@ -156,31 +128,20 @@ def _bubbles(report: Report, cost: str) -> Markup:
     return bubbles(points, report["limits"][limit], untrained, words)
 
 
-def _mattered(report: Report) -> Markup | None:
+def _mattered(report: Report) -> Section | None:
     known = {name: values for name, values in report["importance"].items() if values}
     tables = [table for table in (importance_table(report), value_table(report)) if table]
     if not tables:
         return None
     pictures = [
-        picture(shares(list(values.items()), name), f"What decided {name}")
+        Picture(f"What decided {name}", shares(list(values.items()), name))
         for name, values in known.items()
     ]
-    few = (
-        "Shares say which fields the best quarter of the trials agree on more than all trials do; "
-        "a search of some dozens gives a hint, no proof."
-        if known
-        else "Too few complete trials for shares of importance."
-    )
-    return section(
-        "fields",
-        "Which fields mattered",
-        tag("p", few, class_="note"),
-        *([tag("div", *pictures, class_="pair")] if pictures else []),
-        *(html_table(table) for table in tables),
-    )
+    shown = {"pictures": pictures, "tables": tables}
+    return Section("search/fields", "fields", "Which fields mattered", shown)
 
 
-def _trials(report: Report) -> Markup | None:
+def _trials(report: Report) -> Section | None:
     if not report["trials"]:
         return None
     lines = [
@@ -188,24 +149,18 @@ def _trials(report: Report) -> Markup | None:
         for row in report["trials"]
         if row["curve"]
     ]
-    failed = [f"trial {row['number']}: {row['reason']}" for row in report["failures"]]
-    return section(
-        "trials",
-        "Trials",
-        tag(
-            "div",
-            *([picture(curves(lines), "Validation accuracy by epoch")] if lines else []),
-            html_table(counts_table(report)),
-            class_="pair",
-        ),
-        *(tag("p", line, class_="loud") for line in failed),
-        html_table(trials_table(report)),
-    )
+    values = {
+        "curves": Picture("Validation accuracy by epoch", curves(lines)) if lines else None,
+        "counts": counts_table(report),
+        "failures": [f"trial {row['number']}: {row['reason']}" for row in report["failures"]],
+        "trials": trials_table(report),
+    }
+    return Section("search/trials", "trials", "Trials", values)
 
 
-def _how(report: Report) -> Markup:
+def _how(report: Report) -> Section:
     resolved: dict[str, Any] = report["recipe"]["resolved"]
-    facts = [
+    facts: Facts = [
         ("Objectives", ", ".join(report["objectives"])),
         ("Limits", report["limits"]["name"]),
         ("Proposed by", resolved["sampler"]["kind"]),
@@ -216,20 +171,9 @@ def _how(report: Report) -> Markup:
         ("Teacher", "none, from scratch" if resolved["teacher"] is None else "distilled"),
         ("Seed", str(resolved["seed"])),
     ]
-    text = "\n".join(f"{name}: {rule}" for name, rule in resolved["space"].items())
-    environment = [(name, str(value)) for name, value in report["environment"].items()]
-    return section(
-        "how",
-        "How it was searched",
-        definition_list(facts),
-        tag("h3", "Space"),
-        preformatted(text),
-        tag("details", tag("summary", "Versions"), definition_list(environment)),
-    )
-
-
-def _footer(report: Report) -> Markup:
-    version = report["environment"].get("aum_edge")
-    return tag(
-        "footer", f"Made by aum-edge {version} from report.json, which holds every number here."
-    )
+    values = {
+        "facts": facts,
+        "space": "\n".join(f"{name}: {rule}" for name, rule in resolved["space"].items()),
+        "versions": list(report["environment"].items()),
+    }
+    return Section("search/how", "how", "How it was searched", values)

@@ -1,17 +1,17 @@
-"""Pictures of a search: accuracy over cost, curves of the trials, what mattered."""
+"""Plots of a search: accuracy over cost, curves of the trials, importance of the fields."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import Bbox
 
-from aum_edge.report.html.markup import Markup, clipped
 from aum_edge.report.numbers import rounded
 from aum_edge.report.plots.figure import (
     CONTROL,
@@ -28,6 +28,7 @@ from aum_edge.report.plots.figure import (
     svg,
 )
 from aum_edge.report.plots.label_placement import GAP, place_label
+from aum_edge.report.text import clipped
 
 SMALLEST, LARGEST = 40.0, 420.0
 """Areas of bubbles in points squared."""

@@ -8,6 +8,7 @@ from aum_edge.report.numbers import (
     fixed,
     milliseconds,
     percent,
+    speed,
     times,
     tiny,
     whole,
@@ -17,9 +18,9 @@ from aum_edge.report.tables.table import Cell, Column, Table
 from aum_edge.report.view import ReportView
 
 
-def latency_table(facts: ReportView) -> Table:
+def latency_table(view: ReportView) -> Table:
     """Every measured file."""
-    rows = facts.bench["rows"] if facts.bench else []
+    rows = view.bench["rows"] if view.bench else []
     first = rows[0] if rows else None
     how = f", {whole(first.get('runs'))} runs" if first and first.get("runs") else ""
     columns = [
@@ -33,18 +34,18 @@ def latency_table(facts: ReportView) -> Table:
         Column("Ratio", "to the control"),
         Column("Load", "ms"),
         Column("Memory", "MB"),
-        Column("Real time", "factor"),
+        Column("Speed", "times real time"),
     ]
     return Table(
         f"One clip at a time, interleaved in one run{how}",
         columns,
-        [_latency_row(facts, row) for row in rows],
+        [_latency_row(view, row) for row in rows],
     )
 
 
-def export_table(facts: ReportView) -> Table:
+def export_table(view: ReportView) -> Table:
     """Every exported file and how well it agrees with the model it came from."""
-    rows = facts.report.get("export") or []
+    rows = view.report.get("export") or []
     columns = [
         Column("Model", number=False),
         Column("Kind", number=False),
@@ -60,13 +61,13 @@ def export_table(facts: ReportView) -> Table:
     return Table(
         "Exported files, each compared with the PyTorch model it came from",
         columns,
-        [_export_row(facts, row) for row in rows],
+        [_export_row(view, row) for row in rows],
     )
 
 
-def stage_table(facts: ReportView) -> Table | None:
+def stage_table(view: ReportView) -> Table | None:
     """How long every stage took."""
-    stages = facts.report.get("stages") or []
+    stages = view.report.get("stages") or []
     if not stages:
         return None
     rows: list[list[Cell]] = [
@@ -78,28 +79,28 @@ def stage_table(facts: ReportView) -> Table | None:
     return Table("Stages", columns, rows)
 
 
-def _latency_row(facts: ReportView, row: LatencyRow) -> list[Cell]:
+def _latency_row(view: ReportView, row: LatencyRow) -> list[Cell]:
     return [
-        (facts.title(row["model"]), facts.file_of(row["model"])),
+        (view.title(row["model"]), view.file_of(row["model"])),
         row.get("runtime", UNKNOWN),
         whole(row.get("threads")),
         milliseconds(row["p50_ms"]),
         milliseconds(row.get("p90_ms")),
         milliseconds(row.get("p99_ms")),
         milliseconds(row.get("min_ms")),
-        times(facts.ratio(row)),
+        times(view.ratio(row)),
         fixed(row.get("load_ms"), 1),
         fixed(row.get("rss_mb"), 1),
-        tiny(row.get("rtf")),
+        speed(row.get("rtf")),
     ]
 
 
-def _export_row(facts: ReportView, row: ExportRow) -> list[Cell]:
+def _export_row(view: ReportView, row: ExportRow) -> list[Cell]:
     digest = row.get("sha256") or ""
     accuracy = row.get("test_accuracy")
     remark = f"accuracy {percent(accuracy)} %" if accuracy is not None else ""
     return [
-        (facts.title(row["model"]), row["file"]),
+        (view.title(row["model"]), row["file"]),
         row.get("kind", UNKNOWN),
         (whole(row.get("bytes")), _program_bytes(row)),
         whole(row.get("nodes")),

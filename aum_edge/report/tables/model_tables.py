@@ -15,15 +15,10 @@ from aum_edge.report.numbers import (
     times,
     whole,
 )
-from aum_edge.report.plots.figure import VARIABLES, role
+from aum_edge.report.palette import model_colour
 from aum_edge.report.schema import Model
 from aum_edge.report.tables.table import Cell, Column, Table
 from aum_edge.report.view import ReportView, confusions, scores_by
-
-
-def colour(key: str, index: int = 0) -> str:
-    """A model's colour as a CSS value, the same as on the charts."""
-    return f"--bar: var(--{VARIABLES[role(key, index)[0]]})"
 
 
 def models_table(facts: ReportView) -> Table:
@@ -45,7 +40,7 @@ def models_table(facts: ReportView) -> Table:
         f"Test split, {whole(n)} clips; ✗ is over a limit",
         columns,
         [_model_row(facts, model) for model in facts.models],
-        [colour(model["key"], index) for index, model in enumerate(facts.models)],
+        [model_colour(model["key"], index) for index, model in enumerate(facts.models)],
     )
 
 
@@ -101,7 +96,7 @@ def device_table(facts: ReportView) -> Table | None:
         Column("Unseen", f"%, mean of {len(unseen)}"),
         Column("Gap", "points"),
     ]
-    colours = [colour(model["key"], index) for index, model in enumerate(facts.models)]
+    colours = [model_colour(model["key"], index) for index, model in enumerate(facts.models)]
     return Table("Accuracy on devices that were and were not in training", columns, rows, colours)
 
 
@@ -116,7 +111,7 @@ def special_table(facts: ReportView) -> Table | None:
         for model in models
     ]
     columns = [Column("Model", number=False), *(Column(name) for name in names)]
-    colours = [colour(model["key"], index) for index, model in enumerate(models)]
+    colours = [model_colour(model["key"], index) for index, model in enumerate(models)]
     return Table("Special functions a clip, by element; they are no MACs", columns, rows, colours)
 
 
@@ -149,7 +144,7 @@ def memory_table(facts: ReportView) -> Table | None:
         )
     hints = {"state_elements": "elements", "peak_activation_bytes": "peak"}
     columns = [Column(fields[field][0], hints.get(field, "")) for field in known]
-    colours = [colour(model["key"], index) for index, model in enumerate(facts.models)]
+    colours = [model_colour(model["key"], index) for index, model in enumerate(facts.models)]
     return Table("Memory a clip", [Column("Model", number=False), *columns], rows, colours)
 
 

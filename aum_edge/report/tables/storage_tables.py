@@ -7,9 +7,9 @@ from aum_edge.report.tables.table import Cell, Column, Table
 from aum_edge.report.view import ReportView
 
 
-def stored_table(facts: ReportView) -> Table | None:
+def stored_table(view: ReportView) -> Table | None:
     """Stored bytes of the final model by type; scales, zeros and the payload below."""
-    sizes = facts.final["complexity"].get("bytes")
+    sizes = view.final["complexity"].get("bytes")
     if not sizes:
         return None
     rows: list[list[Cell]] = [
@@ -20,12 +20,12 @@ def stored_table(facts: ReportView) -> Table | None:
     rows.append(["of it weights that are zero", whole(sizes.get("zero_params")), ""])
     rows.append(["payload of the file", "", size(sizes["payload_bytes"])])
     columns = [Column("Stored as", number=False), Column("Elements"), Column("Bytes")]
-    return Table(f"What is stored of {facts.final['title']}", columns, rows)
+    return Table(f"What is stored of {view.final['title']}", columns, rows)
 
 
-def front_end_table(facts: ReportView) -> Table | None:
+def front_end_table(view: ReportView) -> Table | None:
     """MACs and memory of the front end, which no challenge counts."""
-    cost = facts.final["complexity"].get("front_end")
+    cost = view.final["complexity"].get("front_end")
     if not cost:
         return None
     rows: list[list[Cell]] = [

@@ -1,4 +1,4 @@
-"""One table and its two forms: HTML and Markdown."""
+"""One table, and its form in Markdown; the page's form is a macro of html/templates."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from aum_edge.report.html.markup import Markup, clean, tag
+from aum_edge.report.text import clean
 
 Cell = str | tuple[str, str]
 """A value, or a value and a remark in small type."""
@@ -23,33 +23,24 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of cells, the first of which names the row. ``colours`` are CSS values by row."""
+    """Rows of cells, the first of which names the row. ``colours`` are names by row (palette).
+
+    Raises:
+        ValueError: If a row has not one cell a column, or there is not one colour a row.
+    """
 
     caption: str
     columns: Sequence[Column]
     rows: Sequence[Sequence[Cell]]
     colours: Sequence[str] = ()
 
-
-def html_table(table: Table) -> Markup:
-    """As HTML; it scrolls sideways where it is wider than the page, its first column in view."""
-    heads = [_head(column) for column in table.columns]
-    colours = table.colours or [""] * len(table.rows)
-    rows = [_row(table, row, colour) for row, colour in zip(table.rows, colours, strict=True)]
-    inner = tag("table", tag("thead", tag("tr", *heads)), tag("tbody", *rows))
-    # The caption stands outside, or it would be as wide as the table and scroll out of view.
-    return tag(
-        "div",
-        tag("p", table.caption, class_="caption"),
-        tag("div", inner, class_="scroll", tabindex="0", role="region", aria_label=table.caption),
-        class_="table",
-    )
-
-
-def stacked(*tables: Table | None) -> Markup | None:
-    """Tables below each other, in one column of the page."""
-    known = [html_table(table) for table in tables if table]
-    return tag("div", *known, class_="stack") if known else None
+    def __post_init__(self) -> None:
+        cells = {len(row) for row in self.rows} - {len(self.columns)}
+        if cells or (self.colours and len(self.colours) != len(self.rows)):
+            raise ValueError(
+                f"Table {self.caption!r} has {len(self.columns)} columns and {len(self.rows)} "
+                f"rows: got rows of {sorted(cells)} cells, {len(self.colours)} colours."
+            )
 
 
 def markdown_table(table: Table) -> str:
@@ -67,27 +58,6 @@ def markdown_text(value: object) -> str:
     for mark in "\\`*_[]|#":
         text = text.replace(mark, f"\\{mark}")
     return text
-
-
-def _head(column: Column) -> Markup:
-    hint = [tag("small", column.hint)] if column.hint else []
-    return tag("th", column.head, *hint, scope="col", class_="number" if column.number else "text")
-
-
-def _row(table: Table, row: Sequence[Cell], colour: str) -> Markup:
-    first, *others = row
-    key = [tag("i", class_="key", style=colour)] if colour else []
-    cells = [
-        tag("td", *_parts(cell), class_="number" if column.number else "text")
-        for column, cell in zip(table.columns[1:], others, strict=True)
-    ]
-    return tag("tr", tag("th", *key, *_parts(first), scope="row"), *cells)
-
-
-def _parts(cell: Cell) -> list[object]:
-    if isinstance(cell, str):
-        return [cell]
-    return [cell[0], tag("small", cell[1])] if cell[1] else [cell[0]]
 
 
 def _plain(cell: Cell) -> str:

@@ -4,10 +4,10 @@ import re
 from itertools import combinations
 
 import pytest
+from markupsafe import Markup
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation, Text
 
-from aum_edge.report.html.markup import Markup
 from aum_edge.report.plots import pareto as module
 from aum_edge.report.plots.pareto import Point, pareto
 

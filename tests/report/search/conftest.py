@@ -1,5 +1,5 @@
-"""Small searches, as the tests of the search make them."""
+"""The small corpus of the search's own tests."""
 
-from tests.search.conftest import corpus, drawn, plain_pages
+from __future__ import annotations
 
-__all__ = ["corpus", "drawn", "plain_pages"]
+from tests.search.conftest import corpus as corpus  # a fixture

@@ -75,7 +75,7 @@ def test_means_by_value_keep_the_order_of_the_space() -> None:
     assert rows[1]["best"] == 0.8
 
 
-def test_a_search_without_a_finished_trial_has_a_report(tmp_path, corpus, drawn) -> None:
+def test_a_search_without_a_finished_trial_has_a_report(tmp_path, corpus) -> None:
     made = recipe(tmp_path, corpus.root, title=ODD)
     room = SearchContext(made, tmp_path / "out", corpus.cache)
     failed = Record(number=0, state="failed", key=room.key, params={}, reason=ODD)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from aum_edge.report.html.devices import cost_table, device_models_section, score_table
+from aum_edge.report.html.accuracy import device_models_section
 from aum_edge.report.html.page import page
+from aum_edge.report.html.render import render_body
 from aum_edge.report.markdown import markdown
 from aum_edge.report.schema import checked
+from aum_edge.report.tables.device_tables import cost_table, score_table
 from aum_edge.report.view import ReportView
 from tests.report.sample import sample
 
@@ -63,8 +65,9 @@ def test_a_device_over_the_limits_is_named() -> None:
     facts = ReportView(checked(document))
     section = device_models_section(facts)
     assert section is not None
-    assert "Over the dcase2025 limits" in section
-    assert "Student for device b" in section
+    body = render_body(section)
+    assert "Over the dcase2025 limits" in body
+    assert "Student for device b" in body
     family = document["device_models"]["families"][0]
     assert [row[-1] for row in cost_table(facts, family).rows] == ["inside", "over", "inside"]
     assert len(score_table(family).rows) == 5

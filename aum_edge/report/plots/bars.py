@@ -1,23 +1,18 @@
-"""Bars and curves: accuracy by class and device, latency, where the work goes, training."""
+"""Horizontal bars: accuracy by class and device, latency, MACs by part and by count."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from matplotlib.artist import Artist
+from markupsafe import Markup
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from aum_edge.report.html.markup import Markup, clean, clipped
 from aum_edge.report.numbers import milliseconds, rounded, short, times
 from aum_edge.report.plots.figure import (
     FINAL,
-    GRID,
     INK,
     LIMIT,
     MUTED,
@@ -28,7 +23,9 @@ from aum_edge.report.plots.figure import (
     role,
     svg,
 )
+from aum_edge.report.plots.legend import legend, model_legend, plain_frame
 from aum_edge.report.schema import LatencyRow, Model
+from aum_edge.report.text import clipped
 from aum_edge.report.view import Grouping, scores_by
 
 ROW = 0.33
@@ -68,8 +65,8 @@ def accuracies(
         axes.set_xlim(0, 106)
         axes.set_xticks(range(0, 101, 20))
         axes.set_xlabel("accuracy, %")
-        _quiet(axes, "x")
-        _model_legend(figure, models)
+        plain_frame(axes, "x")
+        model_legend(figure, models)
         return svg(figure, description)
 
 
@@ -95,7 +92,7 @@ def latencies(rows: Sequence[tuple[str, str, LatencyRow, float | None]], what: s
         axes.set_ylim(len(rows) - 0.4, -0.6)
         axes.set_xlim(0, 1.45 * most)
         axes.set_xlabel("ms a clip; ticks: 90th, 99th percentile")
-        _quiet(axes, "x")
+        plain_frame(axes, "x")
         return svg(figure, what)
 
 
@@ -115,7 +112,7 @@ def shares(values: Sequence[tuple[str, float]], name: str, unit: str, what: str)
         axes.set_xlabel(unit)
         axes.xaxis.set_major_locator(MaxNLocator(4))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: rounded(value)))
-        _quiet(axes, "x")
+        plain_frame(axes, "x")
         return svg(figure, what)
 
 
@@ -145,51 +142,13 @@ def counters(models: Sequence[Model], limit: float | None, what: str) -> Markup:
         axes.set_xlabel(
             "MACs a clip" + (f"; dashed: the limit of {rounded(limit)}" if limit else "")
         )
-        _quiet(axes, "x")
+        plain_frame(axes, "x")
         handles = [
             Line2D([], [], marker="o", linestyle="", color=INK, mfc=fill, markersize=8, mew=2)
             for fill in (PAPER, INK)
         ]
-        _legend(figure, handles, ["official count", "exact count"])
+        legend(figure, handles, ["official count", "exact count"])
         return svg(figure, what)
-
-
-def curves(models: Sequence[Model], fields: Mapping[str, str], axis: str, what: str) -> Markup:
-    """Training curves by epoch: one colour a model; ``fields`` gives each value's line style."""
-    with house_style("-".join(fields)):
-        figure, axes = new_axes(3.6)
-        for index, model in enumerate(models):
-            color, marker = role(model["key"], index)
-            for field, line in fields.items():
-                points = history(model, field)
-                every = max(1, len(points) // 8)
-                axes.plot(
-                    [x for x, _ in points],
-                    [100 * y if axis.endswith("%") else y for _, y in points],
-                    line,
-                    color=color,
-                    marker=marker if line == "-" else None,
-                    markevery=every,
-                    markersize=5,
-                    linewidth=1.8,
-                )
-        axes.set_xlabel("epoch")
-        axes.set_ylabel(axis)
-        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-        _quiet(axes, "y")
-        _model_legend(figure, models, lines=True)
-        return svg(figure, what)
-
-
-def history(model: Model, field: str) -> list[tuple[float, float]]:
-    """Epoch and value wherever the training wrote both down."""
-    rows: list[dict[str, Any]] = model.get("history", [])
-    found = [(row.get("epoch", index), row.get(field)) for index, row in enumerate(rows)]
-    return [
-        (float(epoch), float(value))
-        for epoch, value in found
-        if isinstance(epoch, int | float) and isinstance(value, int | float)
-    ]
 
 
 def _slots(groups: Sequence[Group]) -> list[tuple[str, str]]:
@@ -228,44 +187,3 @@ def _marks(axes: Axes, look: tuple[str, str], values: Sequence[float | None]) ->
         markeredgewidth=1.2,
         zorder=3,
     )
-
-
-def _model_legend(figure: Figure, models: Sequence[Model], lines: bool = False) -> None:
-    handles: list[Artist] = []
-    for index, model in enumerate(models):
-        color, marker = role(model["key"], index if lines else index - 1)
-        if index == 0 and not lines:
-            handles.append(Patch(color=color))
-            continue
-        handles.append(
-            Line2D(
-                [],
-                [],
-                linestyle="-" if lines else "",
-                marker=marker,
-                color=color,
-                markersize=8,
-                linewidth=2,
-            )
-        )
-    _legend(figure, handles, [clean(model["title"]) for model in models])
-
-
-def _legend(figure: Figure, handles: Sequence[Artist], titles: Sequence[str]) -> None:
-    figure.legend(
-        handles,
-        [clipped(title, 24) for title in titles],
-        loc="outside upper left",
-        ncols=2 if len(titles) == 4 else 3,
-        handletextpad=0.3,
-        columnspacing=1.2,
-        borderaxespad=0.2,
-    )
-
-
-def _quiet(axes: Axes, along: str) -> None:
-    """Thin grid lines along one axis only, no ticks, no frame but the base line."""
-    axes.grid(axis="x" if along == "x" else "y", color=GRID)
-    axes.tick_params(length=0)
-    axes.spines["bottom" if along == "x" else "left"].set_visible(False)
-    axes.tick_params(axis="x", labelcolor=MUTED)

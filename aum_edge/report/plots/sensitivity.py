@@ -1,4 +1,4 @@
-"""What pruning did, round by round, and what each kind of group would have cost alone."""
+"""Pruning sensitivity: training loss when one kind of group is cut alone, by MACs saved."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import Any
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from aum_edge.report.html.markup import Markup, section, tag
-from aum_edge.report.numbers import percent, rounded, short, whole
+from aum_edge.report.numbers import rounded
 from aum_edge.report.plots.figure import (
     CONTROL,
     DISTILLED,
@@ -19,13 +18,11 @@ from aum_edge.report.plots.figure import (
     MUTED,
     PRUNED,
     TEACHER,
+    Picture,
     house_style,
     new_axes,
-    picture,
     svg,
 )
-from aum_edge.report.tables.table import Cell, Column, Table, html_table
-from aum_edge.report.view import ReportView
 
 NAMES = {
     "inner": "inner channels or heads",
@@ -44,47 +41,7 @@ LOOKS = (
 Row = Mapping[str, Any]
 
 
-def pruning_section(facts: ReportView) -> Markup | None:
-    """A table of rounds beside the curves; None where the run did not prune in rounds."""
-    curves = (facts.report.get("pruning") or {}).get("sensitivity") or []
-    parts = []
-    if table := rounds_table(facts):
-        parts.append(tag("div", html_table(table)))
-    if len({row["dimension"] for row in curves}) > 1:
-        words = "Training loss when one kind of group is cut alone, the least units first"
-        parts.append(picture(_drawing(curves), words))
-    if not parts:
-        return None
-    return section("pruning", "Pruning", tag("div", *parts, class_="pair"))
-
-
-def rounds_table(facts: ReportView) -> Table | None:
-    """What each round cut and got back; None where the run did not prune in rounds."""
-    found = facts.report.get("pruning") or {}
-    rounds, unpruned = found.get("rounds") or [], found.get("unpruned") or {}
-    if not rounds:
-        return None
-    columns = [
-        Column("Round", number=False),
-        Column("MACs"),
-        Column("int8", "bytes"),
-        Column("After the cut", "validation"),
-        Column("Recovered", "validation"),
-    ]
-    rows: list[Sequence[Cell]] = []
-    if unpruned:
-        rows.append(["before", *_cells(unpruned), "", percent(unpruned.get("val_accuracy"))])
-    for row in rounds:
-        scores = [percent(row.get(key)) for key in ("val_accuracy_cut", "val_accuracy")]
-        rows.append([str(row["round"]), *_cells(row), *scores])
-    return Table("Cut and recovery", columns, rows)
-
-
-def _cells(row: Row) -> list[Cell]:
-    return [short(row["macs"]), whole(row["int8_bytes"])]
-
-
-def _drawing(rows: Sequence[Row]) -> Markup:
+def sensitivity_picture(rows: Sequence[Row]) -> Picture:
     """Loss by MACs saved: the kind with the lowest curve gives work away most cheaply."""
     base = next((row for row in rows if row["dimension"] == "none"), rows[0])
     kinds = list(dict.fromkeys(row["dimension"] for row in rows if row["dimension"] != "none"))
@@ -113,7 +70,8 @@ def _drawing(rows: Sequence[Row]) -> Markup:
         axes.tick_params(length=0)
         titles = [NAMES.get(kind, kind) for kind in kinds]
         figure.legend(handles, titles, loc="outside upper left", ncols=2)
-        return svg(figure, _words(rows, kinds, base))
+        caption = "Training loss when one kind of group is cut alone, the least units first"
+        return Picture(caption, svg(figure, _words(rows, kinds, base)))
 
 
 def _words(rows: Sequence[Row], kinds: Sequence[str], base: Row) -> str:
