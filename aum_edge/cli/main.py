@@ -20,6 +20,7 @@ COMMANDS = {
     "pretrain": "an encoder from audio without labels, by masked patches",
     "distill": "a recipe up to its distilled student",
     "prune": "a recipe up to its pruned student",
+    "compare": "arms, folds and seeds: is a Mamba better than a CNN on these data?",
     "search": "models of the student family under a budget, with a Pareto front",
     "quantize": "a recipe up to its int8 student, or a model directory to int8 weights",
     "convert": "a published checkpoint (AuM, SSAMBA, Vim, ...) to a model directory",

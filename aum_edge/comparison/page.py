@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+from aum_edge.bench.host import host
 from aum_edge.comparison.config import CompareRecipe
 from aum_edge.comparison.summary import (
     PairedDifference,
@@ -13,8 +15,69 @@ from aum_edge.comparison.summary import (
     model_names,
     spread_of,
 )
+from aum_edge.core.files import write_text
+from aum_edge.report.plots.spread import draw_spread
 
 SIZES = ("n_params", "param_bytes", "macs", "official_macs")
+
+
+def write_page(
+    recipe: CompareRecipe, runs: Sequence[dict[str, Any]], folder: Path, command: str
+) -> Path | None:
+    """NAME.md and NAME.svg in ``folder``; the page's path, or None while no run is done.
+
+    Args:
+        recipe: The comparison.
+        runs: Summaries of its finished runs.
+        folder: Made where it is missing.
+        command: What was typed, for the page.
+    """
+    if not runs:
+        return None
+    folder.mkdir(parents=True, exist_ok=True)
+    picture = folder / f"{recipe.name}.svg"
+    percents = {
+        title: [100 * value for value in spread_of(runs, name).values]
+        for name, title in model_names(recipe).items()
+    }
+    draw_spread(percents, picture, "macro accuracy on the test split, %")
+    machine = host()
+    words = (
+        f"{machine['cpu']}, {machine['cores']} cores, torch {machine['torch']}, one thread a run"
+    )
+    path = folder / f"{recipe.name}.md"
+    write_text(path, page(recipe, runs, command, words, picture.name))
+    return path
+
+
+def as_document(recipe: CompareRecipe, runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The same as plain JSON values: accuracies of every run, and paired differences."""
+    return {
+        "name": recipe.name,
+        "runs": len(runs),
+        "of": len(recipe.folds) * len(recipe.seeds),
+        "models": {
+            title: {"macro_accuracy": _plain(spread_of(runs, name))}
+            | {size: list(spread_of(runs, name, size).values) for size in SIZES}
+            for name, title in model_names(recipe).items()
+        },
+        "differences": [
+            {"title": item.title, "wins": item.wins, "beyond_spread": item.beyond_spread}
+            | _plain(item.spread)
+            for item in differences(recipe, runs)
+        ],
+    }
+
+
+def _plain(spread: Spread) -> dict[str, Any]:
+    """A spread as JSON; one run has neither deviation nor interval."""
+    several = len(spread.values) > 1
+    return {
+        "values": list(spread.values),
+        "mean": spread.mean,
+        "deviation": spread.deviation if several else None,
+        "margin": spread.margin if several else None,
+    }
 
 
 def page(
@@ -75,8 +138,8 @@ def _models(recipe: CompareRecipe, runs: Sequence[dict[str, Any]], folds: list[s
 def _differences(found: Sequence[PairedDifference], folds: list[str]) -> list[str]:
     rows = [["first − second", "points", "ahead", *folds]]
     for item in found:
-        margin = item.spread.margin
-        around = f"± {100 * margin:.1f}" if margin < 10 else "(one run)"
+        several = len(item.spread.values) > 1
+        around = f"± {100 * item.spread.margin:.1f}" if several else "(one run)"
         points = f"{100 * item.spread.mean:+.1f} {around}"
         shown = f"**{points}**" if item.beyond_spread else points
         ahead = f"{item.wins} of {len(item.spread.values)}"
@@ -107,7 +170,7 @@ def percent(value: float) -> str:
 
 
 def with_range(spread: Spread) -> str:
-    """Mean ± deviation (lowest to highest), percent; the value alone where there is one run."""
+    """Mean ± deviation (lowest to highest), percent; of one run the value, and that it is one."""
     if len(spread.values) == 1:
         return f"{percent(spread.mean)} (one run)"
     low, high = min(spread.values), max(spread.values)

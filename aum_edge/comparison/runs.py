@@ -33,6 +33,8 @@ class ComparisonRun:
     fold: str
     seed: int | None
     progress: Progress | None = None
+    cache: Path | None = None
+    """Of features and teacher logits; None is a folder in ``out``."""
 
     @property
     def folder(self) -> Path:
@@ -51,7 +53,7 @@ class ComparisonRun:
         return Run(
             recipe=recipe,
             out=self.folder / name,
-            cache_dir=self.out / "cache",
+            cache_dir=self.cache or self.out / "cache",
             progress=self.progress,
         )
 

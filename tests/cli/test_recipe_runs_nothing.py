@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -17,14 +15,13 @@ from aum_edge.comparison.config import CompareRecipe
 from aum_edge.errors import RecipeError
 from aum_edge.pipeline.recipe import load_recipe, load_recipe_as
 
-ROOT = Path(__file__).parents[2]
 OVERRIDES = "student.model.overrides"
 RUNS = ("run", "train", "distill", "prune", "quantize", "data normalization")
 PLACES = {
     **{command: [OVERRIDES, "teacher.also"] for command in RUNS},
     "pretrain": ["model.overrides"],
     "search": [OVERRIDES, "space", "references.cp-mobile"],
-    "accuracy.py": ["teacher.model.overrides", "arms.student.model.overrides", "folds.a"],
+    "compare": ["teacher.model.overrides", "arms.student.model.overrides", "folds.a"],
 }
 """Settings without types in each command's recipe."""
 CASES = [
@@ -46,20 +43,6 @@ def placed(place: str, value: Any) -> dict[str, Any]:
     return {"name": "a"} | recipe
 
 
-def call(command: str, *words: str) -> tuple[int, str]:
-    """Exit code of a command, and what it says where that is not captured."""
-    if command != "accuracy.py":
-        return main([*command.split(), *words]), ""
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "benchmarks" / command), *words],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        check=False,
-    )
-    return done.returncode, done.stderr
-
-
 def ran(marker: Path) -> bool:
     """Whether the program has run; it needs a moment."""
     time.sleep(0.05)
@@ -78,8 +61,9 @@ def test_no_command_runs_what_its_recipe_names(
     value = {"file": program, "text": text, "set": 1}[way]
     path.write_text(yaml.safe_dump(placed(place, value)))
     words = [str(path), "--cache" if command == "data normalization" else "--out", str(out)]
-    code, said = call(command, *words, *(["--set", f"{place}.depth={text}"] * (way == "set")))
-    said += capsys.readouterr().err
+    words += ["--set", f"{place}.depth={text}"] * (way == "set")
+    code = main([*command.split(), *words])
+    said = capsys.readouterr().err
     assert code == 2, said
     assert len(said.strip().splitlines()) == 1
     assert f"r.yaml: `{place}" in said
