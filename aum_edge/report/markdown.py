@@ -25,15 +25,13 @@ from aum_edge.report.view import Grouping, ReportView, scores_by
 def markdown(report: Report) -> str:
     """report.md."""
     facts = ReportView(report)
-    verdict = report["verdict"]
-    word = "inside" if verdict["within"] else "over"
+    verdict, title = facts.verdict(facts.final["complexity"]), facts.final["title"]
     judged = [model for model in (facts.final, facts.control) if model]
     parts = [
         f"# {markdown_text(report['title'])}",
         _about(report),
-        f"**{markdown_text(facts.final['title'])} is {word} the "
-        f"{markdown_text(report['limits']['name'])} limits.**",
-        "\n".join(f"* {markdown_text(line)}" for line in verdict["lines"]),
+        f"**{markdown_text(verdict.headline(title))}.**",
+        "\n".join(f"* {markdown_text(line)}" for line in verdict.lines(title)),
         _titled(budget_table(facts, judged)),
         _titled(models_table(facts), "Accuracy and cost"),
     ]

@@ -47,6 +47,7 @@ svg { display: block; width: 100%; height: auto; }
 svg * { stroke-linejoin: round; stroke-linecap: butt; }
 .verdict { border-left: 8px solid var(--inside); padding-left: 22px; }
 .verdict.over { border-left-color: var(--over); }
+.verdict.unknown { border-left-color: var(--muted); }
 .verdict > h2 { font-size: 28px; line-height: 1.25; margin-bottom: 10px; }
 .badge { display: inline-block; border-radius: 999px; padding: 1px 12px; font-size: 14px;
   font-weight: 600; white-space: nowrap; }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from aum_edge.complexity.limits import Figure
+from aum_edge.complexity.verdict import COUNTS, MARKS, Count, exactly, marked
 from aum_edge.report.numbers import (
     UNKNOWN,
     fixed,
@@ -19,6 +21,14 @@ from aum_edge.report.plots.figure import VARIABLES, role
 from aum_edge.report.schema import Model
 from aum_edge.report.tables.table import Cell, Column, Table
 from aum_edge.report.view import ReportView, confusions, scores_by
+
+HEADS: dict[Figure, str] = {"param_bytes": "Bytes", "macs": "MACs", "n_params": "Parameters"}
+
+
+def shown_figures(facts: ReportView) -> list[Figure]:
+    """Bytes and MACs, and parameters where the report's limits count them."""
+    limited = facts.report["limits"].get("n_params") is not None
+    return ["param_bytes", "macs", *(("n_params",) if limited else ())]
 
 
 def colour(key: str, index: int = 0) -> str:
@@ -50,34 +60,21 @@ def models_table(facts: ReportView) -> Table:
 
 
 def budget_table(facts: ReportView, models: Sequence[Model]) -> Table:
-    """Bytes and MACs against the limits, by both counts."""
+    """Bytes, MACs and, where they are limited, parameters against the limits, by both counts."""
     limits = facts.report["limits"]
+    shown = shown_figures(facts)
     rows: list[list[Cell]] = []
     for model in models:
-        counted = model["complexity"]
-        for name, values in (("exact", counted["exact"]), ("official", counted["official"])):
-            within = counted["within_limits"]
-            inside = within["exact"] if name == "exact" else within["official"]
-            rows.append(
-                [
-                    model["title"],
-                    name,
-                    whole(values["param_bytes"]),
-                    whole(limits["param_bytes"]),
-                    whole(values["macs"]),
-                    whole(limits["macs"]),
-                    _word(inside),
-                ]
-            )
-    columns = [
-        Column("Model", number=False),
-        Column("Count", number=False),
-        Column("Bytes"),
-        Column("Limit"),
-        Column("MACs"),
-        Column("Limit"),
-        Column("Verdict", number=False),
-    ]
+        verdict = facts.verdict(model["complexity"])
+        for count in COUNTS:
+            values = dict(model["complexity"][count])
+            pairs = [(values.get(what), dict(limits).get(what)) for what in shown]
+            cells = [_number(value) for pair in pairs for value in pair]
+            rows.append([model["title"], count, *cells, marked(verdict.state_by(count))])
+    columns = [Column("Model", number=False), Column("Count", number=False)]
+    for what in shown:
+        columns += [Column(HEADS[what]), Column("Limit")]
+    columns.append(Column("Verdict", number=False))
     return Table(f"Budget: {limits['name']}", columns, rows)
 
 
@@ -173,20 +170,21 @@ def confusion_table(facts: ReportView) -> Table | None:
 def _model_row(facts: ReportView, model: Model) -> list[Cell]:
     scores, counted = model["eval"], model["complexity"]
     low, high = interval(scores["accuracy"], int(scores["n"]))
-    limits = facts.report["limits"]
+    exact, official = counted["exact"], counted["official"]
+    over = {(row.count, row.what) for row in facts.verdict(counted).over}
+
+    def mark(text: str, *places: tuple[Count, Figure]) -> str:
+        return f"{MARKS['over']} {text}" if over.intersection(places) else text
+
     row: list[Cell] = [
         (model["title"], model["architecture"]),
         (percent(scores["accuracy"]), f"{percent(low)} to {percent(high)}"),
         percent(scores["macro_accuracy"]),
         fixed(scores["log_loss"], 3),
-        whole(model["n_params"]),
-        _against(
-            size(counted["exact"]["param_bytes"]),
-            counted["exact"]["param_bytes"],
-            limits["param_bytes"],
-        ),
-        _against(short(counted["exact"]["macs"]), counted["exact"]["macs"], limits["macs"]),
-        _against(short(counted["official"]["macs"]), counted["official"]["macs"], limits["macs"]),
+        mark(whole(model["n_params"]), ("exact", "n_params"), ("official", "n_params")),
+        mark(size(exact["param_bytes"]), ("exact", "param_bytes"), ("official", "param_bytes")),
+        mark(short(exact["macs"]), ("exact", "macs")),
+        mark(short(official["macs"]), ("official", "macs")),
     ]
     if facts.bench:
         latency = facts.latency(model["key"])
@@ -197,14 +195,8 @@ def _model_row(facts: ReportView, model: Model) -> list[Cell]:
     return row
 
 
-def _word(inside: bool | None) -> str:
-    if inside is None:
-        return "no count"
-    return "✓ inside" if inside else "✗ over"
-
-
-def _against(text: str, value: float | None, limit: float | None) -> str:
-    return f"✗ {text}" if value is not None and limit and value > limit else text
+def _number(value: object) -> str:
+    return exactly(value) if isinstance(value, int | float) else UNKNOWN
 
 
 def _special(model: Model) -> dict[str, float]:
