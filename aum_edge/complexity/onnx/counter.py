@@ -1,4 +1,4 @@
-"""Count an ONNX graph, independently of the torch counter.
+"""Exact MACs and special functions of an ONNX graph, independently of the torch counter.
 
 Shapes come from ONNX's own inference with one input a batch; the body of a Scan or Loop counts
 once an iteration, an If by its dearer branch. What has no rule or no shape is listed as

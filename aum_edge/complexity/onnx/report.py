@@ -1,4 +1,4 @@
-"""The complexity of an .onnx file."""
+"""Complexity of an .onnx file: exact figures, limits and the verdict."""
 
 from __future__ import annotations
 
