@@ -12,7 +12,7 @@ from typing import Any
 
 from aum_edge.comparison.arms import arm_stages, chosen_rates, teacher_stages, tuning_stages
 from aum_edge.comparison.config import CompareRecipe
-from aum_edge.complexity.limits import get_limits
+from aum_edge.complexity.limits import Limits, get_limits
 from aum_edge.complexity.report import analyse
 from aum_edge.complexity.verdict import COUNTS, WITHIN, judge
 from aum_edge.core.files import read_json, write_json
@@ -110,13 +110,23 @@ def _row(run: Run, stage: str, limits: str) -> dict[str, Any]:
         analyse(run.model(stage, member_name(index)), limits).to_dict()
         for index in range(result.get("members", 1))
     ]
-    exact, official = (_summed([one[count] for one in counted]) for count in COUNTS)
-    lower_bound = any(one["unsupported"] for one in counted)
-    verdict = judge(get_limits(limits), {"exact": exact, "official": official}, lower_bound)
     return {
         **{name: scored["test"][name] for name in ("accuracy", "macro_accuracy", "log_loss")},
         "val_accuracy": scored["val"]["accuracy"],
         "epochs": len(result.get("history", [])),
+        **costs(counted, get_limits(limits)),
+    }
+
+
+def costs(counted: list[dict[str, Any]], limits: Limits) -> dict[str, Any]:
+    """Figures of all models together, from their ``complexity`` documents, and their verdict.
+
+    ``within`` is null where a limited figure is not known.
+    """
+    exact, official = (_summed([one[count] for one in counted]) for count in COUNTS)
+    lower_bound = any(one["unsupported"] for one in counted)
+    verdict = judge(limits, {"exact": exact, "official": official}, lower_bound)
+    return {
         **exact,
         "official_macs": official["macs"],
         "official_bytes": official["param_bytes"],
