@@ -20,6 +20,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from aum_edge.bench.host import host
+from aum_edge.complexity.verdict import WORDS, state_of, worst
 
 Family = dict[str, Any]
 
@@ -111,7 +112,7 @@ def line(name: str, rows: Sequence[dict[str, Any]]) -> str:
 
 def costs(families: Sequence[Family]) -> Iterator[str]:
     """The largest model of each device over the seeds."""
-    yield "| Device | MACs, official | MACs, exact | Bytes, official | Bytes, exact | Inside |"
+    yield "| Device | MACs, official | MACs, exact | Bytes, official | Bytes, exact | Verdict |"
     yield "| --- |" + " ---: |" * 4 + " --- |"
     for row in range(len(families[0]["devices"])):
         found = [family["devices"][row] for family in families]
@@ -119,8 +120,8 @@ def costs(families: Sequence[Family]) -> Iterator[str]:
         for key in ("macs", "param_bytes"):
             for count in ("official", "exact"):
                 cells.append(f"{max(r['complexity'][count][key] for r in found):,}")
-        inside = all(all(r["complexity"]["within_limits"].values()) for r in found)
-        yield f"| {' | '.join([*cells, 'yes' if inside else 'NO'])} |"
+        within = [value for r in found for value in r["complexity"]["within_limits"].values()]
+        yield f"| {' | '.join([*cells, WORDS[worst(map(state_of, within))]])} |"
 
 
 def spread(values: Sequence[float], digits: int = 1, sign: str = "") -> str:

@@ -1,4 +1,4 @@
-"""`aum-edge complexity MODEL`: is it inside the limits, officially and in truth?"""
+"""`aum-edge complexity MODEL`: exact and official MACs and bytes against limits."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from aum_edge.cli.export import core_lines
 
 if TYPE_CHECKING:
+    from aum_edge.complexity.limits import Limits
     from aum_edge.complexity.report import Complexity
     from aum_edge.export.c.budget import Budget
 
@@ -48,7 +49,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the count; exit code 3 when a limit is passed by either count."""
+    """Print the count; exit code 3 when a limit is passed by either count.
+
+    What is over or not known is said on stderr; not known alone is exit code 0.
+    """
     from aum_edge.complexity.limits import get_limits
 
     limits = get_limits(options.limits)
@@ -62,15 +66,12 @@ def run(options: argparse.Namespace) -> int:
             if options.csv or options.submission:
                 for line in result.warnings:
                     print(f"{name}: {line}", file=sys.stderr)
-    over = [(name, row) for name, result in results.items() for row in result.over]
-    for name, row in over:
-        more = 100 * (row["value"] / row["limit"] - 1)
-        print(
-            f"{name} is over the {limits.name} limit by the {row['count']} count: {row['what']} "
-            f"{row['value']:,} of {row['limit']:,.0f}, {more:.1f} % too many.",
-            file=sys.stderr,
-        )
-    return 3 if over else 0
+    for name, result in results.items():
+        verdict = result.verdict
+        for count in verdict.counts:
+            if verdict.rows_of(count) and verdict.state_by(count) != "inside":
+                print(verdict.line(name, count), file=sys.stderr)
+    return 3 if any(result.verdict.over for result in results.values()) else 0
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -91,7 +92,7 @@ def _check(options: argparse.Namespace) -> None:
             raise RecipeError(f"`--input-shape` is for package.module:name; {name} has its own.")
 
 
-def _analyse(name: str, options: argparse.Namespace, limits: Any) -> Complexity:
+def _analyse(name: str, options: argparse.Namespace, limits: Limits) -> Complexity:
     from aum_edge.complexity.import_path import input_shape, is_import_path, network_at
     from aum_edge.complexity.onnx.report import analyse_onnx
     from aum_edge.complexity.report import analyse, analyse_module

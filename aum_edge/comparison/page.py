@@ -15,6 +15,7 @@ from aum_edge.comparison.summary import (
     model_names,
     spread_of,
 )
+from aum_edge.complexity.verdict import WORDS, state_of, worst
 from aum_edge.core.files import write_text
 from aum_edge.report.plots.spread import draw_spread
 
@@ -118,21 +119,27 @@ def page(
 
 def _models(recipe: CompareRecipe, runs: Sequence[dict[str, Any]], folds: list[str]) -> list[str]:
     head = ["model", "macro accuracy", *folds, "log loss", "epochs", "weights", "bytes"]
-    rows = [[*head, "exact MACs", "official MACs", "inside both limits"]]
+    rows = [[*head, "exact MACs", "official MACs", "verdict"]]
     for name, title in model_names(recipe).items():
         by_fold = [
             percent(spread_of([run for run in runs if run["fold"] == fold], name).mean)
             for fold in folds
         ]
-        sizes = [numbers(spread_of(runs, name, size)) for size in SIZES]
+        sizes = [_size(runs, name, size) for size in SIZES]
         loss = spread_of(runs, name, "log_loss").mean
         trained = spread_of(runs, name, "epochs")
         epochs = numbers(trained) if any(trained.values) else "–"
-        inside = all(all(run["models"][name]["within"].values()) for run in runs)
+        within = [value for run in runs for value in run["models"][name]["within"].values()]
+        verdict = WORDS[worst(map(state_of, within))]
         accuracy = with_range(spread_of(runs, name))
         row = [title, accuracy, *by_fold, f"{loss:.3f}", epochs, *sizes]
-        rows.append([*row, "yes" if inside else "no"])
+        rows.append([*row, verdict])
     return table(rows)
+
+
+def _size(runs: Sequence[dict[str, Any]], name: str, size: str) -> str:
+    known = all(run["models"][name][size] is not None for run in runs)
+    return numbers(spread_of(runs, name, size)) if known else "–"
 
 
 def _differences(found: Sequence[PairedDifference], folds: list[str]) -> list[str]:

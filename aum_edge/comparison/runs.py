@@ -12,8 +12,9 @@ from typing import Any
 
 from aum_edge.comparison.arms import arm_stages, chosen_rates, teacher_stages, tuning_stages
 from aum_edge.comparison.config import CompareRecipe
-from aum_edge.complexity.limits import get_limits
+from aum_edge.complexity.limits import Limits, get_limits
 from aum_edge.complexity.report import analyse
+from aum_edge.complexity.verdict import COUNTS, WITHIN, judge
 from aum_edge.core.files import read_json, write_json
 from aum_edge.core.progress import Progress
 from aum_edge.errors import AumEdgeError
@@ -108,18 +109,36 @@ def _row(run: Run, stage: str, limits: str) -> dict[str, Any]:
     result = run.result(stage)
     scored = result.get("ensemble", result)
     counted = [
-        analyse(run.model(stage, member_name(index)), get_limits(limits)).to_dict()
+        analyse(run.model(stage, member_name(index)), limits).to_dict()
         for index in range(result.get("members", 1))
     ]
     return {
         **{name: scored["test"][name] for name in ("accuracy", "macro_accuracy", "log_loss")},
         "val_accuracy": scored["val"]["accuracy"],
         "epochs": len(result.get("history", [])),
-        **{name: sum(one["exact"][name] for one in counted) for name in SIZES},
-        "official_macs": sum(one["official"]["macs"] for one in counted),
-        "official_bytes": sum(one["official"]["param_bytes"] for one in counted),
-        "within": {
-            count: len(counted) == 1 and counted[0]["within_limits"][count]
-            for count in counted[0]["within_limits"]
-        },
+        **costs(counted, get_limits(limits)),
+    }
+
+
+def costs(counted: list[dict[str, Any]], limits: Limits) -> dict[str, Any]:
+    """Figures of all models together, from their ``complexity`` documents, and their verdict.
+
+    ``within`` is null where a limited figure is not known.
+    """
+    exact, official = (_summed([one[count] for one in counted]) for count in COUNTS)
+    lower_bound = any(one["unsupported"] for one in counted)
+    verdict = judge(limits, {"exact": exact, "official": official}, lower_bound)
+    return {
+        **exact,
+        "official_macs": official["macs"],
+        "official_bytes": official["param_bytes"],
+        "within": {count: WITHIN[verdict.state_by(count)] for count in verdict.counts},
+    }
+
+
+def _summed(counted: list[dict[str, Any]]) -> dict[str, float | None]:
+    """Each figure of all models together; ``None`` where one of them does not have it."""
+    return {
+        name: None if None in (values := [one[name] for one in counted]) else sum(values)
+        for name in SIZES
     }

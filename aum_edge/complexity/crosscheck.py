@@ -1,4 +1,4 @@
-"""Other people's counters on the same network, and why each differs.
+"""Counts of other tools (thop, torchinfo, fvcore and more) on the same network, and their reasons.
 
 None of them counts the selective scan. They are tools for other networks, not wrong ones: each
 follows a rule of its own, which ``reason`` names. Tools that are not installed are said to be so.
@@ -24,6 +24,20 @@ from aum_edge.complexity.official import official_macs
 from aum_edge.complexity.torch_counter import OperatorCounts, count
 
 MATRIX = ("convolution", "mm", "bmm", "addmm", "baddbmm")
+REASONS = {
+    "torchinfo 1.8.0": "takes a linear layer once, however many tokens pass it, adds biases and "
+    "batch norms by their parameters, and sees no functional operator: no scan, no gate, no matmul",
+    "thop": "hooks on modules it knows: no functional operator, and parameters that belong to no "
+    "such module (A_log, D) are not even counted as parameters; adds 2 an element for norms",
+    "thop with our hooks": "as thop, and every scan by our hooks: what is left are gates and "
+    "products that it does not see, and norms that it counts and folding removes",
+    "torch FlopCounterMode / 2": "matrix products and convolutions wherever they run, and nothing "
+    "else: no scan, no gate, no norm",
+    "fvcore": "matrix products, convolutions and norms of the traced graph; elementwise operators "
+    "and custom ones are skipped",
+    "ptflops": "hooks on modules and patched functions; elementwise products and the scan are not "
+    "among them; biases and activations count",
+}
 Tool = Callable[[nn.Module, Tensor], tuple[int, int | None]]
 
 
@@ -41,22 +55,6 @@ class CrosscheckRow:
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON values."""
         return asdict(self)
-
-
-REASONS = {
-    "torchinfo 1.8.0": "takes a linear layer once, however many tokens pass it, adds biases and "
-    "batch norms by their parameters, and sees no functional operator: no scan, no gate, no matmul",
-    "thop": "hooks on modules it knows: no functional operator, and parameters that belong to no "
-    "such module (A_log, D) are not even counted as parameters; adds 2 an element for norms",
-    "thop with our hooks": "as thop, and every scan by our hooks: what is left are gates and "
-    "products that it does not see, and norms that it counts and folding removes",
-    "torch FlopCounterMode / 2": "matrix products and convolutions wherever they run, and nothing "
-    "else: no scan, no gate, no norm",
-    "fvcore": "matrix products, convolutions and norms of the traced graph; elementwise operators "
-    "and custom ones are skipped",
-    "ptflops": "hooks on modules and patched functions; elementwise products and the scan are not "
-    "among them; biases and activations count",
-}
 
 
 def crosscheck(network: nn.Module, example: Tensor, exact: OperatorCounts) -> list[CrosscheckRow]:

@@ -1,4 +1,4 @@
-"""What the front end costs a clip: the model's own figures leave it out, as every challenge does.
+"""Cost of the front end for one clip; the figures of a model leave it out, as challenges do.
 
 =============  ====================================================================================
 stage          multiplications a frame

@@ -1,4 +1,4 @@
-"""Any network by its import path: ``package.module:name``."""
+"""Networks by their import path, ``package.module:name``."""
 
 from __future__ import annotations
 

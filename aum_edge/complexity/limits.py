@@ -1,4 +1,4 @@
-"""Limits are data: presets by challenge year (limits.yaml), or a YAML file of one's own."""
+"""Limits on the cost of one input: presets by challenge year (limits.yaml), or a YAML file."""
 
 from __future__ import annotations
 
@@ -13,12 +13,18 @@ import yaml
 from aum_edge.errors import RecipeError
 
 Rule = Literal["torchinfo", "nessi", "nonzero"]
+Figure = Literal["macs", "param_bytes", "n_params"]
+"""What can be limited, by its key in the JSON documents."""
 NUMBERS = ("macs", "param_bytes", "params", "clip_seconds")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What one input may cost; ``None`` is no limit."""
+    """What one input may cost; ``None`` is no limit.
+
+    Raises:
+        RecipeError: A limit that is no finite number above 0, or a rule that does not exist.
+    """
 
     name: str
     macs: float | None = None
@@ -30,6 +36,23 @@ class Limits:
     """Seconds of audio of one input."""
     note: str = ""
 
+    def __post_init__(self) -> None:
+        for key in NUMBERS:
+            value = getattr(self, key)
+            if value is None and key != "clip_seconds":
+                continue
+            real = isinstance(value, int | float) and not isinstance(value, bool)
+            if not real or not 0 < value < float("inf"):
+                raise RecipeError(f"`{key}` must be a number above 0, got {value!r}.")
+        if self.rule not in get_args(Rule):
+            allowed = ", ".join(get_args(Rule))
+            raise RecipeError(f"`rule` must be one of {allowed}, got {self.rule!r}.")
+
+    @property
+    def figures(self) -> dict[Figure, float | None]:
+        """The limit of each figure, by the names that the JSON documents use."""
+        return {"macs": self.macs, "param_bytes": self.param_bytes, "n_params": self.params}
+
 
 @cache
 def presets() -> dict[str, Limits]:
@@ -38,15 +61,19 @@ def presets() -> dict[str, Limits]:
     return {name: Limits(name=name, **values) for name, values in yaml.safe_load(text).items()}
 
 
-def get_limits(name: str) -> Limits:
-    """A preset, or a YAML file with the fields of :class:`Limits`.
+def get_limits(name: str | Path | Limits) -> Limits:
+    """A preset, or a YAML file with the fields of :class:`Limits`; Limits stay as they are.
+
+    Cost: reads a small file; torch is not imported.
 
     Raises:
         RecipeError: If there is no such preset or file, or the file holds other keys or values.
     """
+    if isinstance(name, Limits):
+        return name
     known = presets()
-    if name in known:
-        return known[name]
+    if str(name) in known:
+        return known[str(name)]
     path = Path(name)
     if not path.is_file():
         raise RecipeError(f"There are no limits `{name}`: give {', '.join(known)}, or a file.")
@@ -56,33 +83,26 @@ def get_limits(name: str) -> Limits:
         raise RecipeError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):
         raise RecipeError(f"{path} must hold `key: value` lines such as `macs: 30e6`.")
-    return _checked(path, {"name": path.stem} | values)
+    return _read(path, {"name": path.stem} | values)
 
 
-def _checked(path: Path, values: dict[str, Any]) -> Limits:
+def _read(path: Path, values: dict[str, Any]) -> Limits:
     allowed = [field.name for field in fields(Limits)]
     unknown = [key for key in values if key not in allowed]
     if unknown:
         raise RecipeError(f"{path}: there is no `{unknown[0]}`; allowed are {', '.join(allowed)}.")
-    for key in NUMBERS:
-        value = values.get(key)
-        # YAML reads 30e6 as a text.
-        number = _number(value) if isinstance(value, str) else value
-        if number is None and value is None:
-            continue
-        real = isinstance(number, int | float) and not isinstance(number, bool)
-        if not real or number is None or not 0 < number < float("inf"):
-            raise RecipeError(f"{path}: `{key}` must be a number above 0, got {value!r}.")
-        values[key] = number
-    if values.get("rule", "torchinfo") not in get_args(Rule):
-        raise RecipeError(
-            f"{path}: `rule` must be one of {', '.join(get_args(Rule))}, got {values['rule']!r}."
-        )
-    return Limits(**values | {"name": str(values["name"]), "note": str(values.get("note", ""))})
-
-
-def _number(text: str) -> float | None:
+    given = {key: _number(v) if key in NUMBERS else v for key, v in values.items()}
+    if given.get("clip_seconds", 1) is None:
+        del given["clip_seconds"]
     try:
-        return float(text)
+        return Limits(**given | {"name": str(given["name"]), "note": str(given.get("note", ""))})
+    except RecipeError as error:
+        raise RecipeError(f"{path}: {error}") from error
+
+
+def _number(value: Any) -> Any:
+    """YAML reads 30e6 as a text."""
+    try:
+        return float(value) if isinstance(value, str) else value
     except ValueError:
-        return None
+        return value

@@ -1,4 +1,4 @@
-"""What each year's own tool prints, right or wrong.
+"""Official figures of a challenge year: what that year's own tool prints.
 
 torchinfo  2024, 2025: ``torchinfo.summary(...).total_mult_adds`` at version 1.8.0, and the bytes
            of ``model.parameters()`` by type

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from aum_edge.complexity.report import Complexity
+from aum_edge.complexity.verdict import COUNTS, WORDS, Verdict
 
 Table = tuple[str, tuple[str, ...], list[tuple[Any, ...]]]
 """Title, column heads, rows."""
@@ -77,7 +78,7 @@ def submission(result: Complexity) -> str:
 def tables(result: Complexity) -> list[Table]:
     """Every table of the report, the verdict first."""
     values = result.to_dict()
-    made = [_verdict(values), _bytes(values), _work(values)]
+    made = [_verdict(result.verdict, values), _bytes(values), _work(values)]
     if values["front_end"]:
         made.append(_front_end(values["front_end"]))
     if values["crosscheck"]:
@@ -86,11 +87,11 @@ def tables(result: Complexity) -> list[Table]:
     return made
 
 
-def _verdict(values: dict[str, Any]) -> Table:
-    rows = []
-    for name in ("exact", "official"):
+def _verdict(verdict: Verdict, values: dict[str, Any]) -> Table:
+    rows: list[tuple[Any, ...]] = []
+    for name in COUNTS:
         figures = values[name]
-        word = {True: "inside", False: "OVER", None: "not known"}[values["within_limits"][name]]
+        word = WORDS[verdict.state_by(name)]
         rows.append((name, figures["macs"], figures["param_bytes"], figures["n_params"], word))
     limits = values["limits"]
     rows.append(

@@ -1,10 +1,11 @@
-"""The whole answer about one model: exact, official, limits and the verdict by each."""
+"""Complexity of one model: exact and official figures, its limits and the verdict."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,10 +13,11 @@ from torch import Tensor, nn
 
 from aum_edge.complexity.crosscheck import CrosscheckRow, crosscheck
 from aum_edge.complexity.frontend_cost import FrontEndCost, front_end_cost
-from aum_edge.complexity.limits import Limits
+from aum_edge.complexity.limits import Limits, get_limits
 from aum_edge.complexity.official import NAMES, Official, official
 from aum_edge.complexity.sizes import Sizes, model_sizes, module_sizes, streaming_state
 from aum_edge.complexity.torch_counter import OperatorCounts, count
+from aum_edge.complexity.verdict import WITHIN, Count, Verdict, judge
 from aum_edge.errors import UnsupportedOperatorError
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.fold import fold_batch_norm
@@ -39,6 +41,8 @@ class Complexity:
     streaming_state: int | None = None
     """Elements that a streaming model keeps from one frame to the next; None if it cannot."""
     crosscheck: list[CrosscheckRow] = field(default_factory=list)
+    open_axes: tuple[str, ...] = ()
+    """Input sizes that an .onnx file leaves open; counted as 1, so MACs are a lower bound."""
     notes: tuple[str, ...] = ()
 
     @property
@@ -61,19 +65,26 @@ class Complexity:
         return [*lines, *self.notes]
 
     @property
-    def over(self) -> list[dict[str, Any]]:
-        """Every figure that is over its limit: by which count, and by how much."""
-        rows = []
-        for count_name, figures in (("exact", self._exact()), ("official", self._official())):
-            for what, limit in self._limits().items():
-                value = figures.get(what)
-                if limit is not None and value is not None and value > limit:
-                    rows.append({"count": count_name, "what": what, "value": value, "limit": limit})
-        return rows
+    def verdict(self) -> Verdict:
+        """Every limited figure by both counts."""
+        figures: dict[Count, Mapping[str, float | None]] = {
+            "exact": {
+                "macs": self.counts.macs,
+                "param_bytes": self.sizes["param_bytes"],
+                "n_params": self.n_params,
+            },
+            "official": {
+                "macs": self.official.macs,
+                "param_bytes": self.official.param_bytes,
+                "n_params": self.official.n_params,
+            },
+        }
+        lower_bound = bool(self.counts.unsupported or self.open_axes)
+        return judge(self.limits, figures, lower_bound)
 
     def to_dict(self) -> dict[str, Any]:
         """The document that ``aum-edge complexity --json`` prints."""
-        counts = self.counts
+        counts, verdict = self.counts, self.verdict
         seconds = self.clip_seconds
         return {
             "exact": {
@@ -98,54 +109,39 @@ class Complexity:
             },
             "limits": {
                 "name": self.limits.name,
-                **self._limits(),
+                **self.limits.figures,
                 "clip_seconds": self.limits.clip_seconds,
             },
-            "within_limits": {
-                "exact": self._within(self._exact(), complete=not counts.unsupported),
-                "official": self._within(self._official()),
-            },
-            "over": self.over,
+            "within_limits": {c: WITHIN[verdict.state_by(c)] for c in verdict.counts},
+            "over": [row.to_dict() for row in verdict.over],
+            "verdict": verdict.to_dict(),
             "input_shape": list(self.input_shape),
             "layers": [
                 {"name": name, "macs": sum(ops.values()), "macs_by_op": dict(ops)}
                 for name, ops in counts.layers.items()
             ],
             "unsupported": dict(counts.unsupported),
+            "open_axes": list(self.open_axes),
             "crosscheck": [row.to_dict() for row in self.crosscheck],
             "warnings": self.warnings,
         }
 
-    def _limits(self) -> dict[str, float | None]:
-        limits = self.limits
-        return {"macs": limits.macs, "param_bytes": limits.param_bytes, "n_params": limits.params}
-
-    def _exact(self) -> dict[str, int | None]:
-        return {
-            "macs": self.counts.macs,
-            "param_bytes": self.sizes["param_bytes"],
-            "n_params": self.n_params,
-        }
-
-    def _official(self) -> dict[str, int | None]:
-        found = self.official
-        return {
-            "macs": found.macs,
-            "param_bytes": found.param_bytes,
-            "n_params": found.n_params,
-        }
-
-    def _within(self, figures: Mapping[str, int | None], complete: bool = True) -> bool | None:
-        """Whether every limited figure fits; None if one that is limited is not known."""
-        limited = {what: limit for what, limit in self._limits().items() if limit is not None}
-        if any((figures[what] or 0) > limit for what, limit in limited.items()):
-            return False
-        known = complete and all(figures[what] is not None for what in limited)
-        return True if known and any(v is not None for v in figures.values()) else None
+    def __str__(self) -> str:
+        """A line a count, the verdict, and what makes the figures doubtful."""
+        exact, official = self.to_dict()["exact"], self.official
+        rows = [("exact", exact["macs"], exact["param_bytes"], exact["n_params"])]
+        rows.append(("official", official.macs, official.param_bytes, official.n_params))
+        lines = []
+        for name, *values in rows:
+            shown = ["–" if value is None else f"{value:,}" for value in values]
+            lines.append(f"{name}: {shown[0]} MACs, {shown[1]} bytes, {shown[2]} parameters")
+        return "\n".join([*lines, str(self.verdict), *self.warnings])
 
 
-def analyse(model: AudioClassifier, limits: Limits, other_tools: bool = False) -> Complexity:
-    """Count a classifier on one clip.
+def analyse(
+    model: AudioClassifier, limits: str | Path | Limits = "dcase2025", other_tools: bool = False
+) -> Complexity:
+    """Count a classifier on one clip, and judge it by ``limits``: a preset, a YAML file, Limits.
 
     The exact count takes the deployed form, batch norms folded; bytes are those of the model as it
     is stored, and their sum with the buffers is the payload of model.safetensors. ``n_params``
@@ -154,7 +150,11 @@ def analyse(model: AudioClassifier, limits: Limits, other_tools: bool = False) -
     fvcore and the like.
 
     Cost: one forward pass each for the exact, the official and every other count.
+
+    Raises:
+        RecipeError: If there are no such limits.
     """
+    limits = get_limits(limits)
     deployed = model if model.quantization else fold_batch_norm(model)
     example = model.example_input()
     counts = count(deployed, example)
@@ -176,15 +176,20 @@ def analyse(model: AudioClassifier, limits: Limits, other_tools: bool = False) -
 
 
 def analyse_module(
-    network: nn.Module, shape: tuple[int, ...], limits: Limits, other_tools: bool = False
+    network: nn.Module,
+    shape: tuple[int, ...],
+    limits: str | Path | Limits = "dcase2025",
+    other_tools: bool = False,
 ) -> Complexity:
     """Count any network on one input of ``shape``, batch included, as it is.
 
     It runs in float32, whatever it is stored in, so that 16-bit networks run on any CPU.
 
     Raises:
+        RecipeError: If there are no such limits.
         RuntimeError: Whatever the network raises on such an input.
     """
+    limits = get_limits(limits)
     sizes = module_sizes(network)
     network = copy.deepcopy(network).float()
     example = torch.zeros(shape)

@@ -1,4 +1,4 @@
-"""Bytes as they are stored: by precision, scales, buffers, zeros."""
+"""Stored bytes of a model by precision, and the elements of state that it streams with."""
 
 from __future__ import annotations
 
@@ -101,6 +101,23 @@ def module_sizes(network: nn.Module) -> Sizes:
     return _sizes(kept, network)
 
 
+def streaming_state(network: nn.Module, example: Tensor) -> int | None:
+    """Elements of state of a student in one direction; ``None`` for what cannot stream.
+
+    The recurrent state is inner channels times states a block. Each causal convolution keeps the
+    inputs its kernel reaches back to. The mean over tokens keeps one running sum a channel and
+    the number of tokens.
+
+    Cost: one forward pass.
+    """
+    config = getattr(network, "config", None)
+    if not isinstance(config, MambaStudentConfig) or config.bidirectional:
+        return None
+    sizes = zip(config.block_inner, config.block_states, strict=True)
+    recurrent = sum(inner * states for inner, states in sizes)
+    return recurrent + _reached_back(network, example) + config.d_model + 1
+
+
 def _sizes(tensors: Mapping[str, Tensor], network: nn.Module) -> Sizes:
     parameters = {name for name, _ in network.named_parameters()}
     quantized = [n for n, m in network.named_modules() if isinstance(m, QuantizedLayer)]
@@ -122,28 +139,11 @@ def _bytes(tensor: Tensor) -> int:
     return tensor.numel() * tensor.element_size()
 
 
-def streaming_state(network: nn.Module, example: Tensor) -> int | None:
-    """Elements of state of a student in one direction; ``None`` for what cannot stream.
-
-    The recurrent state is inner channels times states a block. Each causal convolution keeps the
-    inputs its kernel reaches back to. The mean over tokens keeps one running sum a channel and
-    the number of tokens.
-
-    Cost: one forward pass.
-    """
-    config = getattr(network, "config", None)
-    if not isinstance(config, MambaStudentConfig) or config.bidirectional:
-        return None
-    sizes = zip(config.block_inner, config.block_states, strict=True)
-    recurrent = sum(inner * states for inner, states in sizes)
-    return recurrent + _reached_back(network, example) + config.d_model + 1
-
-
 def _reached_back(network: nn.Module, example: Tensor) -> int:
     """Elements that causal convolutions look back at: those modules have a ``reach``."""
     total = 0
 
-    def look(module: nn.Module, args: tuple[Any, ...]) -> None:
+    def add_reach(module: nn.Module, args: tuple[Any, ...]) -> None:
         nonlocal total
         x: Tensor = args[0]
         # Tokens are (B, L, channels); features are (B, channels, F, T). What a stride steps over
@@ -154,7 +154,7 @@ def _reached_back(network: nn.Module, example: Tensor) -> int:
         total += kept * x.numel() // (length * x.shape[0])
 
     handles = [
-        module.register_forward_pre_hook(look)
+        module.register_forward_pre_hook(add_reach)
         for module in network.modules()
         if getattr(module, "reach", 0)
     ]

@@ -1,4 +1,4 @@
-"""Run a model once and count what its operators do, by operator and by layer."""
+"""Exact MACs and special functions of a torch model, by operator and by layer, from one run."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
 from aum_edge.audio.config import FrontEndConfig
 from aum_edge.bench.config import BenchConfig
+from aum_edge.complexity.limits import get_limits
 from aum_edge.compression.pruning.config import PruneConfig
 from aum_edge.compression.quantization.config import QuantizeConfig
 from aum_edge.data.config import DataConfig
@@ -167,6 +168,7 @@ class Recipe:
     model that is trained carries it in its lineage."""
 
     def __post_init__(self) -> None:
+        get_limits(self.limits)
         check_external(self.external_data)
         if self.export.with_frontend or self.export.dynamic_length:
             raise RecipeError(

@@ -31,48 +31,48 @@ def model_card(report: dict[str, Any], model_key: str) -> str:
     Raises:
         AumEdgeError: If the report is not complete or has no model ``model_key``.
     """
-    facts = ReportView(checked(report))
-    model = facts.model(model_key)
+    view = ReportView(checked(report))
+    model = view.model(model_key)
     if model is None:
-        known = ", ".join(f"`{other['key']}`" for other in facts.models)
+        known = ", ".join(f"`{other['key']}`" for other in view.models)
         raise AumEdgeError(f"The report has no model `{model_key}`; it has {known}.")
     parts = [
-        _front(facts, model),
-        f"# {markdown_text(model['title'])}: {markdown_text(facts.report['title'])}",
-        _summary(facts, model),
+        _front(view, model),
+        f"# {markdown_text(model['title'])}: {markdown_text(view.report['title'])}",
+        _summary(view, model),
         "## Intended use",
-        _use(facts, model),
+        _use(view, model),
         "## Data",
-        _data(facts),
+        _data(view),
         "## How it was made",
-        _lineage(facts, model),
+        _lineage(view, model),
         "## Scores",
-        _scores(facts, model),
+        _scores(view, model),
         "## Budget",
-        markdown_table(budget_table(facts, [model])),
-        markdown_text(_latency(facts, model)),
+        markdown_table(budget_table(view, [model])),
+        markdown_text(_latency(view, model)),
         "## Limits",
-        _limits(facts, model),
+        _limits(view, model),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _front(facts: ReportView, model: Model) -> str:
+def _front(view: ReportView, model: Model) -> str:
     scores = {"accuracy": float(model["eval"]["accuracy"])}
-    return front_matter(scores, model["title"], facts.report["corpus"]["name"])
+    return front_matter(scores, model["title"], view.report["corpus"]["name"])
 
 
-def _summary(facts: ReportView, model: Model) -> str:
-    classes = len(facts.report["corpus"]["labels"])
+def _summary(view: ReportView, model: Model) -> str:
+    classes = len(view.report["corpus"]["labels"])
     return markdown_text(
         f"{model['architecture']} with {whole(model['n_params'])} parameters that sorts "
         f"audio clips into {classes} classes; the {model['stage']} stage of the recipe "
-        f"{facts.report['recipe']['name']} made it."
+        f"{view.report['recipe']['name']} made it."
     )
 
 
-def _use(facts: ReportView, model: Model) -> str:
-    labels = ", ".join(markdown_text(label) for label in facts.report["corpus"]["labels"])
+def _use(view: ReportView, model: Model) -> str:
+    labels = ", ".join(markdown_text(label) for label in view.report["corpus"]["labels"])
     return (
         "Classifying short clips of the kind it was trained on, on a CPU. It answers one of its "
         f"classes to anything it hears, silence and unknown sounds too.\n\nClasses: {labels}.\n\n"
@@ -80,8 +80,8 @@ def _use(facts: ReportView, model: Model) -> str:
     )
 
 
-def _data(facts: ReportView) -> str:
-    corpus = facts.report["corpus"]
+def _data(view: ReportView) -> str:
+    corpus = view.report["corpus"]
     lines = [
         f"{corpus['name']}: {whole(corpus['n_train'])} training, {whole(corpus['n_val'])} "
         f"validation and {whole(corpus['n_test'])} test clips."
@@ -94,7 +94,7 @@ def _data(facts: ReportView) -> str:
     return markdown_text(" ".join(lines))
 
 
-def _lineage(facts: ReportView, model: Model) -> str:
+def _lineage(view: ReportView, model: Model) -> str:
     steps = model.get("lineage", [])
     if not steps:
         return markdown_text(f"The {model['stage']} stage; its steps were not written down.")
@@ -111,7 +111,7 @@ def _step(step: dict[str, Any]) -> str:
     return f"{name}: {markdown_text('; '.join(details))}" if details else name
 
 
-def _scores(facts: ReportView, model: Model) -> str:
+def _scores(view: ReportView, model: Model) -> str:
     scores = model["eval"]
     low, high = interval(scores["accuracy"], int(scores["n"]))
     lines = [
@@ -119,21 +119,21 @@ def _scores(facts: ReportView, model: Model) -> str:
         f"macro {percent(scores['macro_accuracy'])} %, log loss {fixed(scores['log_loss'], 3)} on "
         f"{whole(scores['n'])} clips."
     ]
-    for title, other in (("teacher", facts.teacher), ("control", facts.control)):
+    for title, other in (("teacher", view.teacher), ("control", view.control)):
         if other and other["key"] != model["key"]:
             lines.append(f"The {title} reaches {percent(other['eval']['accuracy'])} %.")
     return markdown_text(" ".join(lines))
 
 
-def _latency(facts: ReportView, model: Model) -> str:
-    row = facts.latency(model["key"])
+def _latency(view: ReportView, model: Model) -> str:
+    row = view.latency(model["key"])
     if row is None:
         return ""
-    host = (facts.bench or {}).get("host", {}) if facts.bench else {}
+    host = (view.bench or {}).get("host", {}) if view.bench else {}
     cpu = host.get("cpu")
-    ratio = facts.ratio(row)
+    ratio = view.ratio(row)
     beside = (
-        f", {times(ratio)} the control" if ratio and facts.key_of(row["model"]) != "control" else ""
+        f", {times(ratio)} the control" if ratio and view.key_of(row["model"]) != "control" else ""
     )
     runtime = row.get("runtime", "one runtime")
     return (
@@ -142,15 +142,15 @@ def _latency(facts: ReportView, model: Model) -> str:
     )
 
 
-def _limits(facts: ReportView, model: Model) -> str:
+def _limits(view: ReportView, model: Model) -> str:
     n = int(model["eval"]["n"])
     lines = [
         f"It does worst on {_worst(model, 'per_class')}." if _worst(model, "per_class") else "",
-        _devices(facts, model),
+        _devices(view, model),
         f"The test split has only {n} clips: differences of a few points may be chance."
         if n < FEW_CLIPS
         else "",
-        _against_control(facts, model),
+        _against_control(view, model),
         "Its probabilities are not calibrated for decisions that matter to people.",
         "Latency was measured on one machine; measure again on yours.",
     ]
@@ -162,8 +162,8 @@ def _worst(model: Model, field: Grouping) -> str:
     return ", ".join(f"{name} ({percent(value)} %)" for value, name in sorted(known)[:3])
 
 
-def _devices(facts: ReportView, model: Model) -> str:
-    seen, unseen = facts.devices
+def _devices(view: ReportView, model: Model) -> str:
+    seen, unseen = view.devices
     if not unseen:
         return ""
     values = scores_by(model, "per_device")
@@ -174,8 +174,8 @@ def _devices(facts: ReportView, model: Model) -> str:
     return f"On devices that were not in training it reaches {means[1]} % instead of {means[0]} %."
 
 
-def _against_control(facts: ReportView, model: Model) -> str:
-    control = facts.control
+def _against_control(view: ReportView, model: Model) -> str:
+    control = view.control
     if control is None or control["key"] == model["key"] or model["key"] == "teacher":
         return ""
     gap = 100 * (model["eval"]["accuracy"] - control["eval"]["accuracy"])

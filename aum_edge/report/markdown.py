@@ -23,32 +23,30 @@ from aum_edge.report.view import Grouping, ReportView, scores_by
 
 def markdown(report: Report) -> str:
     """report.md."""
-    facts = ReportView(report)
-    verdict = report["verdict"]
-    word = "inside" if verdict["within"] else "over"
-    judged = [model for model in (facts.final, facts.control) if model]
+    view = ReportView(report)
+    verdict, title = view.verdict(view.final["complexity"]), view.final["title"]
+    judged = [model for model in (view.final, view.control) if model]
     parts = [
         f"# {markdown_text(report['title'])}",
         _about(report),
-        f"**{markdown_text(facts.final['title'])} is {word} the "
-        f"{markdown_text(report['limits']['name'])} limits.**",
-        "\n".join(f"* {markdown_text(line)}" for line in verdict["lines"]),
-        _titled(budget_table(facts, judged)),
-        _titled(models_table(facts), "Accuracy and cost"),
+        f"**{markdown_text(verdict.headline(title))}.**",
+        "\n".join(f"* {markdown_text(line)}" for line in verdict.lines(title)),
+        _titled(budget_table(view, judged)),
+        _titled(models_table(view), "Accuracy and cost"),
     ]
-    found = [_scores(facts, "per_class", "Class"), _scores(facts, "per_device", "Device")]
-    found += [device_table(facts), confusion_table(facts)]
-    if facts.bench:
-        found.append(latency_table(facts))
+    found = [_scores(view, "per_class", "Class"), _scores(view, "per_device", "Device")]
+    found += [device_table(view), confusion_table(view)]
+    if view.bench:
+        found.append(latency_table(view))
     parts += [_titled(table) for table in found if table]
-    if facts.bench:
-        parts += [markdown_text(line) for line in int8_lines(facts)]
-    parts += _device_models(facts)
-    parts += ["## Two counts of MACs", markdown_text(facts.official_sentence)]
-    rest = [special_table(facts), memory_table(facts), stored_table(facts), front_end_table(facts)]
+    if view.bench:
+        parts += [markdown_text(line) for line in int8_lines(view)]
+    parts += _device_models(view)
+    parts += ["## Two counts of MACs", markdown_text(view.official_sentence)]
+    rest = [special_table(view), memory_table(view), stored_table(view), front_end_table(view)]
     parts += [_titled(table) for table in rest if table]
-    parts += _compression(facts)
-    run = [export_table(facts) if report.get("export") else None, stage_table(facts)]
+    parts += _compression(view)
+    run = [export_table(view) if report.get("export") else None, stage_table(view)]
     parts += [_titled(table) for table in run if table]
     parts += [markdown_text(line) for line in report.get("export_notes") or []]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -63,19 +61,19 @@ def _about(report: Report) -> str:
     )
 
 
-def _compression(facts: ReportView) -> list[str]:
+def _compression(view: ReportView) -> list[str]:
     """Pruning and quantization as the page has them, without their pictures."""
-    found = [(rounds_table(facts), "Pruning"), (choice_table(facts), "Quantization")]
+    found = [(rounds_table(view), "Pruning"), (choice_table(view), "Quantization")]
     parts = [_titled(table, title) for table, title in found if table]
-    return [*parts, *(markdown_text(line) for line in kept_lines(facts))]
+    return [*parts, *(markdown_text(line) for line in kept_lines(view))]
 
 
-def _device_models(facts: ReportView) -> list[str]:
+def _device_models(view: ReportView) -> list[str]:
     """The general model against one for each device."""
-    tables = device_models_tables(facts)
+    tables = device_models_tables(view)
     if not tables:
         return []
-    head = f"## One model for each device\n\n{markdown_text(verdict_line(facts))}"
+    head = f"## One model for each device\n\n{markdown_text(verdict_line(view))}"
     return [head, *(_titled(table) for table in tables)]
 
 
@@ -85,14 +83,14 @@ def _titled(table: Table, title: str = "") -> str:
     return f"{heading}{remark}\n\n{markdown_table(table)}"
 
 
-def _scores(facts: ReportView, field: Grouping, head: str) -> Table | None:
+def _scores(view: ReportView, field: Grouping, head: str) -> Table | None:
     """Accuracy by class or device, one column a model."""
-    names = list(scores_by(facts.final, field))
+    names = list(scores_by(view.final, field))
     if not names:
         return None
     rows: list[list[Cell]] = [
-        [name, *(percent(scores_by(model, field).get(name)) for model in facts.compared)]
+        [name, *(percent(scores_by(model, field).get(name)) for model in view.compared)]
         for name in names
     ]
-    columns = [Column(head, number=False), *(Column(m["title"], "%") for m in facts.compared)]
+    columns = [Column(head, number=False), *(Column(m["title"], "%") for m in view.compared)]
     return Table(f"Accuracy by {head.lower()}", columns, rows)

@@ -31,11 +31,12 @@ class OfficialCost(TypedDict):
 
     macs: float | None
     param_bytes: float | None
+    n_params: NotRequired[float | None]
     rule: NotRequired[str]
 
 
 class WithinLimits(TypedDict):
-    """Inside or over, by either count; ``None`` where there is no count."""
+    """Inside or over, by either count; ``None`` where it is not known."""
 
     exact: bool | None
     official: bool | None
@@ -50,6 +51,7 @@ class Complexity(TypedDict):
     input_shape: NotRequired[list[int]]
     layers: NotRequired[list[dict[str, Any]]]
     unsupported: NotRequired[dict[str, Any]]
+    open_axes: NotRequired[list[str]]
     bytes: NotRequired[dict[str, Any]]
     front_end: NotRequired[dict[str, Any] | None]
 
@@ -100,14 +102,18 @@ class LimitValues(TypedDict):
     name: str
     macs: float | None
     param_bytes: float | None
+    n_params: NotRequired[float | None]
 
 
-class Verdict(TypedDict):
-    """Inside or over, in plain lines."""
+class ReportVerdict(TypedDict):
+    """Inside, over or not known (``None``), in one sentence a count and in rows."""
 
     model: str
-    within: bool
+    within: bool | None
     lines: list[str]
+    state: NotRequired[str]
+    limits: NotRequired[str]
+    rows: NotRequired[list[dict[str, Any]]]
 
 
 class RecipeInfo(TypedDict):
@@ -201,7 +207,7 @@ class Report(TypedDict):
     corpus: Corpus
     models: list[Model]
     limits: LimitValues
-    verdict: Verdict
+    verdict: ReportVerdict
     export: NotRequired[list[ExportRow] | None]
     export_notes: NotRequired[list[str] | None]
     bench: NotRequired[Bench | None]

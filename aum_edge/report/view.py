@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any, Literal
 
+from aum_edge.complexity.verdict import Verdict, judge_document
 from aum_edge.report.numbers import macs, times
 from aum_edge.report.schema import Bench, LatencyRow, Model, Report
 
@@ -51,6 +53,10 @@ class ReportView:
         """The latencies, if any were measured."""
         bench = self.report.get("bench")
         return bench if bench and bench["rows"] else None
+
+    def verdict(self, counted: Mapping[str, Any]) -> Verdict:
+        """The verdict on a ``complexity`` document of this report, by the report's limits."""
+        return judge_document(counted, self.report["limits"])
 
     def model(self, key: str) -> Model | None:
         """The model of this key."""

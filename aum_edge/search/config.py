@@ -136,6 +136,7 @@ class SearchRecipe:
     """Epochs of that; 0 is three times those of a trial."""
 
     def __post_init__(self) -> None:
+        get_limits(self.limits)
         _at_least("trials", self.trials, 0)
         _at_least("full_epochs", self.full_epochs, 0)
         for name in self.objectives:

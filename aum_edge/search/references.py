@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +63,7 @@ def preset_costs(
     found = {}
     for name in (*STUDENTS, CONTROL):
         config = ModelChoice(preset=name).config(len(labels), recipe.frontend)
-        found[name] = asdict(cost_of(fresh(config, recipe, labels), recipe, room.limits))
+        found[name] = cost_of(fresh(config, recipe, labels), recipe, room.limits).to_dict()
     return found
 
 

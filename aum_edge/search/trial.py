@@ -7,7 +7,7 @@ import platform
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -71,8 +71,8 @@ def make_plan(room: SearchContext, number: int, params: Params) -> TrialPlan | R
         if most is not None and latency["ratio"] > most:
             cost = replace(cost, over={"latency": latency["ratio"] / most - 1})
     if not cost.fits:
-        over = ", ".join(f"{name} by {100 * share:.0f} %" for name, share in cost.over.items())
-        return _record(room, number, params, "rejected", reason=f"over {over}", cost=asdict(cost))
+        found = cost.to_dict()
+        return _record(room, number, params, "rejected", reason=cost.why_not, cost=found)
     return TrialPlan(
         number=number,
         params=params,
@@ -103,7 +103,7 @@ def run_plan(room: SearchContext, plan: TrialPlan, work: Path, on_value: OnValue
         if reason:
             raise TrialPruned(reason)
 
-    facts: dict[str, Any] = {"cost": asdict(plan.cost), "latency": dict(plan.latency)}
+    facts: dict[str, Any] = {"cost": plan.cost.to_dict(), "latency": dict(plan.latency)}
     state, found = "complete", {}
     _own(work, plan)
     try:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from aum_edge.complexity.limits import get_limits
 from aum_edge.errors import RecipeError
 from aum_edge.submission.label import Label, parse_label
 from aum_edge.submission.runtime.scenes import KNOWN
@@ -52,6 +53,7 @@ class SubmissionConfig:
                 f"Device-specific models came with 2025; {self.year} takes one model for all: "
                 "leave the devices out."
             )
+        get_limits(self.limits_name)
         self._check_splits()
 
     def _check_splits(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from aum_edge.audio.config import FrontEndConfig
 from aum_edge.complexity.limits import Limits, get_limits
 from aum_edge.complexity.onnx.report import analyse_onnx
 from aum_edge.complexity.report import Complexity, analyse
+from aum_edge.complexity.verdict import Count, Verdict, judge
 from aum_edge.errors import BudgetError, CheckpointError, UnsupportedOperatorError
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.storage.directory import describe, load
@@ -22,6 +23,7 @@ from aum_edge.submission.runtime.onnx_network import OnnxNetwork
 from aum_edge.submission.runtime.scenes import GENERAL, scene_order
 
 GRAPH_COUNT = "aum-edge, over the ONNX graph: the official script cannot look into onnxruntime"
+EXACT_MACS = "MACs by aum-edge's exact count"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,14 +31,33 @@ class Figures:
     """What one model costs an inference of one clip."""
 
     macs: int
-    """By the official script; for an ONNX file by our count over its graph."""
+    """By the official script; by our exact count for an ONNX file and in a year without MACs."""
     param_bytes: int
     """Bytes of what the official script calls parameters."""
     n_params: int
+    """Weights; the scales of int8 layers are none."""
+    official_params: int
+    """Parameters as the official script counts them, scales included."""
     n_non_zero: int
     exact_macs: int
     exact_bytes: int
     counted_by: str
+
+    def verdict(self, limits: Limits) -> Verdict:
+        """The figures of the submission against limits."""
+        figures: dict[Count, Mapping[str, float | None]] = {
+            "exact": {
+                "macs": self.exact_macs,
+                "param_bytes": self.exact_bytes,
+                "n_params": self.n_params,
+            },
+            "official": {
+                "macs": self.macs,
+                "param_bytes": self.param_bytes,
+                "n_params": self.official_params,
+            },
+        }
+        return judge(limits, figures)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,11 +89,11 @@ def read_models(config: SubmissionConfig) -> dict[str, SubmissionModel]:
     """
     limits = get_limits(config.limits_name)
     members = {name: read_model(name, path, limits) for name, path in config.members.items()}
-    over = [line for member in members.values() for line in over_limit(member, limits)]
+    over = {name: line for name, member in members.items() if (line := over_limit(member, limits))}
     if over:
-        rest = [name for name in members if not any(f"`{name}`" in line for line in over)]
+        rest = [name for name in members if name not in over]
         inside = f" Inside: {', '.join(rest)}." if rest else ""
-        raise BudgetError(f"Over the {limits.name} limits: {'; '.join(over)}.{inside}")
+        raise BudgetError(f"{' '.join(over.values())}{inside}")
     return members
 
 
@@ -94,38 +115,36 @@ def read_model(name: str, path: Path, limits: Limits) -> SubmissionModel:
     )
 
 
-def over_limit(member: SubmissionModel, limits: Limits) -> list[str]:
-    """One line for each limit that the model is over, by the official count."""
-    figures = member.figures
-    found = (
-        ("MACs", figures.macs, limits.macs),
-        ("bytes of parameters", figures.param_bytes, limits.param_bytes),
-        ("parameters", figures.n_params, limits.params),
-    )
-    return [
-        f"`{member.name}` has {value:,} {what} of {limit:,.0f} "
-        f"({100 * (value / limit - 1):.1f} % too many)"
-        for what, value, limit in found
-        if limit is not None and value > limit
-    ]
+def over_limit(member: SubmissionModel, limits: Limits) -> str:
+    """The verdict on a model that is over a limit by the official count; else empty."""
+    verdict = member.figures.verdict(limits)
+    over = verdict.state_by("official") == "over"
+    return verdict.line(f"`{member.name}`", "official") if over else ""
 
 
 def truth_warnings(members: Iterable[SubmissionModel], limits: Limits) -> list[str]:
-    """A line for each model that is inside officially and over in truth."""
-    return [
-        f"`{member.name}` is inside the limit by the official count ({member.figures.macs:,} MACs) "
-        f"and over it by the exact one ({member.figures.exact_macs:,} of {limits.macs:,.0f})."
-        for member in members
-        if limits.macs is not None and member.figures.exact_macs > limits.macs
-    ]
+    """The exact verdict on each model that is inside officially and over in truth."""
+    lines = []
+    for member in members:
+        verdict = member.figures.verdict(limits)
+        if verdict.state_by("official") == "inside" and verdict.state_by("exact") == "over":
+            lines += verdict.lines(f"`{member.name}`")
+    return lines
 
 
 def _torch_figures(path: Path, model: AudioClassifier, limits: Limits) -> Figures:
     result = analyse(model, limits)
-    official = result.official
-    if official.macs is None or official.param_bytes is None:
+    verdict, official = result.verdict, result.official
+    if verdict.state_by("official") == "unknown" or official.param_bytes is None:
+        rows = "; ".join(map(str, verdict.rows_of("official")))
+        reasons = " ".join(result.notes)
         raise UnsupportedOperatorError(
-            f"The official count of {path} fails: {' '.join(result.notes)}"
+            f"The official count of {path} ({official.rule}) does not give what the "
+            f"{limits.name} limits ask for: {rows or 'bytes not counted'}. {reasons}".strip()
+        )
+    if official.macs is None:
+        return _figures(
+            result, result.counts.macs, official.param_bytes, f"{official.rule}; {EXACT_MACS}"
         )
     return _figures(result, official.macs, official.param_bytes, official.rule)
 
@@ -138,6 +157,11 @@ def _onnx_member(name: str, path: Path, limits: Limits) -> SubmissionModel:
         raise UnsupportedOperatorError(
             f"{path} (`{name}`) has operators without a counting rule "
             f"({', '.join(result.counts.unsupported)}): its MACs cannot be stated."
+        )
+    if result.open_axes:
+        raise UnsupportedOperatorError(
+            f"{path} (`{name}`) takes inputs of any size ({', '.join(result.open_axes)}): its MACs "
+            "cannot be stated. Export it without `--dynamic-length`."
         )
     # What the script sees of it: the stored tensors of the types that it knows.
     visible = sum(p.numel() * p.element_size() for p in OnnxNetwork(path).parameters())
@@ -164,6 +188,7 @@ def _figures(result: Complexity, macs: int, param_bytes: int, rule: str) -> Figu
         macs=macs,
         param_bytes=param_bytes,
         n_params=result.n_params,
+        official_params=result.official.n_params or result.n_params,
         n_non_zero=result.n_params - result.sizes.get("zero_params", 0),
         exact_macs=result.counts.macs,
         exact_bytes=result.sizes["param_bytes"],

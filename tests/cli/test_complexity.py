@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from aum_edge.cli.main import main
+from aum_edge.complexity.limits import presets
 from aum_edge.compression.quantization.config import QuantizeConfig
 from aum_edge.compression.quantization.quantize import quantize
 from aum_edge.export.onnx.config import ExportConfig
@@ -100,8 +101,29 @@ def test_several_models_have_a_budget_each(
     models = json.loads(out)["models"]
     assert [m["within_limits"]["exact"] for m in models.values()] == [False, True]
     assert code == 3
-    assert "float is over the l limit by the exact count: param_bytes" in err
+    assert "float is over the l limits by the exact count: 18,604 of 10,000 bytes, 86.0 %" in err
     assert "% too many" in err
+
+
+@pytest.mark.parametrize("limits", list(presets()))
+def test_every_preset_gives_a_verdict(
+    limits: str, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = run(capsys, model / "int8", "--limits", limits)
+    assert (code, err) == (0, "")
+    assert out.startswith(f"Limits {limits} ")
+    assert out.count(" inside\n") == 2
+
+
+def test_what_is_not_known_is_said_and_is_no_failure(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    export_onnx(student().eval(), tmp_path / "m.onnx", ExportConfig(), None)
+    code, out, err = run(capsys, tmp_path / "m.onnx", "--json")
+    assert code == 0
+    assert json.loads(out)["within_limits"] == {"exact": True, "official": None}
+    assert err.count("\n") == 1
+    assert "m.onnx is not known to be inside the dcase2025 limits by the official count" in err
 
 
 def test_the_exported_graph_beside_the_model(

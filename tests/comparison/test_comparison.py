@@ -14,14 +14,16 @@ import yaml
 from aum_edge.comparison.arms import arm_stages, chosen_rates, tuning_stages
 from aum_edge.comparison.config import ArmConfig, CompareRecipe
 from aum_edge.comparison.page import page, with_range
-from aum_edge.comparison.runs import SUMMARY, ComparisonRun
+from aum_edge.comparison.runs import SUMMARY, ComparisonRun, costs
 from aum_edge.comparison.summary import Spread, differences, finished, model_names
+from aum_edge.complexity.limits import Limits, presets
+from aum_edge.complexity.report import analyse
 from aum_edge.errors import AumEdgeError, RecipeError
 from aum_edge.models.registry import build
 from aum_edge.pipeline.recipe import ModelChoice, load_recipe_as
 from aum_edge.report.plots.spread import draw_spread
 from aum_edge.training.config import TrainConfig
-from tests.small_run import FRONTEND, tones
+from tests.small_run import FRONTEND, student, tones
 
 SMALL = {"d_model": 16, "depth": 1, "d_state": 4, "head_dim": 8, "stem_channels": [4, 4]}
 TRAIN = {"epochs": 1, "batch_size": 8, "augment": {"mixstyle_p": 0.0}}
@@ -157,6 +159,35 @@ def test_the_teacher_of_a_fold_serves_all_its_seeds(done: tuple[CompareRecipe, P
     assert (out / "a/seed-3/teacher/model/model.safetensors").read_bytes() == trained
     stages = {stage.name for stage in arm_stages(recipe)}
     assert not stages & {stage.name for stage in tuning_stages(recipe)} - {"data"}
+
+
+@pytest.mark.parametrize("name", list(presets()))
+def test_costs_of_one_and_of_several_models_under_every_preset(name: str) -> None:
+    one = analyse(student(), name).to_dict()
+    single, double = (costs([one] * members, presets()[name]) for members in (1, 2))
+    assert single["within"] == double["within"] == {"exact": True, "official": True}
+    assert double["macs"] == 2 * single["macs"]
+    assert (double["official_macs"] is None) == (name == "dcase2021")
+    tight = Limits(name="x", macs=single["macs"])
+    assert costs([one], tight)["within"]["exact"] is True
+    assert costs([one] * 2, tight)["within"]["exact"] is False
+
+
+def test_the_page_says_what_is_not_known(done: tuple[CompareRecipe, Path]) -> None:
+    recipe, out = done
+    (run,) = finished(recipe, out)
+    run = json.loads(json.dumps(run))
+    models = run["models"]
+    for row in models.values():
+        row["within"] = {"exact": True, "official": True}
+    models["ptq"] |= {"official_macs": None, "within": {"exact": True, "official": None}}
+    models["qat"]["within"] = {"exact": False, "official": None}
+    lines = page(recipe, [run], "command", "host", "small.svg").splitlines()
+    ends = {line.split(" | ")[0]: line.split(" | ")[-2:] for line in lines if " | " in line}
+    titles = model_names(recipe)
+    assert ends[f"| {titles['ptq']}"] == ["–", "not known |"]
+    assert ends[f"| {titles['qat']}"][1] == "over |"
+    assert ends[f"| {titles['distill']}"][1] == "inside |"
 
 
 def test_page_and_picture_follow_from_the_runs(

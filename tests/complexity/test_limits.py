@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from aum_edge.complexity.limits import get_limits, presets
+from aum_edge.complexity.limits import Limits, get_limits, presets
 from aum_edge.complexity.official import official
 from aum_edge.complexity.report import analyse, analyse_module
 from aum_edge.errors import RecipeError
@@ -65,7 +67,8 @@ def test_2022_counts_parameters_whatever_their_type() -> None:
 def test_what_is_over_says_by_how_much(tmp_path: Path) -> None:
     path = tmp_path / "board.yaml"
     path.write_text("macs: 1e3\nparams: 10\nrule: nessi\n")
-    over = analyse(student(), get_limits(str(path))).over
+    result = analyse(student(), get_limits(str(path)))
+    over = result.to_dict()["over"]
     assert {(row["count"], row["what"]) for row in over} == {
         ("exact", "macs"),
         ("exact", "n_params"),
@@ -82,6 +85,28 @@ def test_a_figure_that_is_limited_and_not_known_is_no_verdict() -> None:
     assert values["official"]["macs"] is None
 
 
+@pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf"), True])
+def test_a_limit_of_nothing_is_refused_in_python_too(value: float) -> None:
+    with pytest.raises(RecipeError, match="`macs` must be a number above 0"):
+        Limits(name="x", macs=value)
+
+
+def test_limits_may_be_given_as_they_are() -> None:
+    limits = Limits(name="board", params=5)
+    assert get_limits(limits) is limits
+    assert limits.figures == {"macs": None, "param_bytes": None, "n_params": 5}
+    assert "over the board limits" in str(analyse(student(), limits))
+
+
+def test_limits_and_verdict_are_read_without_torch() -> None:
+    code = (
+        "import sys\nfrom aum_edge.complexity.verdict import judge\n"
+        "from aum_edge.complexity.limits import get_limits\nget_limits('dcase2025')\n"
+        "sys.exit('torch' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -89,6 +114,10 @@ def test_a_figure_that_is_limited_and_not_known_is_no_verdict() -> None:
         ("mac: 3", "there is no `mac`"),
         ("macs: many", "must be a number above 0"),
         ("macs: -1", "must be a number above 0"),
+        ("macs: 0", "must be a number above 0"),
+        ("params: 0", "must be a number above 0"),
+        ("param_bytes: .inf", "must be a number above 0"),
+        ("clip_seconds: 0", "must be a number above 0"),
         ("macs: true", "must be a number above 0"),
         ("- 1", "must hold `key: value` lines"),
         ("a: [", "is not YAML"),

@@ -66,6 +66,14 @@ def test_a_wrong_recipe_gives_one_line_that_names_the_key(
     assert caught.value.exit_code == 2
 
 
+def test_unknown_limits_are_refused_when_the_recipe_is_read(tmp_path) -> None:
+    (tmp_path / "r.yaml").write_text("name: x\n")
+    with pytest.raises(
+        RecipeError, match=r"r\.yaml: There are no limits `dcase1999`: give dcase2021"
+    ):
+        load_recipe(tmp_path / "r.yaml", ["limits=dcase1999"])
+
+
 def test_a_missing_recipe_is_named(tmp_path) -> None:
     with pytest.raises(RecipeError, match=r"nothing\.yaml"):
         load_recipe(tmp_path / "nothing.yaml")

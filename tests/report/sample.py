@@ -70,9 +70,9 @@ def sample() -> dict[str, Any]:
             "within": True,
             "lines": [
                 "Student, int8 is inside the dcase2025 limits by the exact count: "
-                "63,480 of 128,000 bytes, 2.38 of 30 M MACs.",
+                "2,380,000 of 30,000,000 MACs; 63,480 of 128,000 bytes.",
                 "Student, int8 is inside the dcase2025 limits by the official count: "
-                "63,480 of 128,000 bytes, 0.52 of 30 M MACs.",
+                "520,000 of 30,000,000 MACs; 63,480 of 128,000 bytes.",
             ],
         },
         "export": export(),
@@ -146,6 +146,7 @@ def _model(
                 "rule": "torchinfo 1.8.0 total_mult_adds, bytes of model.parameters()",
                 "macs": int(official * 1e6),
                 "param_bytes": size,
+                "n_params": n_params,
             },
             "bytes": {
                 "by_precision": {

@@ -1,4 +1,4 @@
-"""Count an ONNX graph, independently of the torch counter.
+"""Exact MACs and special functions of an ONNX graph, independently of the torch counter.
 
 Shapes come from ONNX's own inference with one input a batch; the body of a Scan or Loop counts
 once an iteration, an If by its dearer branch. What has no rule or no shape is listed as
@@ -96,16 +96,17 @@ class _Counter:
             self.counts.unsupported[name if name not in RULES else f"{name} of unknown shape"] += 1
             return
         try:
-            macs, special = RULES[name](node, shapes)
+            cost = RULES[name](node, shapes)
         except (ValueError, KeyError, IndexError):
             self.counts.unsupported[f"{name} of unequal shapes"] += 1
             return
         times = place.times
-        self.counts.special_functions.update({key: value * times for key, value in special.items()})
-        if macs:
-            self.counts.macs_by_op[name] += macs * times
+        self.counts.special_functions.update({k: n * times for k, n in cost.special.items()})
+        self.counts.state_elements += cost.states
+        if cost.macs:
+            self.counts.macs_by_op[name] += cost.macs * times
             layer = place.prefix + (node.name or node.output[0])
-            self.counts.layers.setdefault(layer, Counter())[name] += macs * times
+            self.counts.layers.setdefault(layer, Counter())[name] += cost.macs * times
 
     def scan(self, model: ModelProto, node: NodeProto, place: _Place) -> None:
         """A body once a slice: its inputs are the states, then one slice of each scan input."""

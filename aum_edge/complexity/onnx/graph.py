@@ -12,6 +12,15 @@ from onnx import GraphProto, ModelProto, shape_inference
 from aum_edge.complexity.onnx.rules import Shape, Shapes
 from aum_edge.errors import UnsupportedOperatorError
 
+FRONT_END, FRONT_END_TABLES = "/frontend/", "frontend."
+"""How names of the nodes and tables begin that `aum-edge export --with-frontend` adds."""
+SHAPE_TYPES = (onnx.TensorProto.INT64, onnx.TensorProto.STRING)
+HALF_BYTES = {
+    onnx.TensorProto.DataType.Value(name)
+    for name in ("INT4", "UINT4", "FLOAT4E2M1")
+    if name in onnx.TensorProto.DataType.keys()
+}
+
 
 def read_onnx(path: Path) -> ModelProto:
     """Parse a file.
@@ -37,7 +46,7 @@ def with_shapes(model: ModelProto) -> ModelProto:
     fixed.CopyFrom(model)
     for value in (*fixed.graph.input, *fixed.graph.output):
         for dim in value.type.tensor_type.shape.dim:
-            if dim.dim_param or not dim.HasField("dim_value"):
+            if dim.dim_param or dim.dim_value < 1:
                 dim.dim_value = 1
     return inferred(fixed)
 
@@ -50,7 +59,7 @@ def free_axes(model: ModelProto) -> list[str]:
         for value in model.graph.input
         if value.name not in stored
         for axis, dim in enumerate(value.type.tensor_type.shape.dim)
-        if axis and not dim.HasField("dim_value")
+        if axis and dim.dim_value < 1
     ]
 
 
@@ -65,7 +74,10 @@ def shapes_of(graph: GraphProto) -> Shapes:
     shapes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
     for value in (*graph.input, *graph.value_info, *graph.output):
         kind = value.type.tensor_type
-        if kind.HasField("shape") and all(dim.HasField("dim_value") for dim in kind.shape.dim):
+        dims = kind.shape.dim
+        if kind.HasField("shape") and all(
+            d.HasField("dim_value") and d.dim_value >= 0 for d in dims
+        ):
             shapes[value.name] = type_shape(value.type)
     return shapes
 
@@ -75,22 +87,10 @@ def type_shape(kind: onnx.TypeProto) -> Shape:
     return tuple(dim.dim_value for dim in kind.tensor_type.shape.dim)
 
 
-FRONT_END, FRONT_END_TABLES = "/frontend/", "frontend."
-"""How names of the nodes and tables begin that `aum-edge export --with-frontend` adds."""
-
-
 def holds_front_end(model: ModelProto) -> bool:
     """Whether aum-edge put a front end into the file, as its metadata says."""
     props = {entry.key: entry.value for entry in model.metadata_props}
     return "aum_edge.version" in props and props.get("input") == "waveform"
-
-
-SHAPE_TYPES = (onnx.TensorProto.INT64, onnx.TensorProto.STRING)
-HALF_BYTES = {
-    onnx.TensorProto.DataType.Value(name)
-    for name in ("INT4", "UINT4", "FLOAT4E2M1")
-    if name in onnx.TensorProto.DataType.keys()
-}
 
 
 def stored_bytes(kind: int, elements: int) -> int:

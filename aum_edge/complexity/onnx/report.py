@@ -1,4 +1,4 @@
-"""The complexity of an .onnx file."""
+"""Complexity of an .onnx file: exact figures, limits and the verdict."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from onnx import ModelProto, TensorProto
 
-from aum_edge.complexity.limits import Limits
+from aum_edge.complexity.limits import Limits, get_limits
 from aum_edge.complexity.onnx.counter import count_onnx
 from aum_edge.complexity.onnx.graph import (
     FRONT_END_TABLES,
@@ -23,22 +23,24 @@ from aum_edge.complexity.report import Complexity, unknown_official
 from aum_edge.complexity.sizes import Precision
 
 
-def analyse_onnx(path: str | Path, limits: Limits) -> Complexity:
+def analyse_onnx(path: str | Path, limits: str | Path | Limits = "dcase2025") -> Complexity:
     """Count an .onnx file; official figures need the torch model and are ``None``.
 
     ``param_bytes`` are the bytes of the stored tensors, int8 codes and scales included. The file
     is longer than that by its nodes and names.
 
     Raises:
+        RecipeError: There are no such limits.
         UnsupportedOperatorError: The file is not ONNX.
     """
-    path = Path(path)
+    path, limits = Path(path), get_limits(limits)
     model = read_onnx(path)
     props = {entry.key: entry.value for entry in model.metadata_props}
     inside = holds_front_end(model)
     stored = [t for t in weights(model.graph) if not (inside and _is_table(t))]
     counts = count_onnx(path)
     named = props.get("n_params", "")
+    open_axes = tuple(free_axes(model))
     shape = type_shape(model.graph.input[0].type)
     return Complexity(
         counts=counts,
@@ -46,12 +48,13 @@ def analyse_onnx(path: str | Path, limits: Limits) -> Complexity:
         n_params=int(named) if named.isdecimal() else sum(map(_elements, stored)),
         official=unknown_official(limits),
         limits=limits,
-        input_shape=tuple(size or 1 for size in shape),
+        input_shape=tuple(max(1, size) for size in shape),
+        open_axes=open_axes,
         notes=(
             *(
                 f"The size of {axis} is free: counted as 1, so the true cost is that many times "
-                "more."
-                for axis in free_axes(model)
+                "more, and whether that is inside is not known."
+                for axis in open_axes
             ),
             *_front_end_note(path, model, counts.macs),
         ),

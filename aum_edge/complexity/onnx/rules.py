@@ -1,4 +1,8 @@
-"""What each ONNX operator costs, by the same rules as the torch operators (rules.py)."""
+"""MACs and special functions of each ONNX operator: the register of counting rules.
+
+They say the same of a node as torch_rules.py says of the torch operator. A new rule is one function
+under :func:`onnx_rule`, here or in any module that is imported before the count.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +11,12 @@ from collections.abc import Callable
 
 from onnx import NodeProto
 
+from aum_edge.complexity.torch_rules import OperatorCost
+
 Shape = tuple[int, ...]
 Shapes = dict[str, Shape]
-Count = Callable[[NodeProto, Shapes], tuple[int, dict[str, int]]]
-
+OnnxRule = Callable[[NodeProto, Shapes], OperatorCost]
+"""From a node and the shapes of all tensors to the cost of that node."""
 FREE = frozenset(
     """
     Add Sub Neg Abs Relu Clip Max Min Where Sum ReduceSum ReduceMax ReduceMin ArgMax Equal Less
@@ -20,64 +26,111 @@ FREE = frozenset(
     QuantizeLinear Size Sign Ceil Floor Round BatchNormalization Dropout
     """.split()
 )
+RULES: dict[str, OnnxRule] = {}
 
 
-def _each(node: NodeProto, shapes: Shapes) -> tuple[int, dict[str, int]]:
-    return size_of(shapes[node.output[0]]), {}
+def onnx_rule(*names: str) -> Callable[[OnnxRule], OnnxRule]:
+    """Register a function as the counting rule of ONNX operators.
+
+    Args:
+        names: The operator's type; ``domain.Type`` outside of ONNX's own domain.
+
+    Raises:
+        ValueError: One of them has a rule already.
+    """
+
+    def register(rule: OnnxRule) -> OnnxRule:
+        for name in names:
+            if name in RULES or name in FREE:
+                raise ValueError(f"The ONNX operator {name} has a counting rule already.")
+            RULES[name] = rule
+        return rule
+
+    return register
 
 
-def _division(node: NodeProto, shapes: Shapes) -> tuple[int, dict[str, int]]:
+def size_of(shape: Shape) -> int:
+    """Elements of a tensor."""
+    return math.prod(shape)
+
+
+@onnx_rule("Mul", "LeakyRelu", "PRelu", "HardSigmoid")
+def _each(node: NodeProto, shapes: Shapes) -> OperatorCost:
+    return OperatorCost(size_of(shapes[node.output[0]]))
+
+
+@onnx_rule("Div")
+def _division(node: NodeProto, shapes: Shapes) -> OperatorCost:
     """By many values: one division each; by few: their reciprocals and a multiplication each."""
     size, divisors = size_of(shapes[node.output[0]]), size_of(shapes[node.input[1]])
-    return (size if 1 < divisors < size else 0), {"division": divisors if divisors > 1 else size}
+    macs = size if 1 < divisors < size else 0
+    return OperatorCost(macs, {"division": divisors if divisors > 1 else size})
 
 
-def _special(name: str) -> Count:
-    return lambda node, shapes: (0, {name: size_of(shapes[node.output[0]])})
+def _special(name: str) -> OnnxRule:
+    return lambda node, shapes: OperatorCost(0, {name: size_of(shapes[node.output[0]])})
 
 
-def _conv(node: NodeProto, shapes: Shapes) -> tuple[int, dict[str, int]]:
-    return size_of(shapes[node.output[0]]) * size_of(shapes[node.input[1]][1:]), {}
+onnx_rule("Reciprocal", "ReduceMean", "GlobalAveragePool")(_special("division"))
+onnx_rule("Exp")(_special("exp"))
+onnx_rule("Log")(_special("log"))
+onnx_rule("Sqrt")(_special("sqrt"))
+onnx_rule("Sigmoid")(_special("sigmoid"))
+onnx_rule("Tanh")(_special("tanh"))
+onnx_rule("Erf")(_special("erf"))
 
 
-def _gemm(node: NodeProto, shapes: Shapes) -> tuple[int, dict[str, int]]:
+@onnx_rule("Conv")
+def _conv(node: NodeProto, shapes: Shapes) -> OperatorCost:
+    return OperatorCost(size_of(shapes[node.output[0]]) * size_of(shapes[node.input[1]][1:]))
+
+
+@onnx_rule("Gemm")
+def _gemm(node: NodeProto, shapes: Shapes) -> OperatorCost:
     turned = any(a.name == "transA" and a.i for a in node.attribute)
-    return size_of(shapes[node.output[0]]) * shapes[node.input[0]][0 if turned else 1], {}
+    return OperatorCost(size_of(shapes[node.output[0]]) * shapes[node.input[0]][0 if turned else 1])
 
 
-def _layer_norm(node: NodeProto, shapes: Shapes) -> tuple[int, dict[str, int]]:
+@onnx_rule("LayerNormalization")
+def _layer_norm(node: NodeProto, shapes: Shapes) -> OperatorCost:
     shape = shapes[node.output[0]]
     rows = size_of(shape[:-1])
-    return 3 * size_of(shape), {"sqrt": rows, "division": rows}
+    return OperatorCost(3 * size_of(shape), {"sqrt": rows, "division": rows})
 
 
-def _conv_integer(node: NodeProto, shapes: Shapes) -> tuple[int, dict[str, int]]:
+@onnx_rule("QLinearConv", "ConvInteger")
+def _conv_integer(node: NodeProto, shapes: Shapes) -> OperatorCost:
     """QLinearConv has its weight fourth, ConvInteger second."""
     weight = node.input[3 if node.op_type == "QLinearConv" else 1]
-    return size_of(shapes[node.output[0]]) * size_of(shapes[weight][1:]), {}
+    return OperatorCost(size_of(shapes[node.output[0]]) * size_of(shapes[weight][1:]))
 
 
-def _conv_transpose(node: NodeProto, shapes: Shapes) -> tuple[int, dict[str, int]]:
+@onnx_rule("ConvTranspose")
+def _conv_transpose(node: NodeProto, shapes: Shapes) -> OperatorCost:
     """Every input value meets (outputs / groups) * kernel weights."""
-    return size_of(shapes[node.input[0]]) * size_of(shapes[node.input[1]][1:]), {}
+    return OperatorCost(size_of(shapes[node.input[0]]) * size_of(shapes[node.input[1]][1:]))
 
 
-def _gelu(node: NodeProto, shapes: Shapes) -> tuple[int, dict[str, int]]:
+@onnx_rule("Gelu")
+def _gelu(node: NodeProto, shapes: Shapes) -> OperatorCost:
     size = size_of(shapes[node.output[0]])
-    return 2 * size, {"erf": size}
+    return OperatorCost(2 * size, {"erf": size})
 
 
-def _softmax(node: NodeProto, shapes: Shapes) -> tuple[int, dict[str, int]]:
+@onnx_rule("Softmax", "LogSoftmax")
+def _softmax(node: NodeProto, shapes: Shapes) -> OperatorCost:
     size = size_of(shapes[node.output[0]])
-    return 0, {"exp": size, "division": size}
+    return OperatorCost(0, {"exp": size, "division": size})
 
 
-def _softplus(node: NodeProto, shapes: Shapes) -> tuple[int, dict[str, int]]:
+@onnx_rule("Softplus")
+def _softplus(node: NodeProto, shapes: Shapes) -> OperatorCost:
     size = size_of(shapes[node.output[0]])
-    return 0, {"exp": size, "log": size}
+    return OperatorCost(0, {"exp": size, "log": size})
 
 
-def _einsum(node: NodeProto, shapes: Shapes) -> tuple[int, dict[str, int]]:
+@onnx_rule("Einsum")
+def _einsum(node: NodeProto, shapes: Shapes) -> OperatorCost:
     """All index values of the product; each further operand multiplies once more.
 
     Raises:
@@ -89,10 +142,11 @@ def _einsum(node: NodeProto, shapes: Shapes) -> tuple[int, dict[str, int]]:
     for term, name in zip(terms, node.input, strict=True):
         for index, size in zip(term, shapes[name], strict=True):
             sizes[index] = max(size, sizes.get(index, 1))
-    return math.prod(sizes.values()) * (len(terms) - 1), {}
+    return OperatorCost(math.prod(sizes.values()) * (len(terms) - 1))
 
 
-def _matrices(node: NodeProto, shapes: Shapes) -> tuple[int, dict[str, int]]:
+@onnx_rule("MatMul", "QLinearMatMul", "MatMulInteger")
+def _matrices(node: NodeProto, shapes: Shapes) -> OperatorCost:
     """Rows * columns * inner size.
 
     Raises:
@@ -102,48 +156,15 @@ def _matrices(node: NodeProto, shapes: Shapes) -> tuple[int, dict[str, int]]:
     left, right = shapes[node.input[0]], shapes[node.input[second]]
     if left[-1] != right[-2 if len(right) > 1 else 0]:
         raise ValueError(f"{left} by {right}")
-    return size_of(shapes[node.output[0]]) * left[-1], {}
+    return OperatorCost(size_of(shapes[node.output[0]]) * left[-1])
 
 
-def _power(node: NodeProto, shapes: Shapes) -> tuple[int, dict[str, int]]:
+@onnx_rule("Pow")
+def _power(node: NodeProto, shapes: Shapes) -> OperatorCost:
     """Counted as a square, which is what exporters write it for."""
     return _each(node, shapes)
 
 
-RULES: dict[str, Count] = {
-    "Conv": _conv,
-    "MatMul": _matrices,
-    "Gemm": _gemm,
-    "ConvTranspose": _conv_transpose,
-    "QLinearConv": _conv_integer,
-    "ConvInteger": _conv_integer,
-    "QLinearMatMul": _matrices,
-    "MatMulInteger": _matrices,
-    "Gelu": _gelu,
-    "Einsum": _einsum,
-    "Mul": _each,
-    "Pow": _power,
-    "LayerNormalization": _layer_norm,
-    "Softmax": _softmax,
-    "Div": _division,
-    "Reciprocal": _special("division"),
-    "ReduceMean": _special("division"),
-    "GlobalAveragePool": _special("division"),
-    "Exp": _special("exp"),
-    "Log": _special("log"),
-    "Sqrt": _special("sqrt"),
-    "Sigmoid": _special("sigmoid"),
-    "Tanh": _special("tanh"),
-    "Erf": _special("erf"),
-    "Softplus": _softplus,
-    "LeakyRelu": _each,
-    "PRelu": _each,
-    "HardSigmoid": _each,
-    "HardSwish": lambda node, shapes: (2 * size_of(shapes[node.output[0]]), {}),
-    "LogSoftmax": _softmax,
-}
-
-
-def size_of(shape: Shape) -> int:
-    """Elements of a tensor."""
-    return math.prod(shape)
+@onnx_rule("HardSwish")
+def _hard_swish(node: NodeProto, shapes: Shapes) -> OperatorCost:
+    return OperatorCost(2 * size_of(shapes[node.output[0]]))

@@ -6,6 +6,7 @@ from typing import Any
 
 from aum_edge.complexity.limits import Limits
 from aum_edge.complexity.report import analyse
+from aum_edge.complexity.verdict import UNITS, WITHIN, state_of, worst
 from aum_edge.pipeline.run import Run
 from aum_edge.training.metrics.by_device import device_groups
 
@@ -42,7 +43,7 @@ def device_report(run: Run, limits: Limits) -> dict[str, Any] | None:
                 "groups": _group_rows(found),
                 "devices": rows,
                 "general_complexity": base,
-                "within": all(all(row["complexity"]["within_limits"].values()) for row in rows),
+                "within": _within(rows),
             }
         )
     return {"limits": limits.name, "families": families}
@@ -78,7 +79,14 @@ def _group_rows(found: dict[str, Any]) -> list[dict[str, Any]]:
 def _cost(run: Run, limits: Limits, stage: str, name: str) -> dict[str, Any]:
     counted = analyse(run.model(stage, name), limits).to_dict()
     return {
-        "exact": {key: counted["exact"][key] for key in ("macs", "param_bytes")},
-        "official": {key: counted["official"][key] for key in ("macs", "param_bytes")},
+        "exact": {key: counted["exact"][key] for key in UNITS},
+        "official": {key: counted["official"][key] for key in UNITS},
         "within_limits": counted["within_limits"],
+        "unsupported": counted["unsupported"],
     }
+
+
+def _within(rows: list[dict[str, Any]]) -> bool | None:
+    """Whether every device's model is inside by both counts; ``None`` where that is not known."""
+    found = [value for row in rows for value in row["complexity"]["within_limits"].values()]
+    return WITHIN[worst(map(state_of, found))]

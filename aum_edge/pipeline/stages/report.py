@@ -9,6 +9,7 @@ from typing import Any
 
 from aum_edge.complexity.limits import Limits, get_limits
 from aum_edge.complexity.report import analyse
+from aum_edge.complexity.verdict import judge_document
 from aum_edge.core.files import read_json, write_json
 from aum_edge.errors import RecipeError
 from aum_edge.models.storage.directory import save
@@ -45,8 +46,8 @@ def build_report(run: Run, folder: Path) -> dict[str, Any]:
         },
         "corpus": _corpus(run),
         "models": models,
-        "limits": asdict(limits),
-        "verdict": _verdict(limits, next(m for m in models if m["key"] == FINAL)),
+        "limits": asdict(limits) | limits.figures,
+        "verdict": report_verdict(limits, next(m for m in models if m["key"] == FINAL)),
         "export": _export_rows(run),
         "export_notes": run.result("export").get("notes", []),
         "bench": _bench(run),
@@ -118,28 +119,11 @@ def _corpus(run: Run) -> dict[str, Any]:
     }
 
 
-def _verdict(limits: Limits, final: dict[str, Any]) -> dict[str, Any]:
-    """Inside or over, by the exact and by the official count, in plain lines."""
-    counted = final["complexity"]
-    lines = []
-    for name in ("exact", "official"):
-        inside = counted["within_limits"][name]
-        word = "inside" if inside else "OVER"
-        lines.append(
-            f"{final['title']} is {word} the {limits.name} limits by the {name} count: "
-            f"{counted[name]['param_bytes']:,} of {_bytes(limits.param_bytes)} bytes, "
-            f"{counted[name]['macs'] / 1e6:.2f} of {_millions(limits.macs)} MACs."
-        )
-    within = all(counted["within_limits"].values())
-    return {"model": FINAL, "within": within, "lines": lines}
-
-
-def _millions(value: float | None) -> str:
-    return "any number of" if value is None else f"{value / 1e6:.0f} M"
-
-
-def _bytes(value: float | None) -> str:
-    return "any number of" if value is None else f"{value:,.0f}"
+def report_verdict(limits: Limits, final: dict[str, Any]) -> dict[str, Any]:
+    """The report's ``verdict``: inside, over or not known (null), and the sentences that say so."""
+    verdict = judge_document(final["complexity"], limits.figures | {"name": limits.name})
+    lines = verdict.lines(final["title"])
+    return {"model": FINAL, "within": verdict.within, "lines": lines, **verdict.to_dict()}
 
 
 def _export_rows(run: Run) -> list[dict[str, Any]]:

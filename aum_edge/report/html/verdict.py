@@ -1,14 +1,16 @@
-"""The top of the page: inside or over the limits, by both counts, in words, tiles and bars."""
+"""The top of the page: the verdict by both counts, in words, tiles and bars."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from aum_edge.complexity.verdict import MARKS, State, Verdict, VerdictRow, marked
 from aum_edge.report.html.render import Section
-from aum_edge.report.numbers import interval, milliseconds, percent, rounded, short, size, times
+from aum_edge.report.numbers import interval, milliseconds, percent, short, size, times, whole
 from aum_edge.report.palette import model_colour
 from aum_edge.report.schema import Model
+from aum_edge.report.tables.model_tables import HEADS
 from aum_edge.report.view import ReportView
 
 LIMIT_AT = 80.0
@@ -32,7 +34,7 @@ class Bar:
     remark: str
     width: str
     over: bool
-    limit_at: str = ""
+    limit_at: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,72 +47,58 @@ class Budget:
     bars: Sequence[Bar]
 
 
-def verdict_section(facts: ReportView) -> Section:
+def verdict_section(view: ReportView) -> Section:
     """Headline, badges, the lines of the verdict, tiles, and bars against the limits."""
-    report, limits = facts.report, facts.report["limits"]
-    within = report["verdict"]["within"]
-    word = "✓ {} is inside the {} limits" if within else "✗ {} is over the {} limits"
-    headline = word.format(facts.final["title"], limits["name"])
-    badges = [_badge(facts.final, count) for count in ("exact", "official")]
-    budgets = [_budget(facts, model) for model in (facts.final, facts.control) if model]
-    if limits["macs"] is None and limits["param_bytes"] is None:
-        headline, badges, budgets = f"{facts.final['title']}: no limits were set", [], []
+    verdict, title = view.verdict(view.final["complexity"]), view.final["title"]
+    headline, badges, budgets = verdict.headline(title), [], []
+    if verdict.rows:
+        headline = f"{MARKS[verdict.state]} {headline}"
+        badges = [_badge(verdict.state_by(n), f" by the {n} count") for n in verdict.counts]
+        budgets = [_budget(view, model) for model in (view.final, view.control) if model]
     values = {
         "badges": badges,
-        "lines": report["verdict"]["lines"],
-        "tiles": _tiles(facts),
+        "lines": verdict.lines(title),
+        "tiles": _tiles(view, verdict),
         "budgets": budgets,
     }
-    css_class = "verdict" if within else "verdict over"
+    css_class = "verdict" if verdict.inside else f"verdict {verdict.state}"
     return Section("report/verdict", "verdict", headline, values, css_class)
 
 
-def inside_limits(model: Model) -> dict[str, bool | None]:
-    """By the exact and by the official count; ``None`` where there is no count."""
-    within = model["complexity"]["within_limits"]
-    return {"exact": within["exact"], "official": within["official"]}
+def _badge(state: State, of: str = "") -> Badge:
+    return Badge(f"{marked(state)}{of}", "" if state == "unknown" else state)
 
 
-def _badge(model: Model, count: str) -> Badge:
-    inside = inside_limits(model)[count]
-    if inside is None:
-        return Badge(f"no {count} count")
-    text = f"✓ inside by the {count} count" if inside else f"✗ over by the {count} count"
-    return Badge(text, "inside" if inside else "over")
-
-
-def _tiles(facts: ReportView) -> list[tuple[str, str, str]]:
+def _tiles(view: ReportView, verdict: Verdict) -> list[tuple[str, str, str]]:
     """Name, value and remark of each."""
-    final, limits = facts.final, facts.report["limits"]
-    exact = final["complexity"]["exact"]
+    exact = view.final["complexity"]["exact"]
+    shares = {row.what: row.of_limit for row in verdict.rows_of("exact")}
     rows = [
-        ("Test accuracy", f"{percent(final['eval']['accuracy'])} %", _differences(facts)),
-        (
-            "Parameters",
-            size(exact["param_bytes"]),
-            _share(exact["param_bytes"], limits["param_bytes"]),
-        ),
-        ("MACs, exact", short(exact["macs"]), _share(exact["macs"], limits["macs"])),
+        ("Test accuracy", f"{percent(view.final['eval']['accuracy'])} %", _differences(view)),
+        ("Bytes, exact", size(exact["param_bytes"]), shares.get("param_bytes", "no limit")),
+        ("MACs, exact", short(exact["macs"]), shares.get("macs", "no limit")),
     ]
-    row = facts.latency(final["key"])
+    if "n_params" in shares:
+        rows.append(("Parameters", whole(exact.get("n_params")), shares["n_params"]))
+    row = view.latency(view.final["key"])
     if row:
-        ratio = facts.ratio(row)
-        beside = f"{times(ratio)} the control" if ratio and facts.control else "median, one clip"
+        ratio = view.ratio(row)
+        beside = f"{times(ratio)} the control" if ratio and view.control else "median, one clip"
         rows.append(("Latency", f"{milliseconds(row['p50_ms'])} ms", beside))
     return rows
 
 
-def _differences(facts: ReportView) -> str:
-    own = facts.final["eval"]["accuracy"]
-    others = [("teacher", facts.teacher), ("control", facts.control)]
+def _differences(view: ReportView) -> str:
+    own = view.final["eval"]["accuracy"]
+    others = [("teacher", view.teacher), ("control", view.control)]
     parts = [
         f"{100 * (own - model['eval']['accuracy']):+.1f} to {name}".replace("-", "−")
         for name, model in others
         if model
     ]
-    if facts.control and _at_chance(facts.control, len(facts.report["corpus"]["labels"])):
+    if view.control and _at_chance(view.control, len(view.report["corpus"]["labels"])):
         parts[-1] += " (at chance)"
-    return ", ".join(parts) or f"{facts.final['eval']['n']} clips"
+    return ", ".join(parts) or f"{view.final['eval']['n']} clips"
 
 
 def _at_chance(model: Model, classes: int) -> bool:
@@ -119,47 +107,24 @@ def _at_chance(model: Model, classes: int) -> bool:
     return interval(scores["accuracy"], int(scores["n"]))[0] <= 1 / max(1, classes)
 
 
-def _share(value: float | None, limit: float | None) -> str:
-    if value is None:
-        return "not counted"
-    if not limit:
-        return "no limit"
-    share = value / limit
-    return f"{_percent(share)} of the limit" if share < 10 else f"{times(share)} the limit"
+def _budget(view: ReportView, model: Model) -> Budget:
+    verdict = view.verdict(model["complexity"])
+    return Budget(
+        title=model["title"],
+        colour=model_colour(model["key"]),
+        badge=_badge(verdict.state),
+        bars=[_bar(row) for row in sorted(verdict.rows, key=lambda row: row.what)],
+    )
 
 
-def _percent(share: float) -> str:
-    if 0 < share < 0.005:
-        return "under 1 %"
-    return f"{100 * share:.0f} %" if share < 10 else times(share)
-
-
-def _budget(facts: ReportView, model: Model) -> Budget:
-    counted, limits = model["complexity"], facts.report["limits"]
-    inside = all(value is not False for value in inside_limits(model).values())
-    badge = Badge("✓ inside", "inside") if inside else Badge("✗ over", "over")
-    exact, official = counted["exact"], counted["official"]
-    bars = [
-        _bar("Bytes, exact", exact["param_bytes"], limits["param_bytes"], size),
-        _bar("Bytes, official", official["param_bytes"], limits["param_bytes"], size),
-        _bar("MACs, exact", exact["macs"], limits["macs"], rounded),
-        _bar("MACs, official", official["macs"], limits["macs"], rounded),
-    ]
-    colour = model_colour(model["key"])
-    return Budget(title=model["title"], colour=colour, badge=badge, bars=bars)
-
-
-def _bar(
-    name: str, value: float | None, limit: float | None, text: Callable[[float | None], str]
-) -> Bar:
+def _bar(row: VerdictRow) -> Bar:
     """One value on a track whose limit always stands at the same place."""
-    share = value / limit if value is not None and limit else 0.0
-    remark = f"of {text(limit)}, {_percent(share)}" if limit else "no limit"
+    value, limit = row.brief
     return Bar(
-        name=name,
-        value=text(value),
-        remark="not counted" if value is None else remark,
-        width=f"{min(100.0, LIMIT_AT * share):.1f}",
-        over=share > 1,
-        limit_at=f"{LIMIT_AT:.0f}" if limit else "",
+        name=f"{HEADS[row.what]}, {row.count}",
+        value=value,
+        remark=f"of {limit}, {row.percent_of_limit}",
+        width=f"{min(100.0, LIMIT_AT * (row.share or 0.0)):.1f}",
+        over=row.state == "over",
+        limit_at=f"{LIMIT_AT:.0f}",
     )

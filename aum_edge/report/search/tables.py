@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from aum_edge.complexity.verdict import WORDS, excess
 from aum_edge.report.numbers import UNKNOWN, duration, percent, short, size, times, whole
 from aum_edge.report.tables.table import Cell, Column, Table
 
@@ -75,7 +76,7 @@ def preset_table(report: Report) -> Table:
         Column("official"),
         Column("Bytes", "int8"),
         Column("Weights"),
-        Column("Inside the limits", number=False),
+        Column("Verdict", number=False),
     ]
     rows: list[list[Cell]] = [
         [
@@ -84,13 +85,18 @@ def preset_table(report: Report) -> Table:
             short(cost["official_macs"]),
             size(cost["bytes"]),
             whole(cost["n_params"]),
-            "yes"
-            if not cost["over"]
-            else ", ".join(f"{what} +{100 * share:.0f} %" for what, share in cost["over"].items()),
+            _verdict(cost),
         ]
         for name, cost in report["presets"].items()
     ]
     return Table(f"Presets at this front end against {limits['name']}", columns, rows)
+
+
+def _verdict(cost: Mapping[str, Any]) -> str:
+    """Inside, or every limit that is not met or not known to be."""
+    parts = [f"{WORDS['over']} {what} by {excess(share)}" for what, share in cost["over"].items()]
+    parts += [f"{what} {WORDS['unknown']}" for what in cost.get("unknown", [])]
+    return ", ".join(parts) or WORDS["inside"]
 
 
 def counts_table(report: Report) -> Table:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from aum_edge.report.numbers import percent, short, whole
+from aum_edge.complexity.verdict import COUNTS, UNITS, WORDS, State
+from aum_edge.report.numbers import percent, whole
+from aum_edge.report.tables.model_tables import HEADS, shown_figures
 from aum_edge.report.tables.table import Cell, Column, Table
 from aum_edge.report.view import ReportView
 
@@ -28,15 +30,18 @@ def device_models_tables(view: ReportView) -> list[Table]:
 
 def verdict_line(view: ReportView) -> str:
     """Whether every device's model is inside the limits by itself."""
-    over = [
-        f"{family['title']} for device {row['device']}"
-        for family in families(view)
-        for row in family["devices"]
-        if not all(row["complexity"]["within_limits"].values())
-    ]
+    found: dict[State, list[str]] = {"over": [], "unknown": [], "inside": []}
+    for family in families(view):
+        for row in family["devices"]:
+            state = view.verdict(row["complexity"]).state
+            found[state].append(f"{family['title']} for device {row['device']}")
     name = view.report["limits"]["name"]
-    if over:
-        return f"Over the {name} limits, which hold for each model by itself: {', '.join(over)}."
+    if found["over"]:
+        models = ", ".join(found["over"])
+        return f"Over the {name} limits, which hold for each model by itself: {models}."
+    if found["unknown"]:
+        models = ", ".join(found["unknown"])
+        return f"Not known to be inside the {name} limits, which hold for each model: {models}."
     return f"Every device's model is inside the {name} limits, which hold for each by itself."
 
 
@@ -63,31 +68,19 @@ def score_table(family: Row) -> Table:
 
 def cost_table(view: ReportView, family: Row) -> Table:
     """MACs and bytes of every device's model by both counts, against the limits."""
-    limits = view.report["limits"]
+    shown, limits = shown_figures(view), view.report["limits"]
     columns = [
         Column("Device", number=False),
-        Column("Bytes", "exact"),
-        Column("Bytes", "official"),
-        Column("MACs", "exact"),
-        Column("MACs", "official"),
+        *(Column(HEADS[what], count) for what in shown for count in COUNTS),
         Column("Verdict", number=False),
     ]
     rows: list[Sequence[Cell]] = []
     for row in family["devices"]:
         counted = row["complexity"]
-        inside = all(counted["within_limits"].values())
-        rows.append(
-            [
-                row["device"],
-                *(whole(counted[kind]["param_bytes"]) for kind in ("exact", "official")),
-                *(short(counted[kind]["macs"]) for kind in ("exact", "official")),
-                "inside" if inside else "over",
-            ]
-        )
-    caption = (
-        f"{family['title']}: each model against {whole(limits['param_bytes'])} bytes and "
-        f"{whole(limits['macs'])} MACs"
-    )
+        cells = [whole(counted[count].get(what)) for what in shown for count in COUNTS]
+        rows.append([row["device"], *cells, WORDS[view.verdict(counted).state]])
+    parts = [f"{whole(limits.get(w))} {UNITS[w]}" for w in shown if limits.get(w)]
+    caption = f"{family['title']}: each model against {' and '.join(parts) or 'no limits'}"
     return Table(caption, columns, rows)
 
 

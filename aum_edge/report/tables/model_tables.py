@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from aum_edge.complexity.limits import Figure
+from aum_edge.complexity.verdict import COUNTS, MARKS, Count, exactly, marked
 from aum_edge.report.numbers import (
     UNKNOWN,
     fixed,
@@ -20,10 +22,18 @@ from aum_edge.report.schema import Model
 from aum_edge.report.tables.table import Cell, Column, Table
 from aum_edge.report.view import ReportView, confusions, scores_by
 
+HEADS: dict[Figure, str] = {"param_bytes": "Bytes", "macs": "MACs", "n_params": "Parameters"}
 
-def models_table(facts: ReportView) -> Table:
+
+def shown_figures(view: ReportView) -> list[Figure]:
+    """Bytes and MACs, and parameters where the report's limits count them."""
+    limited = view.report["limits"].get("n_params") is not None
+    return ["param_bytes", "macs", *(("n_params",) if limited else ())]
+
+
+def models_table(view: ReportView) -> Table:
     """Every model: how good, how large, how fast."""
-    n = facts.final["eval"]["n"]
+    n = view.final["eval"]["n"]
     columns = [
         Column("Model", number=False),
         Column("Accuracy", "%, 95 % interval"),
@@ -34,55 +44,42 @@ def models_table(facts: ReportView) -> Table:
         Column("MACs", "exact"),
         Column("MACs", "official"),
     ]
-    if facts.bench:
+    if view.bench:
         columns += [Column("Latency", "p50, ms"), Column("Ratio", "to the control")]
     return Table(
         f"Test split, {whole(n)} clips; ✗ is over a limit",
         columns,
-        [_model_row(facts, model) for model in facts.models],
-        [model_colour(model["key"], index) for index, model in enumerate(facts.models)],
+        [_model_row(view, model) for model in view.models],
+        [model_colour(model["key"], index) for index, model in enumerate(view.models)],
     )
 
 
-def budget_table(facts: ReportView, models: Sequence[Model]) -> Table:
-    """Bytes and MACs against the limits, by both counts."""
-    limits = facts.report["limits"]
+def budget_table(view: ReportView, models: Sequence[Model]) -> Table:
+    """Bytes, MACs and, where they are limited, parameters against the limits, by both counts."""
+    limits = view.report["limits"]
+    shown = shown_figures(view)
     rows: list[list[Cell]] = []
     for model in models:
-        counted = model["complexity"]
-        for name, values in (("exact", counted["exact"]), ("official", counted["official"])):
-            within = counted["within_limits"]
-            inside = within["exact"] if name == "exact" else within["official"]
-            rows.append(
-                [
-                    model["title"],
-                    name,
-                    whole(values["param_bytes"]),
-                    whole(limits["param_bytes"]),
-                    whole(values["macs"]),
-                    whole(limits["macs"]),
-                    _word(inside),
-                ]
-            )
-    columns = [
-        Column("Model", number=False),
-        Column("Count", number=False),
-        Column("Bytes"),
-        Column("Limit"),
-        Column("MACs"),
-        Column("Limit"),
-        Column("Verdict", number=False),
-    ]
+        verdict = view.verdict(model["complexity"])
+        for count in COUNTS:
+            values = dict(model["complexity"][count])
+            pairs = [(values.get(what), dict(limits).get(what)) for what in shown]
+            cells = [_number(value) for pair in pairs for value in pair]
+            rows.append([model["title"], count, *cells, marked(verdict.state_by(count))])
+    columns = [Column("Model", number=False), Column("Count", number=False)]
+    for what in shown:
+        columns += [Column(HEADS[what]), Column("Limit")]
+    columns.append(Column("Verdict", number=False))
     return Table(f"Budget: {limits['name']}", columns, rows)
 
 
-def device_table(facts: ReportView) -> Table | None:
+def device_table(view: ReportView) -> Table | None:
     """Mean accuracy over seen and over unseen devices, if both are known."""
-    seen, unseen = facts.devices
+    seen, unseen = view.devices
     if not seen or not unseen:
         return None
     rows: list[list[Cell]] = []
-    for model in facts.models:
+    for model in view.models:
         values = scores_by(model, "per_device")
         means = [_mean([values.get(name) for name in names]) for names in (seen, unseen)]
         known = means[0] is not None and means[1] is not None
@@ -96,13 +93,13 @@ def device_table(facts: ReportView) -> Table | None:
         Column("Unseen", f"%, mean of {len(unseen)}"),
         Column("Gap", "points"),
     ]
-    colours = [model_colour(model["key"], index) for index, model in enumerate(facts.models)]
+    colours = [model_colour(model["key"], index) for index, model in enumerate(view.models)]
     return Table("Accuracy on devices that were and were not in training", columns, rows, colours)
 
 
-def special_table(facts: ReportView) -> Table | None:
+def special_table(view: ReportView) -> Table | None:
     """exp, log, sigmoid, division and their like, counted by element."""
-    models = [model for model in facts.models if _special(model)]
+    models = [model for model in view.models if _special(model)]
     names = sorted({name for model in models for name in _special(model)})
     if not names:
         return None
@@ -115,7 +112,7 @@ def special_table(facts: ReportView) -> Table | None:
     return Table("Special functions a clip, by element; they are no MACs", columns, rows, colours)
 
 
-def memory_table(facts: ReportView) -> Table | None:
+def memory_table(view: ReportView) -> Table | None:
     """What a count of MACs leaves out: buffers, states, activations."""
     fields = {
         "buffer_bytes": ("Buffers", size),
@@ -125,12 +122,12 @@ def memory_table(facts: ReportView) -> Table | None:
     known = [
         field
         for field in fields
-        if any(model["complexity"]["exact"].get(field) is not None for model in facts.models)
+        if any(model["complexity"]["exact"].get(field) is not None for model in view.models)
     ]
     if not known:
         return None
     rows: list[list[Cell]] = []
-    for model in facts.models:
+    for model in view.models:
         exact = dict(model["complexity"]["exact"])
         values = [exact.get(field) for field in known]
         rows.append(
@@ -144,13 +141,13 @@ def memory_table(facts: ReportView) -> Table | None:
         )
     hints = {"state_elements": "elements", "peak_activation_bytes": "peak"}
     columns = [Column(fields[field][0], hints.get(field, "")) for field in known]
-    colours = [model_colour(model["key"], index) for index, model in enumerate(facts.models)]
+    colours = [model_colour(model["key"], index) for index, model in enumerate(view.models)]
     return Table("Memory a clip", [Column("Model", number=False), *columns], rows, colours)
 
 
-def confusion_table(facts: ReportView) -> Table | None:
+def confusion_table(view: ReportView) -> Table | None:
     """The most frequent mistakes of the final model."""
-    found = confusions(facts.final, facts.report["corpus"]["labels"])
+    found = confusions(view.final, view.report["corpus"]["labels"])
     if not found:
         return None
     rows: list[list[Cell]] = [
@@ -165,41 +162,36 @@ def confusion_table(facts: ReportView) -> Table | None:
     return Table("Most frequent mistakes", columns, rows)
 
 
-def _model_row(facts: ReportView, model: Model) -> list[Cell]:
+def _model_row(view: ReportView, model: Model) -> list[Cell]:
     scores, counted = model["eval"], model["complexity"]
     low, high = interval(scores["accuracy"], int(scores["n"]))
-    limits = facts.report["limits"]
+    exact, official = counted["exact"], counted["official"]
+    over = {(row.count, row.what) for row in view.verdict(counted).over}
+
+    def mark(text: str, *places: tuple[Count, Figure]) -> str:
+        return f"{MARKS['over']} {text}" if over.intersection(places) else text
+
     row: list[Cell] = [
         (model["title"], model["architecture"]),
         (percent(scores["accuracy"]), f"{percent(low)} to {percent(high)}"),
         percent(scores["macro_accuracy"]),
         fixed(scores["log_loss"], 3),
-        whole(model["n_params"]),
-        _against(
-            size(counted["exact"]["param_bytes"]),
-            counted["exact"]["param_bytes"],
-            limits["param_bytes"],
-        ),
-        _against(short(counted["exact"]["macs"]), counted["exact"]["macs"], limits["macs"]),
-        _against(short(counted["official"]["macs"]), counted["official"]["macs"], limits["macs"]),
+        mark(whole(model["n_params"]), ("exact", "n_params"), ("official", "n_params")),
+        mark(size(exact["param_bytes"]), ("exact", "param_bytes"), ("official", "param_bytes")),
+        mark(short(exact["macs"]), ("exact", "macs")),
+        mark(short(official["macs"]), ("official", "macs")),
     ]
-    if facts.bench:
-        latency = facts.latency(model["key"])
+    if view.bench:
+        latency = view.latency(model["key"])
         row += [
             milliseconds(latency["p50_ms"]) if latency else UNKNOWN,
-            times(facts.ratio(latency)),
+            times(view.ratio(latency)),
         ]
     return row
 
 
-def _word(inside: bool | None) -> str:
-    if inside is None:
-        return "no count"
-    return "✓ inside" if inside else "✗ over"
-
-
-def _against(text: str, value: float | None, limit: float | None) -> str:
-    return f"✗ {text}" if value is not None and limit and value > limit else text
+def _number(value: object) -> str:
+    return exactly(value) if isinstance(value, int | float) else UNKNOWN
 
 
 def _special(model: Model) -> dict[str, float]:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
 
 from aum_edge.audio.config import Normalization
-from aum_edge.complexity.limits import Limits
+from aum_edge.complexity.limits import Figure, Limits
 from aum_edge.complexity.report import analyse
+from aum_edge.complexity.verdict import VerdictRow, excess
 from aum_edge.compression.quantization.quantize import quantize
 from aum_edge.errors import RecipeError
 from aum_edge.models.classifier import AudioClassifier
@@ -20,6 +21,9 @@ from aum_edge.models.config import BackboneConfig, MambaStudentConfig
 from aum_edge.models.registry import build
 from aum_edge.pipeline.recipe import ModelChoice
 from aum_edge.search.config import SearchRecipe
+
+QUIET = ("aum_edge.training", "aum_edge.compression", "aum_edge.data", "aum_edge.export")
+NAMES: dict[Figure, str] = {"macs": "macs", "param_bytes": "bytes", "n_params": "params"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,11 +37,25 @@ class Cost:
     official_bytes: int | None
     over: dict[str, float]
     """Share above each limit that the recipe's constraints name: 0.25 is a quarter too much."""
+    unknown: tuple[str, ...] = ()
+    """Limited figures that a count of the constraints does not give."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return asdict(self) | {"unknown": list(self.unknown)}
 
     @property
     def fits(self) -> bool:
-        """Whether every limit is met."""
-        return not self.over
+        """Whether every limit is known to be met."""
+        return not self.over and not self.unknown
+
+    @property
+    def why_not(self) -> str:
+        """``over exact_macs by 25.0 %``: every limit that is not met or not known to be."""
+        return ", ".join(
+            [f"over {name} by {excess(share)}" for name, share in self.over.items()]
+            + [f"{name} not known" for name in self.unknown]
+        )
 
 
 def student_config(choice: ModelChoice, n_classes: int, recipe: SearchRecipe) -> MambaStudentConfig:
@@ -83,39 +101,22 @@ def cost_of(model: AudioClassifier, recipe: SearchRecipe, limits: Limits) -> Cos
     with errors_only():
         small = quantize(model, replace(recipe.quantize, method="max"))
     found = analyse(small, limits)
-    exact, official = found.counts.macs, found.official
-    size, weights = int(found.sizes["param_bytes"]), found.n_params
-    over: dict[str, float] = {}
-    if recipe.constraints.exact:
-        over |= _over("exact", limits, exact, size, weights)
-    if recipe.constraints.official:
-        over |= _over("official", limits, official.macs, official.param_bytes, official.n_params)
+    asked = {"exact": recipe.constraints.exact, "official": recipe.constraints.official}
+    rows = [(_name(row), row) for row in found.verdict.rows if asked[row.count]]
     return Cost(
-        macs=exact,
-        bytes=size,
-        n_params=weights,
-        official_macs=official.macs,
-        official_bytes=official.param_bytes,
-        over=over,
+        macs=found.counts.macs,
+        bytes=int(found.sizes["param_bytes"]),
+        n_params=found.n_params,
+        official_macs=found.official.macs,
+        official_bytes=found.official.param_bytes,
+        over={name: row.share - 1 for name, row in rows if row.state == "over" and row.share},
+        unknown=tuple(name for name, row in rows if row.state == "unknown"),
     )
 
 
-def _over(
-    count: str, limits: Limits, macs: int | None, size: int | None, weights: int | None
-) -> dict[str, float]:
-    rows = (
-        ("macs", macs, limits.macs),
-        ("bytes", size, limits.param_bytes),
-        ("params", weights, limits.params),
-    )
-    return {
-        f"{count}_{what}": value / limit - 1
-        for what, value, limit in rows
-        if limit is not None and value is not None and value > limit
-    }
-
-
-QUIET = ("aum_edge.training", "aum_edge.compression", "aum_edge.data", "aum_edge.export")
+def _name(row: VerdictRow) -> str:
+    """As the records of a search name a limit: ``exact_macs``, ``official_bytes``."""
+    return f"{row.count}_{NAMES[row.what]}"
 
 
 @contextmanager

@@ -45,6 +45,12 @@ def require_feasible(dimensions: Sequence[Dimension], measure: Measure, seed: in
             "end (heads divide the inner channels, kernels of two directions are odd, groups "
             "divide the rows). Give other values."
         )
+    if best.cost.unknown:
+        raise BudgetError(
+            f"Whether models meet the limits cannot be known: {', '.join(best.cost.unknown)} is "
+            "limited and its count does not give it. Give other `limits`, or switch that count off "
+            "under `constraints`."
+        )
     if best.score == 0:
         return
     least = [
@@ -52,12 +58,12 @@ def require_feasible(dimensions: Sequence[Dimension], measure: Measure, seed: in
         for score in (lambda cost: float(cost.macs), lambda cost: float(cost.bytes))
     ]
     macs, size = (found.cost if found else best.cost for found in least)
-    over = ", ".join(f"{name} by {100 * share:.0f} %" for name, share in best.cost.over.items())
     values = ", ".join(f"{name}: {value}" for name, value in best.params.items())
     raise BudgetError(
-        f"No model of `space` meets the limits. The nearest ({values}) is over {over}, with "
-        f"{best.cost.macs:,} MACs and {best.cost.bytes:,} bytes in int8. The smallest reachable: "
-        f"{macs.macs:,} MACs, {size.bytes:,} bytes. Add smaller values or give other `limits`."
+        f"No model of `space` meets the limits. The nearest ({values}) is {best.cost.why_not}, "
+        f"with {best.cost.macs:,} MACs and {best.cost.bytes:,} bytes in int8. The smallest "
+        f"reachable: {macs.macs:,} MACs, {size.bytes:,} bytes. Add smaller values or give other "
+        "`limits`."
     )
 
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from aum_edge.audio.io import write_wav
 from aum_edge.complexity.limits import Limits, get_limits
+from aum_edge.complexity.verdict import judge
 from aum_edge.core.files import read_json
 from aum_edge.core.progress import Progress
 from aum_edge.errors import DataError, RecipeError
@@ -183,8 +184,6 @@ def _outsider(job: _Job, sample: dict[str, list[str]]) -> tuple[list[Finding], d
         "root": str(job.root.resolve()),
         "package": label.package,
         "index": label.index,
-        "macs": job.limits.macs,
-        "bytes": job.limits.param_bytes,
         "allow": ours,
         "answer": str(answer),
         "sounds": _sounds(job.work / "sounds"),
@@ -207,10 +206,25 @@ def _outsider(job: _Job, sample: dict[str, list[str]]) -> tuple[list[Finding], d
         return errors([f"{label.text} ends its process with code {done.returncode}: {reason}"]), {}
     told: dict[str, Any] = json.loads(answer.read_text(encoding="utf-8"))
     findings = [Finding(row["level"], row["what"]) for row in told["findings"]]
+    findings += over_limits(label.text, told, job.limits)
     if ours:
         note = f"{label.text} imports aum_edge: whoever runs it must install that first"
         findings.append(Finding("note", note))
     return findings, told
+
+
+def over_limits(system: str, counted: dict[str, Any], limits: Limits) -> list[Finding]:
+    """A finding for each device whose model is over a limit, as the fresh process counted it."""
+    findings = []
+    for device, row in counted["per_device"].items():
+        weights = counted["weights"][device]
+        size = weights["nonzero_bytes"] if limits.rule == "nonzero" else row["Params"]
+        figures = {"macs": row["MACs"], "param_bytes": size, "n_params": weights["n_params"]}
+        verdict = judge(limits, {"official": figures})
+        if verdict.over:
+            line = verdict.line(f"{system}: device {device}", "official")
+            findings.append(Finding("over", line.removesuffix(".")))
+    return findings
 
 
 def _sounds(folder: Path) -> list[str]:

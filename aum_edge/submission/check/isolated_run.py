@@ -2,7 +2,7 @@
 
 It imports nothing of aum_edge and blocks it, does what the kit's two scripts do, and writes down
 what they would only print or trip over. Usage: ``python -I outsider.py JOB.json``; the job names
-``root``, ``package``, ``index``, ``macs``, ``bytes``, ``allow`` (may aum_edge be imported),
+``root``, ``package``, ``index``, ``allow`` (may aum_edge be imported),
 ``answer``, the file to write, ``sounds``, eight different clips, and ``sample``, files and device
 ids of the evaluation set whose logits are wanted.
 """
@@ -57,6 +57,7 @@ class Inspection:
         self.label = f"{job['package']}_{job['index']}"
         self.findings: list[dict[str, str]] = []
         self.per_device: dict[str, dict[str, int]] = {}
+        self.weights: dict[str, dict[str, int]] = {}
         self.counted: dict[Any, Any] = {}
         self.sample: list[list[float]] = []
 
@@ -183,7 +184,7 @@ class Inspection:
             self.say("error", f"the model of device {device!r} gives NaN or infinity")
 
     def count(self, device: str, network: Any, shape: tuple[int, ...]) -> None:
-        """Multiply-adds by torchinfo and bytes by type, against the limits."""
+        """Multiply-adds by torchinfo, bytes by type, and what other years limit."""
         if (network, shape) not in self.counted:
             what = f"counting device {device!r}"
             self.counted[network, shape] = self.attempt(what, official, network, shape)
@@ -191,14 +192,9 @@ class Inspection:
         if figures is None:
             return
         self.per_device[device] = {"MACs": figures[0], "Params": figures[1]}
+        self.weights[device] = weights(network)
         if figures[2]:
             self.say("error", f"device {device}: the kit refuses parameters of {figures[2]}")
-        for value, limit, what in (
-            (figures[0], self.job["macs"], "MACs"),
-            (figures[1], self.job["bytes"], "bytes of parameters"),
-        ):
-            if limit is not None and value > limit:
-                self.say("over", f"device {device}: {value:,} {what}, the limit is {limit:,.0f}")
 
     def predictions(self, module: Any, model: Any, files: list[str]) -> None:
         """``predict`` as evaluate_submission.py calls it: order, shapes, classes, sums."""
@@ -283,6 +279,18 @@ def official(network: Any, shape: Sequence[int]) -> tuple[int, int, str]:
     return int(summary.total_mult_adds), size, remark
 
 
+def weights(network: Any) -> dict[str, int]:
+    """Number of parameters, and bytes of parameters and statistics that are not zero."""
+    import torch
+
+    stored = [*network.parameters()]
+    stored += [t for name, t in network.named_buffers() if not name.endswith("num_batches_tracked")]
+    return {
+        "n_params": sum(parameter.numel() for parameter in network.parameters()),
+        "nonzero_bytes": sum(int(torch.count_nonzero(t)) * t.element_size() for t in stored),
+    }
+
+
 def main() -> None:
     """Read the job, inspect, write the answer."""
     job = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
@@ -292,7 +300,8 @@ def main() -> None:
     os.chdir(job["root"])
     inspection = Inspection(job)
     inspection.run()
-    answer = {name: getattr(inspection, name) for name in ("findings", "per_device", "sample")}
+    parts = ("findings", "per_device", "weights", "sample")
+    answer = {name: getattr(inspection, name) for name in parts}
     Path(job["answer"]).write_text(json.dumps(answer), encoding="utf-8")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from onnx import TensorProto, checker, helper, save
 
-from aum_edge.complexity.limits import get_limits
+from aum_edge.complexity.limits import Limits, get_limits
 from aum_edge.complexity.onnx.counter import count_onnx
 from aum_edge.complexity.onnx.report import analyse_onnx
 from aum_edge.errors import UnsupportedOperatorError
@@ -108,6 +108,25 @@ def test_open_sizes_beside_the_batch_are_said(tmp_path: Path) -> None:
     )
     result = analyse_onnx(path, LIMITS)
     assert any("x axis 1 (t) is free" in line for line in result.warnings)
+    assert result.to_dict()["open_axes"] == ["x axis 1 (t)"]
+
+
+@pytest.mark.parametrize("length", ["t", -1, None])
+def test_an_open_length_is_a_lower_bound_and_never_inside(tmp_path: Path, length) -> None:
+    """-1 is how Paddle writes an open size."""
+    stored = [helper.make_tensor("w", TensorProto.FLOAT, [8, 8], [0.0] * 64)]
+    node = helper.make_node("MatMul", ["x", "w"], ["y"])
+    shape = [1, length, 8]
+    graph = helper.make_graph([node], "g", [value("x", shape)], [value("y", shape)], stored)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
+    save(model, tmp_path / "m.onnx")
+    result = analyse_onnx(tmp_path / "m.onnx", LIMITS)
+    assert result.counts.macs == 64
+    assert result.input_shape == (1, 1, 8)
+    assert result.to_dict()["within_limits"]["exact"] is None
+    assert "at least 64 of 30,000,000 MACs" in str(result.verdict)
+    over = analyse_onnx(tmp_path / "m.onnx", Limits(name="x", macs=63))
+    assert over.to_dict()["within_limits"]["exact"] is False
 
 
 def test_shapes_known_only_at_run_time_are_named(tmp_path: Path) -> None:

@@ -107,6 +107,17 @@ def test_a_useless_block_goes_whole_and_one_always_stays() -> None:
     assert len(search.removal.blocks) == 2
 
 
+def test_what_is_saved_beyond_the_goal_has_no_worth() -> None:
+    """A block saves eleven times what is asked for at three times the loss of one state."""
+    scores: Scores = {(index, "block"): torch.tensor([3.0]) for index in range(BLOCKS)}
+    scores |= {(index, "state"): torch.ones(6) for index in range(BLOCKS)}
+    search = search_with(scores)
+    assert search.run(goal(macs=TOTAL.macs - 40))
+    assert search.removal.blocks == set()
+    assert [len(units) for units in search.removal.units.values()] == [1]
+    assert TOTAL.macs - search.total.macs == 40
+
+
 def test_units_that_cannot_go_stay() -> None:
     scores = even_scores()
     scores[0, "inner"][:15] = INF

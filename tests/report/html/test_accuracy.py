@@ -10,7 +10,7 @@ from aum_edge.report.html.page import page
 from aum_edge.report.html.render import render_body
 from aum_edge.report.markdown import markdown
 from aum_edge.report.schema import checked
-from aum_edge.report.tables.device_tables import cost_table, score_table
+from aum_edge.report.tables.device_tables import cost_table, score_table, verdict_line
 from aum_edge.report.view import ReportView
 from tests.report.sample import sample
 
@@ -61,7 +61,7 @@ def test_the_page_and_markdown_show_both_stages_by_device() -> None:
 def test_a_device_over_the_limits_is_named() -> None:
     document = copy.deepcopy(with_devices())
     counted = document["device_models"]["families"][0]["devices"][1]["complexity"]
-    counted["within_limits"]["official"] = False
+    counted["official"] = {**counted["official"], "param_bytes": 128_001}
     facts = ReportView(checked(document))
     section = device_models_section(facts)
     assert section is not None
@@ -71,6 +71,17 @@ def test_a_device_over_the_limits_is_named() -> None:
     family = document["device_models"]["families"][0]
     assert [row[-1] for row in cost_table(facts, family).rows] == ["inside", "over", "inside"]
     assert len(score_table(family).rows) == 5
+
+
+def test_a_device_without_a_known_figure_is_neither_inside_nor_over() -> None:
+    document = copy.deepcopy(with_devices())
+    counted = document["device_models"]["families"][0]["devices"][1]["complexity"]
+    counted["official"] = {"macs": None, "param_bytes": None}
+    facts = ReportView(checked(document))
+    assert verdict_line(facts).startswith("Not known to be inside the dcase2025 limits")
+    family = document["device_models"]["families"][0]
+    words = [row[-1] for row in cost_table(facts, family).rows]
+    assert words == ["inside", "not known", "inside"]
 
 
 def test_without_device_models_there_is_no_section() -> None:

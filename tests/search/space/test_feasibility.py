@@ -50,6 +50,17 @@ def test_a_space_that_cannot_fit_says_the_least_it_costs() -> None:
     assert "\n" not in line
 
 
+def test_limits_that_no_count_can_judge_are_refused() -> None:
+    def cost(params: Params) -> Cost:
+        return Cost(
+            macs=1, bytes=1, n_params=1, official_macs=None, official_bytes=1, over={},
+            unknown=("official_macs",),
+        )  # fmt: skip
+
+    with pytest.raises(BudgetError, match="official_macs is limited and its count does not give"):
+        require_feasible(SPACE, cost, seed=0)
+
+
 def test_a_space_without_any_model_says_so() -> None:
     with pytest.raises(BudgetError, match="No point of `space` gives a model"):
         require_feasible(SPACE, lambda params: None, seed=0)

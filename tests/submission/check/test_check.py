@@ -66,13 +66,15 @@ def test_what_is_wrong_is_found_in_one_run(
     findings = check_submission(out, evaluation_listing(evaluation))
     lines = [f"{finding.level} {finding.what}" for finding in findings]
     for part in (
-        "error The number `7`", "class order", "over Muster_AUM_task1_1: device b:",
+        "error The number `7`", "class order", "over Muster_AUM_task1_1: device b is over",
         "note resources/test.csv", "complexity.json states", "predicts otherwise for 1 of 24",
     ):  # fmt: skip
         assert any(part in line for line in lines), (part, lines)
     named = {line.split(": ")[1] for line in lines if line.startswith("over")}
     over = {name for name, size in sizes.items() if size >= sizes["b"]}
-    assert named == {f"device {name}" for name in over}
+    assert named == {
+        f"device {name} is over the tight limits by the official count" for name in over
+    }
     assert "general" not in over
     assert exit_code(findings) == 3
 

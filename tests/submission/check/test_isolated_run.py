@@ -14,10 +14,11 @@ import soundfile
 import torch
 from torch import nn
 
-from aum_edge.submission.check.check import ISOLATED_RUN, _sounds
-from aum_edge.submission.check.isolated_run import SCENES, Inspection, official
+from aum_edge.complexity.limits import Limits, get_limits
+from aum_edge.submission.check.check import ISOLATED_RUN, _sounds, over_limits
+from aum_edge.submission.check.isolated_run import SCENES, Inspection, official, weights
 
-LIMIT = {"macs": 30e6, "bytes": 128_000}
+LIMITS = get_limits("dcase2025")
 
 
 class Net(nn.Module):
@@ -77,19 +78,21 @@ def package(**changes) -> types.SimpleNamespace:
 
 @pytest.fixture
 def look(tmp_path: Path, built, monkeypatch: pytest.MonkeyPatch):
-    """Inspect a module and return its findings as lines."""
+    """Inspect a module and return its findings as lines, those about limits last."""
     root = tmp_path / "root"
     (root / "p" / "resources").mkdir(parents=True)
     dummy = built.out / "Muster_AUM_task1" / "resources" / "dummy.wav"
     (root / "p" / "resources" / "dummy.wav").write_bytes(dummy.read_bytes())
     sounds = _sounds(tmp_path / "sounds")
 
-    def inspect(module, **limits) -> list[str]:
-        job = {"root": str(root), "package": "p", "index": 1, "sounds": sounds, **LIMIT, **limits}
+    def inspect(module, limits: Limits = LIMITS) -> list[str]:
+        job = {"root": str(root), "package": "p", "index": 1, "sounds": sounds}
         monkeypatch.setitem(sys.modules, "p.p_1", module)
         inspection = Inspection(job)
         inspection.run()
-        return [f"{row['level']} {row['what']}" for row in inspection.findings]
+        lines = [f"{row['level']} {row['what']}" for row in inspection.findings]
+        found = {"per_device": inspection.per_device, "weights": inspection.weights}
+        return lines + [f"{row.level} {row.what}" for row in over_limits("p_1", found, limits)]
 
     return inspect
 
@@ -195,8 +198,34 @@ def test_each_device_over_a_limit_is_named(look) -> None:
         )
     )
     over = [line for line in lines if line.startswith("over")]
-    assert over == ["over p_1: device s2: 160,200 bytes of parameters, the limit is 128,000"]
-    assert sum(line.startswith("over") for line in look(package(), macs=10)) == 13
+    assert over == [
+        "over p_1: device s2 is over the dcase2025 limits by the official count: "
+        "50 of 30,000,000 MACs; 160,200 of 128,000 bytes, 25.2 % too many"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("limits", "over"),
+    [
+        (Limits(name="x", macs=10), 13),
+        (Limits(name="x", macs=50), 0),
+        (Limits(name="x", params=49), 13),
+        (Limits(name="x", params=50), 0),
+        (Limits(name="x", param_bytes=199, rule="nonzero"), 13),
+        (Limits(name="x", param_bytes=200, rule="nonzero"), 0),
+    ],
+)
+def test_every_kind_of_limit_is_checked(look, limits: Limits, over: int) -> None:
+    assert sum(line.startswith("over") for line in look(package(), limits)) == over
+
+
+def test_weights_that_are_zero_are_left_out_by_the_rule_of_2021() -> None:
+    network = Net()
+    network.norm = nn.BatchNorm1d(3)
+    with torch.no_grad():
+        network.head.weight[:5] = 0
+    # 20 weights and 10 biases; gains and variances of three channels; offsets and means are 0.
+    assert weights(network) == {"n_params": 56, "nonzero_bytes": 4 * (20 + 10 + 3 + 3)}
 
 
 def test_bytes_are_counted_by_type() -> None:
@@ -215,7 +244,7 @@ def test_aum_edge_is_out_of_reach_in_the_fresh_process(tmp_path: Path) -> None:
     (home / "Muster_AUM_task1_1.py").write_text("import aum_edge\n")
     answer = tmp_path / "answer.json"
     job = {"root": str(tmp_path), "package": "Muster_AUM_task1", "index": 1, "sounds": [],
-           "allow": False, "answer": str(answer), **LIMIT}  # fmt: skip
+           "allow": False, "answer": str(answer)}  # fmt: skip
     (tmp_path / "job.json").write_text(json.dumps(job))
     subprocess.run(
         [sys.executable, "-I", str(ISOLATED_RUN), str(tmp_path / "job.json")], check=True
