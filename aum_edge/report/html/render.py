@@ -33,7 +33,7 @@ class Section:
 
 
 def render_page(title: str, line: str, sections: Sequence[Section], source: str) -> str:
-    """A whole page: title, a line of view, links to all sections but the first, the sections.
+    """A whole page: title, a line of facts, links to all sections but the first, the sections.
 
     Args:
         title: Title of the page.

@@ -160,7 +160,7 @@ def _trials(report: Report) -> Section | None:
 
 def _how(report: Report) -> Section:
     resolved: dict[str, Any] = report["recipe"]["resolved"]
-    view: Facts = [
+    facts: Facts = [
         ("Objectives", ", ".join(report["objectives"])),
         ("Limits", report["limits"]["name"]),
         ("Proposed by", resolved["sampler"]["kind"]),
@@ -172,7 +172,7 @@ def _how(report: Report) -> Section:
         ("Seed", str(resolved["seed"])),
     ]
     values = {
-        "view": view,
+        "facts": facts,
         "space": "\n".join(f"{name}: {rule}" for name, rule in resolved["space"].items()),
         "versions": list(report["environment"].items()),
     }

@@ -187,7 +187,7 @@ def architecture_module(kinds: Iterable[str]) -> str:
             continue
         config_home, config, home, network = HOMES[name]
         lines.append(f"from aum_edge.models.{config_home} import {config}")
-        lines.append(f"from aum_edge.models.{home} import {network}")
+        lines.append(f"from aum_edge.models.architectures.{home} import {network}")
         rows.append(f'    "{name}": ({config}, {network}),')
     graph = "return OnnxNetwork(path)" if "onnx" in names else "raise ValueError(path)"
     body = dedent("""
