@@ -25,7 +25,7 @@ def test_numbers_commands_and_pictures_are_there(text: str) -> None:
     for words in (
         "reaches 61.0 % on validation clips with 2.00 M MACs and 50.0 kB in int8",
         "aum-edge run full.yaml \\\n  --set name=trial-5 \\\n  --set d_model=40",
-        "exact_macs +50 %",
+        "over exact_macs by 50.0 %",
         "What decided accuracy",
         "20 min 34 s",
     ):
