@@ -15,7 +15,7 @@ from typing import Any
 import optuna
 
 from aum_edge.core.distributed import require_launch
-from aum_edge.core.locks import Heartbeat, hold_lock
+from aum_edge.core.locks import hold_lock
 from aum_edge.core.progress import Progress
 from aum_edge.errors import RecipeError, SearchError
 from aum_edge.search.config import OPTUNA_PRUNERS, SearchRecipe
@@ -29,6 +29,7 @@ from aum_edge.search.space.student_settings import settings_of
 from aum_edge.search.study.optuna_adapter import costs_known
 from aum_edge.search.study.pruner import Runner, should_prune
 from aum_edge.search.study.study import SharedStudy, counted, records_of
+from aum_edge.search.study.workers import Heartbeat
 from aum_edge.search.trial import TrialPlan, costs_of, make_plan, repeat_of, run_plan
 
 log = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from typing import Any
 
 from aum_edge.compression.quantization.quantize import quantize
 from aum_edge.core.files import read_json, write_json
-from aum_edge.errors import AumEdgeError, CompressionError, DataError, RecipeError
+from aum_edge.errors import AumEdgeError, CompressionError, DataError, DiskError, RecipeError
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.storage.directory import save
 from aum_edge.pipeline.recipe import StudentConfig, plain
@@ -203,6 +203,8 @@ def _brief(scores: dict[str, Any]) -> dict[str, Any]:
 
 def _of_the_trial(error: Exception) -> bool:
     """Whether another trial may fare better; a full disk or a wrong recipe would meet all."""
+    if isinstance(error, DiskError):
+        return False
     return not isinstance(error, AumEdgeError) or isinstance(error, CompressionError | DataError)
 
 

@@ -1,4 +1,4 @@
-"""One study that processes share: asked for trials, told their records, cleaned of dead ones."""
+"""An Optuna study that processes share: trials asked, records told, dead trials run again."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import logging
 import re
 import time
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.storages import RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from aum_edge.core.locks import Watch, is_dead, this_worker
 from aum_edge.errors import SearchError
 from aum_edge.search.config import MAXIMISED, OPTUNA_PRUNERS, SearchRecipe
 from aum_edge.search.records import FINISHED, Record, as_record
@@ -26,6 +27,7 @@ from aum_edge.search.study.storage import (
     require_storage,
     storage_errors,
 )
+from aum_edge.search.study.workers import Watch, is_dead, this_worker
 
 log = logging.getLogger(__name__)
 RETRIES = 3
@@ -47,6 +49,7 @@ class SharedStudy:
         self.dimensions = recipe.dimensions
         self.worker = this_worker().to_dict()
         self._watch = Watch()
+        self._retry = RetryHeartbeatStaleTrialCallback(max_retry=RETRIES)
         self._storage, self.where = open_storage(storage, out)
         name = f"{recipe.name}-{recipe.key()[:12]}"
         with storage_errors(self.where):
@@ -146,8 +149,8 @@ class SharedStudy:
                 state = STATES.get(record.state, TrialState.COMPLETE)
                 values = values_of(self.recipe, record) if state == TrialState.COMPLETE else None
                 self._study.tell(trial, values, state)
-        except (optuna.exceptions.UpdateFinishedTrialError, SearchError) as error:
-            if isinstance(error, SearchError) and not _taken(self.trials(), trial.number):
+        except (optuna.exceptions.UpdateFinishedTrialError, ValueError):
+            if not _taken(self.trials(), trial.number):
                 raise
             return False
         return True
@@ -164,22 +167,20 @@ class SharedStudy:
                 self._study.tell(number, state=TrialState.FAIL)
             except (optuna.exceptions.UpdateFinishedTrialError, ValueError):
                 return False
-            tries = int(trial.user_attrs.get("tries", 1))
-            if tries > RETRIES:
-                log.warning("trial %d: its process died %d times, given up", number, tries)
-            elif trial.params:
-                kept = {"tries": tries + 1, "retries": number}
-                if same_folder:
-                    kept["work"] = int(trial.user_attrs.get("work", number))
-                self._study.add_trial(
-                    create_trial(
-                        state=TrialState.WAITING,
-                        params=trial.params,
-                        distributions=trial.distributions,
-                        user_attrs=kept,
-                    )
-                )
+            self._run_again(trial, same_folder)
         return True
+
+    def _run_again(self, trial: FrozenTrial, same_folder: bool) -> None:
+        """Queue the values of a trial whose process is gone, unless it took too many with it."""
+        before = RetryHeartbeatStaleTrialCallback.retry_history(trial)
+        if len(before) >= RETRIES:
+            log.warning("trial %d: its process died %d times, given up", trial.number, RETRIES + 1)
+        elif trial.params:
+            again = deepcopy(trial)
+            # Without the worker's name, or the next one would count as dead before it has begun.
+            work = int(trial.user_attrs.get("work", trial.number))
+            again.user_attrs = {"work": work} if same_folder else {}
+            self._retry(self._study, again)
 
     def drop(self, number: int) -> None:
         """Take back a trial that is one too many."""
