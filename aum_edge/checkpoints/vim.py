@@ -56,6 +56,8 @@ def convert_vim(tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> Aud
             "This is no ImageNet Vim: it needs pos_embed, a class token and a patch kernel for "
             f"three colours; it has {few(sorted(named))}. An AuM converts with --kind aum."
         )
+    if not named[PATCH].is_floating_point():
+        raise CheckpointError(f"{PATCH} of the Vim checkpoint is {named[PATCH].dtype}, no float.")
     named[PATCH] = named[PATCH].mean(dim=1, keepdim=True)
     notes.append("The kernels of red, green and blue became their mean.")
     double = flags.take(found.class_tokens == 2, "imagenet_load_double_cls_token")

@@ -54,9 +54,10 @@ def write_together(contents: Mapping[Path, Content]) -> None:
         OSError: If one cannot be written, which leaves all as they were.
     """
     with contextlib.ExitStack() as stack:
-        drafts = {path: stack.enter_context(new_file(path)) for path in contents}
+        drafts = {path: stack.enter_context(new_file(path, sync=False)) for path in contents}
         for path, draft in drafts.items():
             _fill(draft, contents[path])
+            _sync(draft)
         taken = next((path for path in contents if path.is_dir()), None)
         if taken is not None:
             raise IsADirectoryError(errno.EISDIR, "there is a folder of that name", str(taken))
@@ -104,17 +105,18 @@ def new_file(path: Path, sync: bool = True) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def new_folder(final: Path, what: str, resume: bool = False) -> Iterator[Path]:
+def new_folder(final: Path, what: str, resume: bool = False, wait: bool = True) -> Iterator[Path]:
     """A draft folder that becomes ``final`` when the block ends well and is removed otherwise.
 
-    Another process that makes the same folder waits until this one is done. A folder that has come
-    to ``final`` by then stays, and the draft goes. With ``resume`` the draft of a killed process is
-    gone on with, and one that the user stops is left for the next.
+    Another process that makes the same folder waits until this one is done, or is refused without
+    ``wait``. A folder that has come to ``final`` by then stays, and the draft goes. With ``resume``
+    the draft of a killed process is gone on with, and one that the user stops is left for the next.
 
     Raises:
         DiskError: If the disk is full or the folder cannot be written to.
+        BlockingIOError: If another process makes the folder and ``wait`` is false.
     """
-    with disk_errors(final.parent, what), _draft_of(final) as draft:
+    with disk_errors(final.parent, what), _draft_of(final, wait) as draft:
         if not resume:
             _remove(draft)
         left = False
@@ -183,9 +185,11 @@ def require_space(folder: Path, size: int, what: str) -> None:
 
 
 @contextlib.contextmanager
-def _draft_of(final: Path) -> Iterator[Path]:
+def _draft_of(final: Path, wait: bool = True) -> Iterator[Path]:
     """The draft's path of a file or folder, which is this process's alone within the block."""
-    with hold_lock(final.with_name(f".{final.name}{LOCK}")):
+    with hold_lock(final.with_name(f".{final.name}{LOCK}"), wait) as held:
+        if not held:
+            raise BlockingIOError(errno.EAGAIN, "another process is writing it", str(final))
         yield final.with_name(f".{final.name}{DRAFT}")
 
 

@@ -21,6 +21,8 @@ from aum_edge.models.registry import build
 from aum_edge.pipeline.recipe import ModelChoice
 from aum_edge.search.config import SearchRecipe
 
+QUIET = ("aum_edge.training", "aum_edge.compression", "aum_edge.data", "aum_edge.export")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
@@ -113,9 +115,6 @@ def _over(
         for what, value, limit in rows
         if limit is not None and value is not None and value > limit
     }
-
-
-QUIET = ("aum_edge.training", "aum_edge.compression", "aum_edge.data", "aum_edge.export")
 
 
 @contextmanager

@@ -15,10 +15,16 @@ from optuna.storages import RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from aum_edge.errors import SearchError
-from aum_edge.search.config import MAXIMISED, OPTUNA_PRUNERS, SearchRecipe
+from aum_edge.search.config import OPTUNA_PRUNERS, SearchRecipe
 from aum_edge.search.records import FINISHED, Record, as_record
 from aum_edge.search.space.dimensions import Params, suggest
-from aum_edge.search.study.optuna_adapter import STATES, constraints_of, finished_trial, values_of
+from aum_edge.search.study.optuna_adapter import (
+    STATES,
+    constraints_of,
+    directions,
+    finished_trial,
+    values_of,
+)
 from aum_edge.search.study.pruner import Runner
 from aum_edge.search.study.sampler import Seeded, make_pruner
 from aum_edge.search.study.storage import (
@@ -60,10 +66,7 @@ class SharedStudy:
                 storage=self._storage,
                 sampler=Seeded(recipe.sampler, recipe.seed),
                 pruner=make_pruner(recipe.pruner, recipe.pruning, recipe.student.train.epochs),
-                directions=[
-                    "maximize" if objective in MAXIMISED else "minimize"
-                    for objective in recipe.objectives
-                ],
+                directions=directions(recipe.objectives),
                 load_if_exists=True,
             )
             # Two that began at once see each other now; the later one gives way.
