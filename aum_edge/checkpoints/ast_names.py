@@ -32,8 +32,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from aum_edge.checkpoints.read import few
 from aum_edge.checkpoints.strict_load import drop, rename, strip_prefixes
+from aum_edge.core.text import few
 from aum_edge.errors import CheckpointError
 
 HF_MARK = "embeddings.cls_token"

@@ -17,9 +17,9 @@ from torch import Tensor
 from aum_edge.checkpoints.aum import aum_config, load_network, rebuilt
 from aum_edge.checkpoints.classifier import classifier, classifier_settings
 from aum_edge.checkpoints.flags import Flags
-from aum_edge.checkpoints.read import few
 from aum_edge.checkpoints.shapes import PATCH, POSITIONS, network_shapes
 from aum_edge.checkpoints.strict_load import drop, rename, strip_prefixes
+from aum_edge.core.text import few
 from aum_edge.errors import CheckpointError, RecipeError
 from aum_edge.models.classifier import AudioClassifier
 

@@ -139,6 +139,30 @@ def new_folder(final: Path, what: str, resume: bool = False, wait: bool = True) 
                 _remove(draft)
 
 
+@contextlib.contextmanager
+def replaced_folder(final: Path, own: Collection[str]) -> Iterator[Path]:
+    """A draft folder that takes the place of ``final``, unless the block fails.
+
+    Other files than ``own`` that stand in ``final`` are kept. What a kill between the two renames
+    left is put back by the next writer.
+
+    Raises:
+        OSError: If the folder cannot be written to; ``final`` is as it was.
+    """
+    old = final.with_name(f".{final.name}.old{DRAFT}")
+    with _draft_of(final) as draft:
+        if old.exists() and not final.exists():
+            old.replace(final)
+        _remove(draft)
+        _remove(old)
+        try:
+            draft.mkdir()
+            yield draft
+            _take_place(draft, final, old, own)
+        finally:
+            _remove(draft)
+
+
 def is_draft(name: str) -> bool:
     """Whether a file of this name is a draft or a lock of this module, and nobody's work."""
     return name.startswith(".") and name.endswith((DRAFT, LOCK))
@@ -191,6 +215,24 @@ def _draft_of(final: Path, wait: bool = True) -> Iterator[Path]:
         if not held:
             raise BlockingIOError(errno.EAGAIN, "another process is writing it", str(final))
         yield final.with_name(f".{final.name}{DRAFT}")
+
+
+def _take_place(draft: Path, final: Path, old: Path, own: Collection[str]) -> None:
+    """Put the draft in the folder's place; if that fails, the folder is as it was."""
+    if not final.exists():
+        draft.replace(final)
+        return
+    for other in final.iterdir():
+        if other.name not in own:
+            copy = shutil.copytree if other.is_dir() else shutil.copy2
+            copy(other, draft / other.name)
+    final.replace(old)
+    try:
+        draft.replace(final)
+    except OSError:
+        old.replace(final)
+        raise
+    _remove(old)
 
 
 def _fill(draft: Path, content: Content) -> None:

@@ -17,6 +17,7 @@ from aum_edge.core.files import (
     holds_files,
     new_file,
     new_folder,
+    replaced_folder,
     write_atomically,
     write_json,
     write_text,
@@ -200,6 +201,33 @@ def test_two_that_make_one_folder_do_so_in_turn(tmp_path: Path) -> None:
             (draft / "row").write_text("ours")
     assert (final / "row").read_text() == "theirs"
     assert names(tmp_path) == ["cache"]
+
+
+def test_a_folder_is_replaced_at_the_end_and_keeps_other_files(tmp_path: Path) -> None:
+    final = tmp_path / "model"
+    with replaced_folder(final, ("weights",)) as draft:
+        (draft / "weights").write_text("1")
+    (final / "notes").write_text("mine")
+    with pytest.raises(ZeroDivisionError), replaced_folder(final, ("weights",)) as draft:
+        stop(draft / "weights", ZeroDivisionError)
+    assert (final / "weights").read_text() == "1"
+    with replaced_folder(final, ("weights",)) as draft:
+        (draft / "weights").write_text("2")
+    assert (final / "weights").read_text() == "2"
+    assert (final / "notes").read_text() == "mine"
+    assert names(tmp_path) == ["model"]
+
+
+def test_a_kill_between_two_renames_loses_no_folder(tmp_path: Path) -> None:
+    final = tmp_path / "model"
+    with replaced_folder(final, ()) as draft:
+        (draft / "weights").write_text("1")
+    final.rename(tmp_path / f".model.old{DRAFT}")
+    (tmp_path / f".model{DRAFT}").mkdir()
+    with pytest.raises(ZeroDivisionError), replaced_folder(final, ()) as draft:
+        stop(draft / "weights", ZeroDivisionError)
+    assert (final / "weights").read_text() == "1"
+    assert names(tmp_path) == ["model"]
 
 
 @apart

@@ -15,6 +15,7 @@ import onnx_ir as ir
 from torch import Tensor
 
 from aum_edge.core.files import new_file
+from aum_edge.core.text import one_line
 from aum_edge.errors import ExportError
 from aum_edge.export.onnx.capture import capture
 from aum_edge.export.onnx.config import ExportConfig
@@ -157,6 +158,6 @@ def write_checked(
         try:
             onnx.checker.check_model(data, full_check=True)
         except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-            reason = " ".join(str(error).split())[:200]
+            reason = one_line(error, 200)
             raise ExportError(f"The exported graph is not valid ONNX: {reason}.") from error
         return check(draft)

@@ -24,6 +24,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from aum_edge.core.locks import hold_lock
+from aum_edge.core.text import one_line
 from aum_edge.errors import RecipeError, SearchError
 
 JOURNAL = "study.journal"
@@ -141,9 +142,9 @@ def storage_errors(name: str) -> Iterator[None]:
     except TROUBLE as error:
         # Optuna wraps what the database says; its own words are about its code.
         inner = error.__cause__ if isinstance(error, StorageInternalError) else error
-        reason = " ".join(str(inner or error).split())[:160] or type(error).__name__
+        reason = one_line(inner or error, 160) or type(error).__name__
         raise SearchError(
-            f"The storage {name} cannot be used: {reason.rstrip('.')}. What is finished is kept in "
+            f"The storage {name} cannot be used: {reason}. What is finished is kept in "
             "the run folder; see that the storage is there and is Optuna's, or give another "
             "--storage: a new one is filled from the run folder."
         ) from error
