@@ -66,7 +66,7 @@ def check_sample(path: Path, names: Sequence[str], logits: list[list[float]]) ->
     return errors(
         [
             f"{path.name}: the package predicts otherwise for {len(other)} of {len(names)} files "
-            f"tried: {few(other, SHOWN)}. Predict again with `aum-edge submit --predict`"
+            f"tried: {few(other)}. Predict again with `aum-edge submit --predict`"
         ]
     )
 
@@ -193,11 +193,9 @@ def _against(name: str, names: Sequence[str], wanted: Sequence[str]) -> list[str
     foreign = sorted(set(names) - set(wanted))
     found = []
     if missing:
-        found.append(
-            f"{name} lacks {len(missing)} files of the evaluation set: {few(missing, SHOWN)}"
-        )
+        found.append(f"{name} lacks {len(missing)} files of the evaluation set: {few(missing)}")
     if foreign:
-        found.append(f"{name} has {len(foreign)} files that are not in it: {few(foreign, SHOWN)}")
+        found.append(f"{name} has {len(foreign)} files that are not in it: {few(foreign)}")
     if not found and list(names) != list(wanted):
         found.append(f"{name} is not in the order of the evaluation set's list")
     return found
