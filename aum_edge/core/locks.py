@@ -12,12 +12,16 @@ import errno
 import logging
 import os
 import platform
-import secrets
+import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
+
+if sys.platform != "win32":
+    import fcntl
 
 log = logging.getLogger(__name__)
 NO_FLOCK = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
@@ -93,20 +97,20 @@ def _acquire(path: Path, wait: bool) -> BaseFileLock | None:
 
 
 def _has_flock(folder: Path) -> bool:
-    """Whether the folder's file system has locks; tried once for each."""
+    """Whether the folder's file system has locks; tried once for each, in a file without a name."""
+    if sys.platform == "win32":
+        return True
     device = folder.stat().st_dev
     if device not in _FLOCK:
-        probe = folder / f".{secrets.token_hex(8)}.lock"
         try:
-            FileLock(probe, fallback_to_soft=False).acquire().lock.release()
+            with tempfile.TemporaryFile(dir=folder) as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
             _FLOCK[device] = True
         except OSError as error:
             if error.errno not in NO_FLOCK:
                 raise
             _FLOCK[device] = False
             log.warning(NO_LOCKS, folder)
-        finally:
-            probe.unlink(missing_ok=True)
     return _FLOCK[device]
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -177,6 +178,17 @@ def test_a_draft_of_a_killed_process_is_removed(manifest, frontend, tmp_path):
     remove_array(folder)
     build_cache(manifest, frontend, tmp_path)
     assert not list(tmp_path.glob("*.draft"))
+
+
+def test_two_that_need_one_cache_build_it_once(manifest, frontend, tmp_path, monkeypatch):
+    read = []
+    real = builder.read_clip
+    monkeypatch.setattr(builder, "read_clip", lambda *a: read.append(a) or real(*a))
+    with ThreadPoolExecutor(2) as pool:
+        made = list(pool.map(lambda _: build_cache(manifest, frontend, tmp_path), range(2)))
+    assert len(read) == len(manifest.clips)
+    assert np.array_equal(made[0]["train"].features, made[1]["train"].features)
+    assert all(path.name.startswith("features-") for path in tmp_path.iterdir())
 
 
 def test_unreadable_files_are_counted_and_named(manifest, frontend, tmp_path):
