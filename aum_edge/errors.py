@@ -28,6 +28,10 @@ class DataError(AumEdgeError):
     """A corpus or manifest is wrong: missing split, unknown label, no clips."""
 
 
+class DiskError(DataError):
+    """A file cannot be written: the disk is full, or the folder is not there to be written to."""
+
+
 class CheckpointError(AumEdgeError):
     """A model directory or checkpoint is foreign, truncated or of another architecture."""
 

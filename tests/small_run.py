@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from aum_edge.audio.config import FrontEndConfig, Normalization
-from aum_edge.audio.io import write_wav
+from aum_edge.audio.wav import write_wav
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.config import AudioMambaConfig, MambaStudentConfig
 from aum_edge.models.registry import build

@@ -9,7 +9,8 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent.parent / "aum_edge"
 FLOORS = [
     {"errors", "__init__"},
-    {"core", "audio", "ssm"},
+    {"core"},
+    {"audio", "ssm"},
     {"models", "data"},
     {"checkpoints", "complexity"},
     {"training", "runtimes"},

@@ -1,9 +1,8 @@
-"""Audio files in and out, by libsndfile: WAV, FLAC, Ogg, MP3, AIFF and its other formats."""
+"""Reading audio files by libsndfile: WAV, FLAC, Ogg, MP3, AIFF and its other formats."""
 
 from __future__ import annotations
 
 import contextlib
-import io
 import math
 import os
 from collections.abc import Iterator
@@ -27,7 +26,6 @@ _MP3_SLACK = 2304
 """Two frames: an MP3 states its length to the frame only."""
 _MALFORMED = 7
 """libsndfile's "not a regular file", which it also says of a damaged MP3."""
-_SUBTYPES = {16: "PCM_16", 24: "PCM_24", 32: "PCM_32"}
 
 
 @dataclass(frozen=True)
@@ -94,46 +92,6 @@ def read_audio(
     if not np.isfinite(samples).all():
         raise AudioError(f"{path} holds NaN or infinite samples: export it again.")
     return samples, rate
-
-
-def write_wav(
-    path: str | os.PathLike[str], samples: NDArray[np.floating], sample_rate: int, bits: int = 24
-) -> None:
-    """Write a PCM WAV file in one step; values outside [-1, 1] are clipped.
-
-    Args:
-        path: File to write; its folder must exist.
-        samples: (n,) or (n, channels).
-        sample_rate: Hz.
-        bits: 16, 24 or 32 per sample.
-
-    Raises:
-        AudioError: If the samples are not such an array or not finite, the rate is not positive
-            or ``bits`` is none of those.
-        OSError: If the system refuses to write; nothing is left behind.
-    """
-    path = Path(path)
-    if bits not in _SUBTYPES:
-        raise AudioError(f"A WAV file has 16, 24 or 32 bits per sample, got {bits}.")
-    if sample_rate < 1:
-        raise AudioError(f"The sample rate of {path} must be at least 1 Hz, got {sample_rate}.")
-    if samples.dtype.kind != "f" or samples.ndim not in (1, 2) or not samples.size:
-        raise AudioError(
-            f"{path} needs floating samples (n,) or (n, channels), "
-            f"got {samples.dtype} {samples.shape}."
-        )
-    if not np.isfinite(samples).all():
-        raise AudioError(f"{path} needs finite samples, got NaN or infinity.")
-    samples = samples.astype(np.float64)
-    encoded = io.BytesIO()
-    soundfile.write(encoded, samples, sample_rate, subtype=_SUBTYPES[bits], format="WAV")
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        draft.write_bytes(encoded.getbuffer())
-        draft.replace(path)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
 
 
 @contextlib.contextmanager

@@ -15,9 +15,9 @@ from aum_edge.audio.config import Normalization, asc_mel
 from aum_edge.checkpoints.aum import load_network
 from aum_edge.checkpoints.classifier import ClassifierSettings, classifier, labels_of
 from aum_edge.checkpoints.flags import Flags
-from aum_edge.checkpoints.read import few
 from aum_edge.checkpoints.shapes import network_shapes
 from aum_edge.checkpoints.strict_load import drop, rename, strip_prefixes
+from aum_edge.core.text import few
 from aum_edge.errors import CheckpointError
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.config import AudioMambaConfig

@@ -32,8 +32,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from aum_edge.checkpoints.read import few
 from aum_edge.checkpoints.strict_load import drop, rename, strip_prefixes
+from aum_edge.core.text import few
 from aum_edge.errors import CheckpointError
 
 HF_MARK = "embeddings.cls_token"
@@ -134,10 +134,9 @@ def _split_qkv(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if ".attention.qkv." not in name:
             named[name] = tensor
             continue
-        if tensor.shape[0] % 3:
-            raise CheckpointError(
-                f"{name} has {tensor.shape[0]} rows, not three equal parts for q, k and v."
-            )
+        rows = len(tensor) if tensor.ndim else 1
+        if rows % 3:
+            raise CheckpointError(f"{name} has {rows} rows, not three equal parts for q, k and v.")
         for letter, part in zip("qkv", tensor.chunk(3), strict=True):
             named[name.replace("qkv", f"{letter}_proj")] = part
     return named

@@ -35,9 +35,9 @@ from aum_edge.checkpoints.ast_names import hugging_face_names, is_hugging_face, 
 from aum_edge.checkpoints.classifier import classifier, classifier_settings
 from aum_edge.checkpoints.flags import Flags
 from aum_edge.checkpoints.initialise import initialise_from
-from aum_edge.checkpoints.read import few
 from aum_edge.checkpoints.shapes import PATCH, POSITIONS, UPSTREAM_FRAMES
 from aum_edge.checkpoints.strict_load import load_strict
+from aum_edge.core.text import few
 from aum_edge.errors import CheckpointError, RecipeError
 from aum_edge.models.architectures.ast import AudioSpectrogramTransformer
 from aum_edge.models.architectures.audio_mamba import patch_grid

@@ -8,7 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
-from aum_edge.checkpoints.read import one_line, read_checkpoint
+from aum_edge.checkpoints.read import read_checkpoint
+from aum_edge.core.text import one_line
 from aum_edge.errors import CheckpointError
 
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")

@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from aum_edge.core.text import few, one_line
 from aum_edge.errors import CheckpointError
 
 MODULES = ("torch", "collections", "numpy", "argparse", "_codecs")
@@ -58,7 +59,6 @@ HARMLESS: list[Any] = [argparse.Namespace]
 """Plain containers that training scripts put beside the weights."""
 WRAPPERS = ("state_dict", "model", "model_state_dict")
 """Where Lightning, Vim and others keep the weights inside their checkpoints."""
-SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -126,13 +126,6 @@ def unwrap(
     return tensors, beside
 
 
-def few(names: Any) -> str:
-    """The first names, and how many more there are."""
-    names = list(names)
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
-
-
 def _content(path: Path) -> Any:
     with path.open("rb") as file:
         start = file.read(9)
@@ -177,8 +170,3 @@ def _plain(tensor: Tensor) -> bool:
 
 def _finite(tensor: Tensor) -> bool:
     return bool(torch.isfinite(tensor.float()).all())
-
-
-def one_line(error: Exception) -> str:
-    """An exception's message in one line without its last full stop."""
-    return " ".join(str(error).split()).rstrip(".")

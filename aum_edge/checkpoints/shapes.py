@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from aum_edge.checkpoints.read import few
+from aum_edge.core.text import few
 from aum_edge.errors import CheckpointError
 from aum_edge.models.architectures.audio_mamba import patch_grid
 from aum_edge.models.config import AudioMambaConfig

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from aum_edge.checkpoints.read import few
+from aum_edge.core.text import few
 from aum_edge.errors import CheckpointError
 
 

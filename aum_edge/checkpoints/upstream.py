@@ -1,4 +1,4 @@
-"""Published checkpoints by their kind."""
+"""Conversion of published checkpoints (AuM, SSAMBA, Vim, audio-mamba-asc, AST) by their kind."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 from torch import Tensor
 
-from aum_edge.errors import AumEdgeError, CheckpointError, RecipeError
+from aum_edge.errors import RecipeError
 from aum_edge.models.classifier import AudioClassifier
 
 Kind = Literal["aum", "ssamba", "vim", "asc", "ast-ssl"]
@@ -41,12 +41,4 @@ def from_upstream(
     name = kind.replace("-", "_")
     module = import_module(f"aum_edge.checkpoints.{name}")
     convert: Convert = getattr(module, f"convert_{name}")
-    try:
-        return convert(state_dict, flags or {})
-    except AumEdgeError:
-        raise
-    except (ValueError, TypeError, IndexError, KeyError, ArithmeticError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise CheckpointError(
-            f"The tensors or flags are of no {kind} network ({type(error).__name__}: {reason})."
-        ) from error
+    return convert(state_dict, flags or {})

@@ -17,9 +17,9 @@ from torch import Tensor
 from aum_edge.checkpoints.aum import aum_config, load_network, rebuilt
 from aum_edge.checkpoints.classifier import classifier, classifier_settings
 from aum_edge.checkpoints.flags import Flags
-from aum_edge.checkpoints.read import few
 from aum_edge.checkpoints.shapes import PATCH, POSITIONS, network_shapes
 from aum_edge.checkpoints.strict_load import drop, rename, strip_prefixes
+from aum_edge.core.text import few
 from aum_edge.errors import CheckpointError, RecipeError
 from aum_edge.models.classifier import AudioClassifier
 
@@ -56,6 +56,8 @@ def convert_vim(tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> Aud
             "This is no ImageNet Vim: it needs pos_embed, a class token and a patch kernel for "
             f"three colours; it has {few(sorted(named))}. An AuM converts with --kind aum."
         )
+    if not named[PATCH].is_floating_point():
+        raise CheckpointError(f"{PATCH} of the Vim checkpoint is {named[PATCH].dtype}, no float.")
     named[PATCH] = named[PATCH].mean(dim=1, keepdim=True)
     notes.append("The kernels of red, green and blue became their mean.")
     double = flags.take(found.class_tokens == 2, "imagenet_load_double_cls_token")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -120,12 +119,9 @@ def _make_room(path: Path) -> None:
 
 def _write(path: Path, text: str) -> None:
     """All of the text or, where that fails, the file as it was."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    from aum_edge.core.files import write_text
+
+    write_text(path, text)
 
 
 def _print_table(values: dict[str, Any], options: argparse.Namespace) -> None:

@@ -103,12 +103,13 @@ def _check_options(options: argparse.Namespace) -> None:
 
 
 def _new_info(path: Path) -> int:
+    from aum_edge.core.files import write_text
     from aum_edge.errors import RecipeError
     from aum_edge.submission.info import TEMPLATE
 
     if path.exists():
         raise RecipeError(f"{path} exists: give another name, or fill that one in.")
-    path.write_text(TEMPLATE, encoding="utf-8")
+    write_text(path, TEMPLATE)
     print(f"{path}: replace every FILL IN, then give it with --info.")
     return 0
 

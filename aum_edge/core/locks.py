@@ -1,153 +1,131 @@
-"""Work that one of several processes does while the others wait or go on: a lock file each."""
+"""File locks between processes, containers and machines: a run folder, a cache, a draft.
+
+The operating system decides who holds a lock (flock, through the filelock library). It gives the
+lock of a killed process free at once. Process ids decide nothing: another container or machine
+counts them anew. They stand in the lock file for messages alone.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import json
+import errno
+import logging
 import os
 import platform
-import threading
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
-import psutil
+from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
-from aum_edge.core.files import read_json
+if sys.platform != "win32":
+    import fcntl
 
-BEAT_SECONDS = 20.0
-"""Between two signs of life of a running trial."""
-GRACE_SECONDS = 120.0
-"""A trial without a sign of life for so long, by the watcher's own clock, is given up."""
-
-
-@dataclass(frozen=True)
-class Worker:
-    """A process: its machine, its number and when it started, as numbers are used again."""
-
-    host: str
-    booted: float
-    """Machines may have one name; few have started in the same second as well."""
-    pid: int
-    started: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """As plain JSON values."""
-        return asdict(self)
-
-
-def this_worker() -> Worker:
-    """The process that asks."""
-    started = round(psutil.Process().create_time(), 1)
-    return Worker(platform.node(), round(psutil.boot_time()), os.getpid(), started)
-
-
-def is_dead(values: dict[str, Any]) -> bool:
-    """Whether a worker of this machine does not run any more; False for other machines."""
-    if values.get("host") != platform.node():
-        return False
-    try:
-        if abs(float(values["booted"]) - psutil.boot_time()) > 2:
-            return False
-        process = psutil.Process(int(values["pid"]))
-        same = abs(process.create_time() - float(values["started"])) < 2
-        return not same or process.status() == psutil.STATUS_ZOMBIE
-    except (psutil.NoSuchProcess, KeyError, ValueError, TypeError):
-        return True
-    except psutil.AccessDenied:
-        return False
-
-
-class Watch:
-    """Tells which trials show no sign of life, without comparing clocks of two machines."""
-
-    def __init__(self, grace: float = GRACE_SECONDS) -> None:
-        self._grace = grace
-        self._seen: dict[int, tuple[Any, float]] = {}
-
-    def stale(self, number: int, beat: Any, now: float | None = None) -> bool:
-        """Whether the trial's last sign is the one seen at least the grace period ago."""
-        now = time.monotonic() if now is None else now
-        last, since = self._seen.get(number, (None, now))
-        if number not in self._seen or last != beat:
-            self._seen[number] = (beat, now)
-            return False
-        return now - since >= self._grace
-
-
-class Heartbeat:
-    """Calls a function now and then while a block runs; its failures are the block's to notice."""
-
-    def __init__(self, tell: Callable[[], None], seconds: float = BEAT_SECONDS) -> None:
-        self._tell = tell
-        self._seconds = seconds
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def __enter__(self) -> Heartbeat:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._stop.set()
-        self._thread.join(timeout=10)
-
-    def _run(self) -> None:
-        while not self._stop.wait(self._seconds):
-            with contextlib.suppress(Exception):
-                self._tell()
+log = logging.getLogger(__name__)
+NO_FLOCK = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
+"""What a file system without locks answers."""
+POLL_SECONDS = 0.05
+NO_LOCKS = (
+    "The file system of %s has no locks (flock). Marker files stand in for them: if a process of "
+    "another machine is killed there, remove its `*.lock` file by hand."
+)
+_FLOCK: dict[int, bool] = {}
+"""Whether a file system has locks, by its device number."""
 
 
 @contextlib.contextmanager
-def hold_lock(lock: Path, wait: bool = True, poll: float = 1.0) -> Iterator[bool]:
-    """Hold a lock file through a block; whether it was got is what the block is told.
+def hold_lock(path: Path, wait: bool = True) -> Iterator[bool]:
+    """Hold the lock file ``path`` through a block, which is told whether it was got.
 
-    The lock of a process that is gone is taken over: at once on the same machine, elsewhere when
-    nobody has touched the file for a while. Without ``wait`` the answer may be False.
+    The file is there while the lock is held. One that a killed process left is taken at once. A
+    file system without flock gets filelock's marker file instead, which a killed process of this
+    machine loses too; that of another machine must be removed by hand, as the log says.
+
+    Args:
+        path: The lock file. Its folder is made.
+        wait: Whether to wait for the holder; without it the block may be told False.
+
+    Raises:
+        OSError: If the file cannot be made.
     """
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    seen: tuple[float, float] = (0.0, time.monotonic())
-    while not (held := _take(lock)):
-        seen = _watched(lock, seen)
-        gone = is_dead(read_json(lock)) if read_json(lock) else False
-        if gone or time.monotonic() - seen[1] > GRACE_SECONDS:
-            lock.unlink(missing_ok=True)
-            continue
-        if not wait:
-            break
-        time.sleep(poll)
-    if not held:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = _acquire(path, wait=False)
+    if lock is None and wait:
+        log.info("waiting for %s, which holds %s", holder_of(path), path)
+        lock = _acquire(path, wait=True)
+    if lock is None:
         yield False
         return
     try:
-        with Heartbeat(lock.touch):
-            yield True
+        yield True
     finally:
-        lock.unlink(missing_ok=True)
+        # Before the release: whoever waits sees that the file has no name and makes a new one.
+        with contextlib.suppress(OSError):
+            path.unlink()
+        lock.release()
 
 
-def _take(lock: Path) -> bool:
+def holder_of(path: Path) -> str:
+    """Who holds a lock file, for a message: ``process 12 on HOST``, or ``another process``."""
     try:
-        handle = os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
-    except FileExistsError:
+        pid, host = path.read_text(encoding="utf-8").splitlines()[:2]
+    except (OSError, ValueError):
+        return "another process"
+    return f"process {pid} on {host}" if pid.isdigit() else "another process"
+
+
+def _acquire(path: Path, wait: bool) -> BaseFileLock | None:
+    """The lock, held; None if another process has it and ``wait`` is false."""
+    kind = FileLock if _has_flock(path.parent) else SoftFileLock
+    while True:
+        named: list[bool] = []
+        # Threads may share what a lock guards, such as a cache that one opens and another closes.
+        options: dict[str, Any] = {"thread_local": False}
+        if kind is FileLock:
+            options |= {"on_acquired": lambda h, seen=named: seen.append(_name_holder(h, path))}
+        lock: BaseFileLock = kind(path, **options)
+        try:
+            lock.acquire(blocking=wait, poll_interval=POLL_SECONDS)
+        except Timeout:
+            return None
+        if all(named):
+            return lock
+        # The holder before this one has taken the file away meanwhile.
+        lock.release()
+
+
+def _has_flock(folder: Path) -> bool:
+    """Whether the folder's file system has locks; tried once for each, in a file without a name."""
+    if sys.platform == "win32":
+        return True
+    device = folder.stat().st_dev
+    if device not in _FLOCK:
+        try:
+            with tempfile.TemporaryFile(dir=folder) as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+            _FLOCK[device] = True
+        except OSError as error:
+            if error.errno not in NO_FLOCK:
+                raise
+            _FLOCK[device] = False
+            log.warning(NO_LOCKS, folder)
+    return _FLOCK[device]
+
+
+def _name_holder(handle: int, path: Path) -> bool:
+    """Write down who holds the open lock file; False if it is not the one at ``path`` any more."""
+    try:
+        if not os.path.samestat(os.fstat(handle), path.stat()):
+            return False
+    except FileNotFoundError:
         return False
-    with os.fdopen(handle, "w") as file:
-        file.write(json.dumps(this_worker().to_dict()))
+    # On a full disk the lock holds all the same, without a name.
+    with contextlib.suppress(OSError):
+        text = f"{os.getpid()}\n{platform.node()}\n".encode()
+        # In this order: ext4 flushes a file that was emptied and then written, 5 ms at closing.
+        os.lseek(handle, 0, os.SEEK_SET)
+        os.write(handle, text)
+        os.ftruncate(handle, len(text))
     return True
-
-
-def _watched(lock: Path, seen: tuple[float, float]) -> tuple[float, float]:
-    """The file's time of change and when this process first saw it."""
-    try:
-        changed = lock.stat().st_mtime
-    except OSError:
-        return 0.0, time.monotonic()
-    return seen if changed == seen[0] else (changed, time.monotonic())

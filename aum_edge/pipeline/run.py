@@ -1,15 +1,15 @@
-"""Recipe to stages: each in its folder, skipped when done, resumed when killed."""
+"""Runs the stages of a recipe: each in its folder, skipped when done, resumed when killed."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
-import os
 import platform
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -17,7 +17,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import psutil
 import yaml
 
 from aum_edge import __version__
@@ -28,7 +27,8 @@ from aum_edge.core.distributed import (
     join_processes,
     rank_zero_first,
 )
-from aum_edge.core.files import read_json, write_json
+from aum_edge.core.files import disk_errors, holds_files, read_json, write_json, write_text
+from aum_edge.core.locks import hold_lock, holder_of
 from aum_edge.core.progress import Progress
 from aum_edge.data.datamodule import AudioData
 from aum_edge.errors import AumEdgeError, RecipeError
@@ -37,6 +37,8 @@ from aum_edge.models.storage.directory import load
 from aum_edge.pipeline.recipe import Recipe, plain
 
 log = logging.getLogger(__name__)
+CLAIM = ("run.lock", "recipe.yaml.tmp")
+"""What a run that was killed while it took its folder left there, by this version or earlier."""
 PACKAGES = ("torch", "lightning", "onnx", "onnxruntime", "torch-pruning", "numpy")
 
 
@@ -110,9 +112,7 @@ def run_stages(
         if asked is not None and asked not in names:
             raise RecipeError(f"There is no stage `{asked}`; the stages are {', '.join(names)}.")
     join_processes()
-    if is_rank_zero():
-        _claim(run)
-    try:
+    with _claimed(run) if is_rank_zero() else contextlib.nullcontext():
         wanted = stages[: names.index(until) + 1] if until else stages
         _open_data(run, wanted)
         if start and is_rank_zero():
@@ -124,9 +124,6 @@ def run_stages(
             hashes[stage.name] = _stage_hash(run, stage, hashes)
             done.append(_one_stage(run, stage, hashes[stage.name]))
         return done
-    finally:
-        if is_rank_zero():
-            (run.out / "run.lock").unlink(missing_ok=True)
 
 
 def _open_data(run: Run, wanted: tuple[Stage, ...]) -> None:
@@ -212,28 +209,59 @@ def _forget(run: Run, stages: tuple[Stage, ...], start: str) -> None:
                 shutil.rmtree(run.folder(stage.name))
 
 
-def _claim(run: Run) -> None:
-    """Take the output folder for this recipe and this process."""
+@contextlib.contextmanager
+def _claimed(run: Run) -> Iterator[None]:
+    """Hold the output folder for this recipe and this process through a block.
+
+    Raises:
+        RecipeError: The folder belongs to another recipe or to something else.
+        AumEdgeError: Another run works in it.
+        DiskError: It cannot be written to.
+    """
+    _require_own(run)
+    lock = run.out / "run.lock"
+    with contextlib.ExitStack() as stack:
+        with disk_errors(run.out, "run.lock"):
+            held = stack.enter_context(hold_lock(lock, wait=False))
+        if not held:
+            holder = holder_of(lock)
+            raise AumEdgeError(
+                f"{holder[0].upper()}{holder[1:]} works in {run.out}: wait for it, or give "
+                "another --out."
+            )
+        # Another run may have begun in the folder, and ended, since the first look.
+        _require_own(run)
+        write_text(run.out / "recipe.yaml", yaml.safe_dump(run.recipe.resolved(), sort_keys=False))
+        yield
+
+
+def _require_own(run: Run) -> None:
+    """Refuse a folder of another recipe or of other files; drafts of ours are none."""
     name_file = run.out / "recipe.yaml"
     if name_file.exists():
-        owner = (yaml.safe_load(name_file.read_text(encoding="utf-8")) or {}).get("name")
+        owner = _owner(name_file)
         if owner != run.recipe.name:
             raise RecipeError(
                 f"{run.out} belongs to the recipe `{owner}`, this one is `{run.recipe.name}`: "
                 "give another --out."
             )
-    elif run.out.exists() and any(run.out.iterdir()):
+    elif run.out.exists() and holds_files(run.out, besides=CLAIM):
         raise RecipeError(f"{run.out} holds other files and no recipe.yaml: give another --out.")
-    run.out.mkdir(parents=True, exist_ok=True)
-    lock = run.out / "run.lock"
-    if lock.exists():
-        text = lock.read_text().strip()
-        if text.isdigit() and int(text) != os.getpid() and psutil.pid_exists(int(text)):
-            raise AumEdgeError(
-                f"Process {text} works in {run.out}: wait for it, or give another --out."
-            )
-    lock.write_text(f"{os.getpid()}\n")
-    write_text(name_file, yaml.safe_dump(run.recipe.resolved(), sort_keys=False))
+
+
+def _owner(name_file: Path) -> Any:
+    """The recipe that a folder belongs to.
+
+    Raises:
+        RecipeError: If its recipe.yaml is damaged.
+    """
+    try:
+        held = yaml.safe_load(name_file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError):
+        held = None
+    if not isinstance(held, dict):
+        raise RecipeError(f"{name_file} is damaged: give another --out, or remove that file.")
+    return held.get("name")
 
 
 def environment() -> dict[str, Any]:
@@ -247,10 +275,3 @@ def environment() -> dict[str, Any]:
     found["platform"] = platform.platform()
     found["time"] = datetime.now(UTC).isoformat(timespec="seconds")
     return found
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file so that a kill leaves the old one or the new one, never half of it."""
-    draft = path.with_name(f"{path.name}.tmp")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
+from aum_edge.core.files import write_together
 from aum_edge.errors import AumEdgeError
 from aum_edge.report.html.page import page
 from aum_edge.report.markdown import markdown
@@ -41,24 +41,10 @@ def write_texts(texts: dict[str, str], out_dir: Path) -> Path:
         AumEdgeError: If the folder cannot be written.
     """
     try:
-        out_dir.mkdir(parents=True, exist_ok=True)
-        _put(out_dir, texts)
+        write_together({out_dir / name: text for name, text in texts.items()})
     except OSError as error:
         raise AumEdgeError(
             f"Cannot write the report into {out_dir}: {error.strerror or error}. "
             "Give a folder that can be written to and has some MB free."
         ) from error
     return out_dir / "report.html"
-
-
-def _put(folder: Path, texts: dict[str, str]) -> None:
-    """Each file is made beside its place first."""
-    drafts = {name: folder / f".{name}.{os.getpid()}.tmp" for name in texts}
-    try:
-        for name, draft in drafts.items():
-            draft.write_text(texts[name], encoding="utf-8")
-        for name, draft in drafts.items():
-            draft.replace(folder / name)
-    finally:
-        for draft in drafts.values():
-            draft.unlink(missing_ok=True)

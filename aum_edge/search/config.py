@@ -1,4 +1,4 @@
-"""What a search is asked for: a space, objectives, limits, and how hopeless trials end early."""
+"""Settings of a search: space, objectives, limits, sampler and pruning."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from aum_edge.audio.config import FrontEndConfig
 from aum_edge.bench.config import BenchConfig
 from aum_edge.complexity.limits import get_limits
 from aum_edge.compression.quantization.config import QuantizeConfig
+from aum_edge.core.validation import at_least, one_of, share, within
 from aum_edge.data.config import DataConfig
 from aum_edge.errors import RecipeError
 from aum_edge.pipeline.recipe import Recipe, StudentConfig, TeacherConfig, check_plain, plain
@@ -26,16 +27,6 @@ BESIDE = ("title", "trials", "sampler", "pruning", "references", "full", "full_e
 """What may differ between processes of one study: it changes which trials are run, not theirs."""
 
 
-def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise RecipeError(f"`{name}` must be one of {', '.join(allowed)}; got '{value}'.")
-
-
-def _at_least(name: str, value: int, least: int) -> None:
-    if value < least:
-        raise RecipeError(f"`{name}` must be at least {least}, got {value}.")
-
-
 @dataclass(frozen=True, kw_only=True)
 class SamplerConfig:
     """Who proposes the next model."""
@@ -48,9 +39,9 @@ class SamplerConfig:
     """Trials of one generation of nsga2."""
 
     def __post_init__(self) -> None:
-        _one_of("sampler.kind", self.kind, ("tpe", "nsga2", "random"))
-        _at_least("sampler.startup", self.startup, 1)
-        _at_least("sampler.population", self.population, 2)
+        one_of("sampler.kind", self.kind, ("tpe", "nsga2", "random"))
+        at_least("sampler.startup", self.startup, 1)
+        at_least("sampler.population", self.population, 2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,13 +65,11 @@ class PruningRule:
     """How much dearer a peer may be and still count as similar: 0.1 is 10 %."""
 
     def __post_init__(self) -> None:
-        _one_of("pruning.kind", self.kind, get_args(PrunerKind))
+        one_of("pruning.kind", self.kind, get_args(PrunerKind))
         for name in ("first_epoch", "every", "peers"):
-            _at_least(f"pruning.{name}", getattr(self, name), 1)
-        if not 0 < self.keep < 1:
-            raise RecipeError(f"`pruning.keep` must lie between 0 and 1, got {self.keep}.")
-        if not 0 <= self.slack <= 1:
-            raise RecipeError(f"`pruning.slack` must lie between 0 and 1, got {self.slack}.")
+            at_least(f"pruning.{name}", getattr(self, name), 1)
+        share("pruning.keep", self.keep)
+        within("pruning.slack", self.slack, 0, 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,10 +126,10 @@ class SearchRecipe:
 
     def __post_init__(self) -> None:
         get_limits(self.limits)
-        _at_least("trials", self.trials, 0)
-        _at_least("full_epochs", self.full_epochs, 0)
+        at_least("trials", self.trials, 0)
+        at_least("full_epochs", self.full_epochs, 0)
         for name in self.objectives:
-            _one_of("objectives", name, get_args(Objective))
+            one_of("objectives", name, get_args(Objective))
         if not self.objectives or len(set(self.objectives)) < len(self.objectives):
             raise RecipeError(
                 f"`objectives` must name some of {', '.join(get_args(Objective))}, each once; got "

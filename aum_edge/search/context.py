@@ -1,4 +1,4 @@
-"""What the trials of one process share: recipe, folder, corpus, teacher, control."""
+"""What all trials of a process share: recipe, run folder, corpus, teacher and control model."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import yaml
 
 from aum_edge.bench.latency import measure
 from aum_edge.complexity.limits import Limits, get_limits
-from aum_edge.core.files import write_text
+from aum_edge.core.files import holds_files, write_text
 from aum_edge.core.locks import hold_lock
 from aum_edge.core.progress import Progress
 from aum_edge.data.datamodule import AudioData
-from aum_edge.errors import RecipeError, SearchError
+from aum_edge.errors import RecipeError
 from aum_edge.export.onnx.export import export_onnx
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.presets import preset
@@ -33,6 +33,7 @@ class SearchContext:
 
     Raises:
         RecipeError: If the folder belongs to another recipe or to something else.
+        DiskError: If it cannot be written to.
     """
 
     def __init__(
@@ -94,10 +95,6 @@ class SearchContext:
 
     def _claim(self) -> None:
         """Take the folder for this recipe; several processes may work in it."""
-        try:
-            self.out.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise SearchError(f"Cannot make {self.out}: {error.strerror}.") from error
         file, mine = self.out / "recipe.yaml", self.recipe.resolved()
         if file.exists():
             held = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
@@ -107,13 +104,9 @@ class SearchContext:
                     f"{self.out} belongs to the recipe `{owner}`, this one is "
                     f"`{self.recipe.name}`: give another --out."
                 )
-        elif self._others() and not file.exists():
+        # A process that began just now writes recipe.yaml before all else.
+        elif holds_files(self.out, besides=("study.journal",)) and not file.exists():
             raise RecipeError(
                 f"{self.out} holds other files and no recipe.yaml: give another --out."
             )
         write_text(file, yaml.safe_dump(mine, sort_keys=False))
-
-    def _others(self) -> list[str]:
-        """What is not ours: a process that began just now writes recipe.yaml before all else."""
-        names = [path.name for path in self.out.iterdir()]
-        return [n for n in names if n != "study.journal" and not n.startswith("recipe.yaml")]

@@ -1,4 +1,4 @@
-"""The search: ask, count, train, tell, until all trials are done, beside other processes."""
+"""The loop of a search: ask, count, train, tell, until all processes have done all trials."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 import optuna
 
 from aum_edge.core.distributed import require_launch
-from aum_edge.core.locks import Heartbeat, hold_lock
+from aum_edge.core.locks import hold_lock
 from aum_edge.core.progress import Progress
 from aum_edge.errors import RecipeError, SearchError
 from aum_edge.search.config import OPTUNA_PRUNERS, SearchRecipe
@@ -23,12 +23,14 @@ from aum_edge.search.context import SearchContext
 from aum_edge.search.records import FINISHED, Record, read_records, write_record
 from aum_edge.search.references import check_references, train_references
 from aum_edge.search.space.candidate import cost_of, fresh, student_config
-from aum_edge.search.space.dimensions import Params, all_points, key_of, used_up
+from aum_edge.search.space.dimensions import Params
 from aum_edge.search.space.feasibility import require_feasible
+from aum_edge.search.space.points import all_points, key_of, used_up
 from aum_edge.search.space.student_settings import settings_of
 from aum_edge.search.study.optuna_adapter import costs_known
 from aum_edge.search.study.pruner import Runner, should_prune
 from aum_edge.search.study.study import SharedStudy, counted, records_of
+from aum_edge.search.study.workers import Heartbeat
 from aum_edge.search.trial import TrialPlan, costs_of, make_plan, repeat_of, run_plan
 
 log = logging.getLogger(__name__)

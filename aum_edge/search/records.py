@@ -1,14 +1,12 @@
-"""What each trial found, as a file of its own: the Pareto front needs no storage."""
+"""Records of trials, a JSON file each: the report needs no storage."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from aum_edge.core.files import read_json, write_json
-from aum_edge.search.config import MAXIMISED, Objective
 from aum_edge.search.space.dimensions import Params
 
 RECORD = "record.json"
@@ -78,33 +76,3 @@ def as_record(values: dict[str, Any]) -> Record | None:
     if not {"number", "state", "key", "params"} <= values.keys():
         return None
     return Record(**{name: value for name, value in values.items() if name in names})
-
-
-def front(records: Sequence[Record], objectives: Sequence[Objective]) -> list[Record]:
-    """Complete trials that no other is at least as good as in everything and better in one.
-
-    Of trials with equal values the first counts. In order of falling accuracy.
-    """
-    complete = [record for record in records if record.state == "complete"]
-    rows = [(record, losses(record, objectives)) for record in complete]
-    kept = [
-        record
-        for index, (record, row) in enumerate(rows)
-        if not any(
-            dominates(other, row) or (other == row and place < index)
-            for place, (_, other) in enumerate(rows)
-        )
-    ]
-    return sorted(kept, key=lambda record: -record.objectives["accuracy"])
-
-
-def losses(record: Record, objectives: Sequence[Objective]) -> tuple[float, ...]:
-    """The objectives of a complete trial, each the smaller the better."""
-    values = record.objectives
-    return tuple(-values[name] if name in MAXIMISED else values[name] for name in objectives)
-
-
-def dominates(one: Sequence[float], other: Sequence[float]) -> bool:
-    """Whether ``one`` is nowhere worse and somewhere better; smaller is better."""
-    pairs = list(zip(one, other, strict=True))
-    return all(a <= b for a, b in pairs) and any(a < b for a, b in pairs)

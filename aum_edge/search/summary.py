@@ -1,4 +1,4 @@
-"""Everything a search found as one document, from records alone."""
+"""The report of a search as one document, from the records alone."""
 
 from __future__ import annotations
 
@@ -10,16 +10,20 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
+import optuna
 import yaml
+from optuna.trial import create_trial
 
 from aum_edge.core.files import write_text
 from aum_edge.pipeline.recipe import plain
 from aum_edge.pipeline.run import environment
-from aum_edge.search.config import SearchRecipe
+from aum_edge.search.config import Objective, SearchRecipe
 from aum_edge.search.context import SearchContext
 from aum_edge.search.importance import by_value, importances
-from aum_edge.search.records import Record, front
+from aum_edge.search.records import Record
 from aum_edge.search.references import preset_costs, read_references
+from aum_edge.search.study.optuna_adapter import directions
+from aum_edge.search.study.storage import quiet_optuna
 
 TIMES = 3
 """A full training has so many times the epochs of a trial, unless the recipe says."""
@@ -65,6 +69,20 @@ def summarise(room: SearchContext, records: Sequence[Record], storage: str) -> d
         "by_value": by_value(records, recipe.dimensions),
         "environment": environment(),
     }
+
+
+def front(records: Sequence[Record], objectives: Sequence[Objective]) -> list[Record]:
+    """Complete trials that no other is at least as good as in everything and better in one.
+
+    Of trials with equal values the first counts. In order of falling accuracy.
+    """
+    quiet_optuna()
+    complete = [record for record in records if record.state == "complete"]
+    study = optuna.create_study(directions=directions(objectives))
+    for record in complete:
+        study.add_trial(create_trial(values=[record.objectives[name] for name in objectives]))
+    best = {tuple(trial.values): complete[trial.number] for trial in study.best_trials[::-1]}
+    return sorted(best.values(), key=lambda record: (-record.objectives["accuracy"], record.number))
 
 
 def command(recipe: SearchRecipe, full: str, record: Record) -> str:

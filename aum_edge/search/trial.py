@@ -14,7 +14,8 @@ from typing import Any
 
 from aum_edge.compression.quantization.quantize import quantize
 from aum_edge.core.files import read_json, write_json
-from aum_edge.errors import AumEdgeError, CompressionError, DataError, RecipeError
+from aum_edge.core.text import one_line
+from aum_edge.errors import AumEdgeError, CompressionError, DataError, DiskError, RecipeError
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.storage.directory import save
 from aum_edge.pipeline.recipe import StudentConfig, plain
@@ -116,7 +117,7 @@ def run_plan(room: SearchContext, plan: TrialPlan, work: Path, on_value: OnValue
     except (CompressionError, DataError, RecipeError, RuntimeError, ArithmeticError) as error:
         if not _of_the_trial(error):
             raise
-        state, found = "failed", {"reason": " ".join(str(error).split())[:300]}
+        state, found = "failed", {"reason": one_line(error, 300)}
     facts |= {"curve": list(curve), "seconds": round(time.monotonic() - clock, 1), **found}
     facts.setdefault("objectives", costs_of(plan))
     return _record(room, plan.number, plan.params, state, **facts)
@@ -203,6 +204,8 @@ def _brief(scores: dict[str, Any]) -> dict[str, Any]:
 
 def _of_the_trial(error: Exception) -> bool:
     """Whether another trial may fare better; a full disk or a wrong recipe would meet all."""
+    if isinstance(error, DiskError):
+        return False
     return not isinstance(error, AumEdgeError) or isinstance(error, CompressionError | DataError)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from aum_edge.complexity.limits import get_limits
-from aum_edge.core.files import read_json, write_json, write_text
+from aum_edge.core.files import read_json, write_atomically, write_json, write_text
 from aum_edge.core.progress import Progress
 from aum_edge.errors import DataError
 from aum_edge.submission.config import SPLITS, SubmissionConfig
@@ -204,7 +204,8 @@ def _weights(config: SubmissionConfig, members: dict[str, SubmissionModel], out:
 def _kit_files(members: dict[str, SubmissionModel], weights: Path, folder: Path) -> None:
     """complexity.json and model_state_dict.pt, where the kit's scripts put them."""
     write_json(folder / "complexity.json", complexity_document(members))
-    torch.save(load_system(weights).model.state_dict(), folder / "model_state_dict.pt")
+    state = load_system(weights).model.state_dict()
+    write_atomically(folder / "model_state_dict.pt", lambda file: torch.save(state, file))
 
 
 def _write_outputs(work: _Work, listing: Listing) -> list[Path]:

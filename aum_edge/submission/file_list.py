@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from aum_edge.core.text import few
 from aum_edge.data.corpora.tsv import read_tsv
 from aum_edge.errors import DataError
 from aum_edge.submission.runtime.scenes import PROBED, SCENES
@@ -73,19 +74,17 @@ def development_listing(root: Path) -> Listing:
     foreign = [name for name in names if name not in meta]
     if foreign:
         raise DataError(
-            f"{len(foreign)} files of the test split are not in {meta_path}: {_few(foreign)}."
+            f"{len(foreign)} files of the test split are not in {meta_path}: {few(foreign)}."
         )
     labels = [meta[name]["scene_label"] for name in names]
     strange = sorted(set(labels) - set(SCENES))
     if strange:
-        raise DataError(
-            f"{meta_path} has scenes that the challenge does not know: {_few(strange)}."
-        )
+        raise DataError(f"{meta_path} has scenes that the challenge does not know: {few(strange)}.")
     devices = tuple(meta[name]["source_label"] for name in names)
     unknown = sorted(set(devices) - set(PROBED))
     if unknown:
         raise DataError(
-            f"{meta_path} has devices that the challenge does not know: {_few(unknown)}; known are "
+            f"{meta_path} has devices that the challenge does not know: {few(unknown)}; known are "
             f"{', '.join(PROBED)}."
         )
     listing = Listing(root=root, names=tuple(names), devices=devices, labels=tuple(labels))
@@ -118,7 +117,7 @@ def _table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
             raise DataError(f"{path} line {number} has too few columns.")
     twice = [name for name, count in Counter(row["filename"] for row in rows).items() if count > 1]
     if twice:
-        raise DataError(f"{path} lists {len(twice)} files more than once: {_few(twice)}.")
+        raise DataError(f"{path} lists {len(twice)} files more than once: {few(twice)}.")
     return rows
 
 
@@ -136,10 +135,5 @@ def _all_there(listing: Listing) -> None:
     if missing:
         raise DataError(
             f"{len(missing)} of {len(listing.names)} files are missing in {listing.root}: "
-            f"{_few(missing)}. Unpack all audio archives there."
+            f"{few(missing)}. Unpack all audio archives there."
         )
-
-
-def _few(names: Sequence[str]) -> str:
-    more = f" and {len(names) - FEW} more" if len(names) > FEW else ""
-    return ", ".join(names[:FEW]) + more

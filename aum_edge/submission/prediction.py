@@ -11,7 +11,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from aum_edge.core.files import disk_errors, read_json, require_space, write_json
+from aum_edge.core.files import disk_errors, read_json, require_space, write_json, write_text
 from aum_edge.core.progress import Progress
 from aum_edge.errors import AudioError, DataError
 from aum_edge.submission.file_list import Listing
@@ -97,7 +97,7 @@ def _resumed(store: Path, key: dict[str, object]) -> int:
             done = int(end)
             lines.append(line)
     os.truncate(store / VALUES, done * ROW)
-    (store / JOURNAL).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    write_text(store / JOURNAL, "".join(f"{line}\n" for line in lines))
     return done
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Literal, get_args
 
 from aum_edge.audio.augment.pipeline import AugmentConfig
-from aum_edge.core.validation import at_least, one_of, within
+from aum_edge.core.validation import at_least, check_words, one_of, require, within
 from aum_edge.errors import RecipeError
 
 
@@ -28,12 +28,12 @@ class OptimizerConfig:
     """Every block learns this much slower than the one above it; 1 is all alike."""
 
     def __post_init__(self) -> None:
-        _check_words("optimizer", self)
+        check_words("optimizer", self)
         for name in ("eps", "head_lr_factor", "layer_decay"):
-            _require(getattr(self, name) > 0, f"optimizer.{name}", "above 0", getattr(self, name))
-        _require(self.layer_decay <= 1, "optimizer.layer_decay", "at most 1", self.layer_decay)
+            require(getattr(self, name) > 0, f"optimizer.{name}", "above 0", getattr(self, name))
+        require(self.layer_decay <= 1, "optimizer.layer_decay", "at most 1", self.layer_decay)
         fine = len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas)
-        _require(fine, "optimizer.betas", "two numbers from 0 to below 1", self.betas)
+        require(fine, "optimizer.betas", "two numbers from 0 to below 1", self.betas)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,11 +58,11 @@ class ScheduleConfig:
     """table: shares of the peak, each from so many epochs done."""
 
     def __post_init__(self) -> None:
-        _check_words("schedule", self)
+        check_words("schedule", self)
         for name, least in (("warmup_steps", 0), ("start", 0), ("every", 1)):
             value = getattr(self, name)
-            _require(value >= least, f"schedule.{name}", f"at least {least}", value)
-        _require(self.factor > 0, "schedule.factor", "above 0", self.factor)
+            require(value >= least, f"schedule.{name}", f"at least {least}", value)
+        require(self.factor > 0, "schedule.factor", "above 0", self.factor)
         _check_table("schedule.table", self.table, 0)
         if bool(self.table) != (self.kind == "table"):
             raise RecipeError(
@@ -83,9 +83,9 @@ class FreezeConfig:
     """Epochs after which everything trains; 0 is never."""
 
     def __post_init__(self) -> None:
-        _check_words("freeze", self)
+        check_words("freeze", self)
         for name in ("last_blocks", "epochs"):
-            _require(getattr(self, name) >= 0, f"freeze.{name}", "at least 0", getattr(self, name))
+            require(getattr(self, name) >= 0, f"freeze.{name}", "at least 0", getattr(self, name))
         if (self.last_blocks > 0) != (self.trains == "last-blocks"):
             raise RecipeError(
                 f"`freeze.last_blocks` goes with `trains: last-blocks` and is then above 0: got "
@@ -114,8 +114,8 @@ class BatchConfig:
     """Draw with these weights instead: one number a line, a line a training row."""
 
     def __post_init__(self) -> None:
-        _check_words("batches", self)
-        _require(self.accumulate >= 1, "batches.accumulate", "at least 1", self.accumulate)
+        check_words("batches", self)
+        require(self.accumulate >= 1, "batches.accumulate", "at least 1", self.accumulate)
         _check_table("batches.size_by_epoch", self.size_by_epoch, 2)
         _check_table("batches.accumulate_by_epoch", self.accumulate_by_epoch, 1)
         if self.weight_file and self.sampling == "balanced":
@@ -145,20 +145,15 @@ class TrainerConfig:
     """auto: ddp where there are several devices. fsdp spreads the weights over GPUs."""
 
     def __post_init__(self) -> None:
-        _check_words("trainer", self)
+        check_words("trainer", self)
         for name in ("devices", "num_nodes"):
-            _require(getattr(self, name) >= 1, f"trainer.{name}", "at least 1", getattr(self, name))
+            require(getattr(self, name) >= 1, f"trainer.{name}", "at least 1", getattr(self, name))
 
 
 def from_table(table: Mapping[int, float], epoch: int, before: float) -> float:
     """The last entry whose key is at most ``epoch``; ``before`` where there is none."""
     reached = [key for key in table if key <= epoch]
     return table[max(reached)] if reached else before
-
-
-def _require(fine: bool, name: str, allowed: str, value: Any) -> None:
-    if not fine:
-        raise RecipeError(f"`{name}` must be {allowed}, got {value}.")
 
 
 def _check_table(name: str, table: Mapping[int, float], least: float) -> None:
@@ -168,14 +163,6 @@ def _check_table(name: str, table: Mapping[int, float], least: float) -> None:
                 f"`{name}` holds epochs from 0 and values of at least {least}, got "
                 f"{epoch}: {value}."
             )
-
-
-def _check_words(group: str, config: Any) -> None:
-    """Also where the config is made in Python, past the recipe's parser."""
-    for name, hint in get_type_hints(type(config)).items():
-        if get_origin(hint) is Literal:
-            value, allowed = getattr(config, name), get_args(hint)
-            _require(value in allowed, f"{group}.{name}", " or ".join(allowed), value)
 
 
 Monitor = Literal[

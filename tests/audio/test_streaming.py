@@ -12,9 +12,9 @@ from torch import Tensor
 
 from aum_edge.audio.config import FrontEndConfig, aum_fbank, epic_sounds_mel
 from aum_edge.audio.frontend import FrontEnd
-from aum_edge.audio.io import write_wav
 from aum_edge.audio.resample import resample
 from aum_edge.audio.streaming import StreamingFrontEnd, StreamingResampler, stream_file
+from aum_edge.audio.wav import write_wav
 from aum_edge.errors import AudioError
 
 SMALL = FrontEndConfig(sample_rate=8000, n_fft=256, win_length=200, hop_length=90, n_mels=16)

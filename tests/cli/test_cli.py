@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aum_edge.audio.io import write_wav
+from aum_edge.audio.wav import write_wav
 from aum_edge.cli.main import COMMANDS, main
 from aum_edge.models.storage.directory import save
 from aum_edge.pipeline.stages.registry import STAGES

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from aum_edge.audio.config import FrontEndConfig
-from aum_edge.audio.io import write_wav
+from aum_edge.audio.wav import write_wav
 from aum_edge.data.config import SyntheticConfig
 from aum_edge.data.corpora.synthetic.generate import generate
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -34,17 +35,17 @@ def test_a_refused_report_leaves_the_old_files(tmp_path: Path) -> None:
 def test_a_full_disk_leaves_the_old_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_report(minimal(), tmp_path)
     before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
-    original = Path.write_text
+    syncs = iter([None, None, OSError(28, "No space left on device")])
 
-    def full(self: Path, text: str, **options: str) -> int:
-        if "report.html" in self.name:
-            original(self, text[:100], **options)
-            raise OSError(28, "No space left on device")
-        return original(self, text, **options)
+    def full(handle: int) -> None:
+        error = next(syncs)
+        if error:
+            raise error
 
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(AumEdgeError, match="No space left on device"):
         write_report(minimal() | {"title": "new"}, tmp_path)
+    assert next(syncs, "none left") == "none left"
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
 
 

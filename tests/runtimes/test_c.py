@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aum_edge.audio.io import write_wav
+from aum_edge.audio.wav import write_wav
 from aum_edge.cli.main import main
 from aum_edge.export.c.budget import budget
 from aum_edge.models.storage.directory import save

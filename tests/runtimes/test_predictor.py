@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from aum_edge.audio.config import FrontEndConfig, aum_fbank
-from aum_edge.audio.io import write_wav
+from aum_edge.audio.wav import write_wav
 from aum_edge.data.features.cache import build_cache
 from aum_edge.data.manifest import Clip, make_manifest
 from aum_edge.errors import AudioError

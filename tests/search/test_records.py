@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from aum_edge.search.records import Record, front, read_records, trial_folder, write_record
+from aum_edge.search.records import Record, read_records, trial_folder, write_record
+from aum_edge.search.summary import front
 
 NAMES = ("accuracy", "macs", "bytes")
 

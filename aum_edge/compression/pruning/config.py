@@ -5,18 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from aum_edge.errors import RecipeError
+from aum_edge.core.validation import check
 
 Dimension = Literal[
     "inner", "state", "dt_rank", "head_dim", "direction", "block", "d_model", "stem"
 ]
 Importance = Literal["taylor", "activation", "magnitude"]
 ALL: tuple[Dimension, ...] = get_args(Dimension)
-
-
-def _check(ok: bool, message: str) -> None:
-    if not ok:
-        raise RecipeError(message)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,31 +47,31 @@ class PruneConfig:
     def __post_init__(self) -> None:
         for name in ("max_macs", "max_bytes"):
             value = getattr(self, name)
-            _check(
+            check(
                 value is None or value > 0,
                 f"Prune `{name}` must be above 0, or null for no limit; got {value}.",
             )
         for name in ("macs_share", "bytes_share"):
             value = getattr(self, name)
-            _check(
+            check(
                 value is None or 0 < value <= 1,
                 f"Prune `{name}` must be above 0 and at most 1, or null for no limit; got {value}.",
             )
         allowed = ", ".join(get_args(Importance))
-        _check(
+        check(
             self.importance in get_args(Importance),
             f"Prune `importance` must be one of {allowed}, got {self.importance!r}.",
         )
         wrong = [name for name in self.dimensions if name not in ALL]
-        _check(
+        check(
             bool(self.dimensions) and not wrong,
             f"Prune `dimensions` must name at least one of {', '.join(ALL)}; "
             f"got {list(self.dimensions)}.",
         )
         for name in ("steps", "rounds", "round_epochs"):
             value = getattr(self, name)
-            _check(value >= 1, f"Prune `{name}` must be at least 1, got {value}.")
-        _check(
+            check(value >= 1, f"Prune `{name}` must be at least 1, got {value}.")
+        check(
             self.curve_clips >= 0,
             f"Prune `curve_clips` must be at least 0, got {self.curve_clips}.",
         )

@@ -5,19 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from aum_edge.errors import RecipeError
+from aum_edge.core.validation import check
 from aum_edge.training.config import TrainConfig
 
 RangeMethod = Literal["minmax", "percentile", "mse"]
 
 
-def _check(ok: bool, message: str) -> None:
-    if not ok:
-        raise RecipeError(message)
-
-
 def _one_of(name: str, value: Any, allowed: tuple[str, ...]) -> None:
-    _check(value in allowed, f"{name} must be one of {', '.join(allowed)}; got {value!r}.")
+    check(value in allowed, f"{name} must be one of {', '.join(allowed)}; got {value!r}.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,13 +27,13 @@ class CalibrationConfig:
     """Share of the values below the upper end, and of those above the lower one, in percent."""
 
     def __post_init__(self) -> None:
-        _check(
+        check(
             self.clips >= 1,
             f"Calibration `clips` must be at least 1, got {self.clips}: an empty calibration set "
             "says nothing about ranges; about 100 do.",
         )
         _one_of("Calibration `method`", self.method, get_args(RangeMethod))
-        _check(
+        check(
             50 < self.percentile <= 100,
             f"`percentile` must be above 50 and at most 100, got {self.percentile}.",
         )
@@ -54,11 +49,11 @@ class SensitivityConfig:
     """Stop once the mean KL divergence from the float model's answers is below this, in nats."""
 
     def __post_init__(self) -> None:
-        _check(
+        check(
             self.max_bytes is None or self.max_bytes > 0,
             f"Sensitivity `max_bytes` must be above 0, or null for no limit; got {self.max_bytes}.",
         )
-        _check(
+        check(
             self.max_loss >= 0,
             f"Sensitivity `max_loss` must be 0 or more (nats), got {self.max_loss}.",
         )
@@ -84,12 +79,12 @@ class QatConfig:
 
     def __post_init__(self) -> None:
         _one_of("Qat `distill`", self.distill, ("teachers", "float", "none"))
-        _check(
+        check(
             0 <= self.freeze_epochs <= self.train.epochs,
             f"Qat `freeze_epochs` must lie between 0 and `train.epochs` ({self.train.epochs}), "
             f"got {self.freeze_epochs}.",
         )
-        _check(
+        check(
             self.train.freeze.trains == "all",
             "Qat trains every weight: take `freeze` out of its `train` settings.",
         )
@@ -125,16 +120,16 @@ class QuantizeConfig:
 
     def __post_init__(self) -> None:
         words = ("float32", "float16")
-        _check(
+        check(
             self.method in ("max", "mse"),
             f"Quantize `method` must be max or mse, got {self.method!r}.",
         )
         for name in ("float_dtype", "scale_dtype"):
             value = getattr(self, name)
-            _check(value in words, f"Quantize `{name}` must be float32 or float16, got {value!r}.")
+            check(value in words, f"Quantize `{name}` must be float32 or float16, got {value!r}.")
         _one_of("Quantize `keep_float`", self.keep_float, ("listed", "auto"))
         _one_of("Quantize `activations`", self.activations, ("float32", "uint8"))
-        _check(
+        check(
             not self.float_inputs or self.activations == "uint8",
             "Quantize `float_inputs` goes with `activations: uint8`: without it every input is "
             "float.",
@@ -157,15 +152,15 @@ class StaticConfig:
 
     def __post_init__(self) -> None:
         _one_of("`calibration`", self.calibration, get_args(RangeMethod))
-        _check(
+        check(
             self.activations in ("int8", "uint8"),
             f"`activations` must be int8 or uint8, got {self.activations!r}.",
         )
-        _check(
+        check(
             50 < self.percentile <= 100,
             f"`percentile` must be above 50 and at most 100, got {self.percentile}.",
         )
-        _check(
+        check(
             self.max_loss is None or self.max_loss >= 0,
             f"`max_loss` must be 0 or more (nats), or null for no limit; got {self.max_loss}.",
         )

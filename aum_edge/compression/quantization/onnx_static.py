@@ -14,7 +14,6 @@ import io
 import json
 import logging
 import math
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -39,6 +38,7 @@ from aum_edge.compression.quantization.onnx_ranges import (
     loss_between,
     tensor_grids,
 )
+from aum_edge.core.files import new_file
 from aum_edge.core.progress import Progress
 from aum_edge.errors import CompressionError
 
@@ -114,18 +114,13 @@ def quantize_onnx(
             "float model, not one that is quantized already."
         )
     batches = _check_clips(model, calibration)
-    draft = out_path.with_name(f".{out_path.name}.{os.getpid()}.tmp")
-    out_path.parent.mkdir(parents=True, exist_ok=True)
-    try:
+    with new_file(out_path) as draft:
         trial = _Trial(model, draft, batches, config, tensor_grids(model, names, batches, config))
         kept, loss = _give_back(trial, names, config.max_loss, progress)
         quantized = tuple(name for name in names if name not in kept)
         clips = sum(map(len, batches))
         note = {**asdict(config), "clips": clips, "rows": list(rows), "float": list(kept)}
         _finish(draft, Path(float_path), note)
-        draft.replace(out_path)
-    finally:
-        draft.unlink(missing_ok=True)
     log.info("Quantized %d projections of %s with %d clips.", len(quantized), float_path, clips)
     return StaticReport(out_path, quantized, kept, loss)
 

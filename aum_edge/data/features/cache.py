@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aum_edge.audio.config import FrontEndConfig, Normalization
-from aum_edge.core.files import read_json
+from aum_edge.core.files import disk_errors, read_json
+from aum_edge.core.locks import hold_lock
 from aum_edge.core.progress import Progress
 from aum_edge.data.features.builder import Job, build
 from aum_edge.data.features.builder import checksum as checksum
@@ -98,12 +99,20 @@ def build_cache(
     for split in SPLITS:
         job = _job(manifest.split(split), frontend, cache_dir, waveforms, dtype)
         if job.clips and not _intact(job):
-            if job.folder.exists():
-                log.warning("The feature cache in %s is damaged; building it again.", job.folder)
-                shutil.rmtree(job.folder)
-            build(job, progress)
+            _build_once(job, progress)
         stored[split] = _open(job, manifest)
     return stored
+
+
+def _build_once(job: Job, progress: Progress | None) -> None:
+    """Build a split that is missing or damaged, unless another process has done so meanwhile."""
+    lock = job.folder.with_name(f"{job.folder.name}.lock")
+    with disk_errors(job.folder.parent, "the feature cache"), hold_lock(lock):
+        if job.folder.exists() and not _intact(job):
+            log.warning("The feature cache in %s is damaged; building it again.", job.folder)
+            shutil.rmtree(job.folder)
+        if not job.folder.exists():
+            build(job, progress)
 
 
 def normalization(arrays: ClipArrays) -> Normalization:

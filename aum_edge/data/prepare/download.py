@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from aum_edge.core.files import disk_errors, require_space
+from aum_edge.core.locks import hold_lock
 from aum_edge.core.progress import Progress
 from aum_edge.errors import DataError, RecipeError
 
@@ -119,14 +120,13 @@ def fetch(
         DataError: No answer, too little space, or a checksum that is wrong twice.
     """
     final = folder / file.name
-    if final.is_file() and final.stat().st_size == file.size:
-        if md5_of(final, progress) == file.md5:
-            return final
-        log.warning("%s differs from its checksum; fetching it again.", final)
-        final.unlink()
+    if _is_whole(file, final, progress):
+        return final
     part = folder / f"{file.name}.part"
-    with disk_errors(folder, file.name):
-        folder.mkdir(parents=True, exist_ok=True)
+    with disk_errors(folder, file.name), hold_lock(folder / f".{file.name}.lock"):
+        # Another process may have fetched it while this one waited.
+        if _is_whole(file, final, progress):
+            return final
         have = part.stat().st_size if part.exists() else 0
         require_space(folder, max(0, file.size - have), file.name)
         for last in (False, True):
@@ -141,6 +141,17 @@ def fetch(
         f"{file.name} has the MD5 {digest} and should have {file.md5}, twice over: the site's copy "
         "or something on the way is damaged. Nothing of it was kept."
     )
+
+
+def _is_whole(file: RemoteFile, final: Path, progress: Progress | None) -> bool:
+    """Whether the file is there; one of its size and another checksum is removed."""
+    if not final.is_file() or final.stat().st_size != file.size:
+        return False
+    if md5_of(final, progress) == file.md5:
+        return True
+    log.warning("%s differs from its checksum; fetching it again.", final)
+    final.unlink()
+    return False
 
 
 def md5_of(path: Path, progress: Progress | None = None) -> str:

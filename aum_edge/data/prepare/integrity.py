@@ -13,6 +13,7 @@ import numpy as np
 
 from aum_edge.audio.io import blocks, open_sound
 from aum_edge.audio.quality import CLIP_LEVEL, CLIPPED_SHARE, SILENT_DB
+from aum_edge.core.files import write_text
 from aum_edge.core.progress import Progress
 from aum_edge.data.prepare.tau2022_tables import Problems, note
 from aum_edge.data.segments import WORKERS
@@ -151,7 +152,7 @@ def _read_record(record: Path | None) -> Known:
     text = record.read_text(encoding="utf-8")
     if text and not text.endswith("\n"):
         text = text[: text.rfind("\n") + 1]
-        record.write_text(text, encoding="utf-8")
+        write_text(record, text)
     for line in text.splitlines():
         for name, (stamp, flaws) in json.loads(line).items():
             known[name] = (tuple(stamp), [tuple(flaw) for flaw in flaws])

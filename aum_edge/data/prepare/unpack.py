@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from aum_edge.core.files import disk_errors, read_json, require_space, write_json
+from aum_edge.core.files import disk_errors, new_file, read_json, require_space, write_json
 from aum_edge.core.progress import Progress
 from aum_edge.errors import DataError
 
@@ -100,11 +100,6 @@ def _there(path: Path, info: zipfile.ZipInfo) -> bool:
 
 
 def _write(source: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.part")
-    try:
+    with new_file(path, sync=False) as draft:
         with source.open(info) as member, draft.open("wb") as sink:
             shutil.copyfileobj(member, sink, 1 << 20)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)

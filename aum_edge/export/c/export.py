@@ -5,10 +5,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import hashlib
-import os
 import tempfile
 import time
 from collections.abc import Mapping
@@ -16,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from aum_edge.core.files import write_together
 from aum_edge.core.progress import Progress
 from aum_edge.errors import ExportError
 from aum_edge.export.c.budget import Budget, budget
@@ -150,22 +149,10 @@ def write_all(texts: Mapping[Path, str]) -> None:
     Raises:
         ExportError: If a file cannot be written.
     """
-    drafts = {path: path.with_name(f".{path.name}.{os.getpid()}.tmp") for path in texts}
     try:
-        for path, draft in drafts.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            draft.write_text(texts[path], encoding="utf-8", newline="\n")
-        for path in texts:
-            if path.is_dir():
-                raise ExportError(f"Cannot write {path}: there is a folder of that name.")
-        for path, draft in drafts.items():
-            draft.replace(path)
+        write_together(texts)
     except OSError as error:
         raise ExportError(f"Cannot write {error.filename}: {error.strerror}.") from error
-    finally:
-        for draft in drafts.values():
-            with contextlib.suppress(OSError):
-                draft.unlink(missing_ok=True)
 
 
 def _proof(texts: Mapping[Path, str]) -> tuple[Verification | None, str]:

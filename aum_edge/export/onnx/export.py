@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -15,6 +14,8 @@ import onnx
 import onnx_ir as ir
 from torch import Tensor
 
+from aum_edge.core.files import new_file
+from aum_edge.core.text import one_line
 from aum_edge.errors import ExportError
 from aum_edge.export.onnx.capture import capture
 from aum_edge.export.onnx.config import ExportConfig
@@ -152,17 +153,11 @@ def write_checked(
     Raises:
         ExportError: If the graph is not valid ONNX; and whatever ``check`` raises.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with new_file(path) as draft:
         draft.write_bytes(data)
         try:
             onnx.checker.check_model(data, full_check=True)
         except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-            reason = " ".join(str(error).split())[:200]
+            reason = one_line(error, 200)
             raise ExportError(f"The exported graph is not valid ONNX: {reason}.") from error
-        result = check(draft)
-        draft.replace(path)
-        return result
-    finally:
-        draft.unlink(missing_ok=True)
+        return check(draft)

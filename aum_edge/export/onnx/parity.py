@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from aum_edge.audio.config import FrontEndConfig
 from aum_edge.audio.frontend import FrontEnd
+from aum_edge.core.text import one_line
 from aum_edge.errors import ExportError, ParityError
 from aum_edge.export.onnx.naming import node_scope, scope
 from aum_edge.models.classifier import AudioClassifier
@@ -117,8 +118,7 @@ def _run(runner: OnnxClassifier, batch: Tensor) -> Tensor:
         return runner.logits(batch)
     except RUN_ERRORS as error:
         raise ExportError(
-            f"The ONNX file does not run on {len(batch)} clips at once: "
-            f"{' '.join(str(error).split())[:200]}."
+            f"The ONNX file does not run on {len(batch)} clips at once: {one_line(error, 200)}."
         ) from error
 
 

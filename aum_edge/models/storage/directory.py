@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from aum_edge.audio.config import FrontEndConfig, Normalization
+from aum_edge.core.files import replaced_folder
 from aum_edge.errors import CheckpointError
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.quantized import refresh, replace_layer
@@ -44,19 +43,15 @@ def save(model: AudioClassifier, folder: str | Path, card: str | None = None) ->
         raise CheckpointError(
             f"{folder} exists and is no model directory: give a new or an empty folder."
         )
-    draft = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     try:
-        shutil.rmtree(draft, ignore_errors=True)
-        draft.mkdir(parents=True)
-        save_file(stored_tensors(model), draft / WEIGHTS)
-        text = json.dumps(describe(model), indent=1, allow_nan=False)
-        (draft / CONFIG).write_text(text + "\n", encoding="utf-8")
-        (draft / CARD).write_text(card or short_card(model, payload_bytes(model)), encoding="utf-8")
-        _swap(draft, folder)
+        with replaced_folder(folder, (CONFIG, WEIGHTS, CARD)) as draft:
+            save_file(stored_tensors(model), draft / WEIGHTS)
+            text = json.dumps(describe(model), indent=1, allow_nan=False)
+            (draft / CONFIG).write_text(text + "\n", encoding="utf-8")
+            card = card or short_card(model, payload_bytes(model))
+            (draft / CARD).write_text(card, encoding="utf-8")
     except (OSError, SafetensorError, TypeError, ValueError) as error:
         raise CheckpointError(f"Cannot save a model as {folder}: {_one_line(error)}.") from error
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
 
 
 def load(folder: str | Path) -> AudioClassifier:
@@ -131,25 +126,6 @@ def _replaceable(folder: Path) -> bool:
         return "format_version" in config and "architecture" in config
     except (OSError, ValueError, TypeError):
         return False
-
-
-def _swap(draft: Path, folder: Path) -> None:
-    """Put the draft in the folder's place; if that fails, the folder is as it was."""
-    if not folder.exists():
-        draft.replace(folder)
-        return
-    for other in folder.iterdir():
-        if other.name not in (CONFIG, WEIGHTS, CARD):
-            copy = shutil.copytree if other.is_dir() else shutil.copy2
-            copy(other, draft / other.name)
-    old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
-    folder.replace(old)
-    try:
-        draft.replace(folder)
-    except OSError:
-        old.replace(folder)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _read_config(folder: Path) -> dict[str, Any]:

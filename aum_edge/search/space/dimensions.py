@@ -1,4 +1,4 @@
-"""The search space: a choice or a range for fields of the student and of its training.
+"""Dimensions of a search space: a choice or a range for fields of the student and of its training.
 
 A dimension is named as the field it sets: ``d_model`` is the student's, ``train.lr`` and
 ``train.augment.mixup_p`` are the training's, ``distill.temperature`` is the distillation's.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from difflib import get_close_matches
 from typing import Any, Literal, Protocol, get_args, get_origin, get_type_hints
@@ -17,47 +17,6 @@ from aum_edge.errors import RecipeError
 from aum_edge.models.config import MambaStudentConfig
 from aum_edge.training.config import TrainConfig
 from aum_edge.training.distillation.config import DistillConfig
-
-MOST = 10_000
-"""Points above which a space counts as endless."""
-
-
-def key_of(params: Params) -> str:
-    """The same text for the same point, whatever way a step was added up."""
-    return json.dumps({name: _rounded(value) for name, value in params.items()}, sort_keys=True)
-
-
-def all_points(dimensions: Sequence[Dimension]) -> frozenset[str] | None:
-    """Every point of a space, as ``key_of`` names it; None where there are too many to count.
-
-    ``dimensions`` come in the order of ``read_space``, parents first.
-    """
-    points: list[Params] = [{}]
-    for dimension in dimensions:
-        count = dimension.count()
-        if count is None or count > MOST:
-            return None
-        values = dimension.values()
-        grown: list[Params] = []
-        for point in points:
-            if dimension.applies(point):
-                grown += [{**point, dimension.name: value} for value in values]
-            else:
-                grown.append(point)
-            if len(grown) > MOST:
-                return None
-        points = grown
-    return frozenset(map(key_of, points))
-
-
-def used_up(points: frozenset[str] | None, tried: Iterable[Params]) -> bool:
-    """Whether every point has been tried."""
-    return points is not None and points <= {key_of(params) for params in tried}
-
-
-def _rounded(value: Any) -> Any:
-    return float(f"{value:.10g}") if isinstance(value, float) else value
-
 
 Params = dict[str, Any]
 """Values of one trial by dimension, as plain JSON values: tuples are lists."""

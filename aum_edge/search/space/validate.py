@@ -9,6 +9,7 @@ from typing import Any
 
 from aum_edge.audio.augment.pipeline import Augment
 from aum_edge.audio.config import FrontEndConfig
+from aum_edge.core.text import one_line
 from aum_edge.errors import RecipeError
 from aum_edge.models.config import MambaStudentConfig
 from aum_edge.models.presets import STUDENTS
@@ -85,7 +86,7 @@ def _refusal(
         try:
             _build(student, frontend, params)
         except (RecipeError, TypeError, ArithmeticError) as error:
-            reason = reason or " ".join(str(error).split())
+            reason = reason or one_line(error) + "."
         else:
             return ""
     return reason

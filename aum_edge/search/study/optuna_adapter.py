@@ -11,15 +11,22 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from aum_edge.search.config import MAXIMISED, SearchRecipe
+from aum_edge.search.config import MAXIMISED, Objective, SearchRecipe
 from aum_edge.search.records import Record
 from aum_edge.search.space.dimensions import Dimension, Params
 
 STATES = {"pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
 NEVER = {"accuracy": 0.0, "macs": 1e12, "bytes": 1e12, "latency": 1e6}
 """Objectives of a trial that was not trained; samplers go by its constraints."""
+
+
+def directions(objectives: Sequence[Objective]) -> list[StudyDirection]:
+    """Which way each objective is the better."""
+    up, down = StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE
+    return [up if name in MAXIMISED else down for name in objectives]
 
 
 def distribution(dimension: Dimension) -> BaseDistribution:

@@ -1,4 +1,4 @@
-"""Where trials of several processes and machines meet: a journal file, or a database.
+"""Shared storages of a study: a journal file, SQLite or another database.
 
 A journal is one file to which operations are added under a lock file, which also works on network
 file systems; SQLite and other databases go through SQLAlchemy. Whatever happens to either becomes
@@ -11,39 +11,35 @@ import contextlib
 import json
 import logging
 import os
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
+from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.storages.journal import BaseJournalBackend, JournalFileBackend, JournalFileOpenLock
 from sqlalchemy import create_engine, inspect
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
-from aum_edge.errors import AumEdgeError, RecipeError, SearchError
+from aum_edge.core.locks import hold_lock
+from aum_edge.core.text import one_line
+from aum_edge.errors import RecipeError, SearchError
 
 JOURNAL = "study.journal"
 BUSY_SECONDS = 60
 """How long a process waits for another one's write to an SQLite file."""
-TROUBLE = (
-    OSError,
-    SQLAlchemyError,
-    StorageInternalError,
-    ImportError,
-    ValueError,
-    KeyError,
-    TypeError,
-    AttributeError,
-    AssertionError,
-    RuntimeError,
-)
-"""What Optuna raises when a storage is gone, damaged or something else than a storage."""
+TROUBLE = (OSError, SQLAlchemyError, StorageInternalError)
+"""What says that a storage is gone, damaged or something else than a storage."""
 
 
 class VanishedError(OSError):
     """The file of a storage is not there any more."""
+
+
+class ForeignError(OSError):
+    """The file of a storage is damaged, or something else wrote it."""
 
 
 class Journal(BaseJournalBackend):
@@ -65,7 +61,13 @@ class Journal(BaseJournalBackend):
     def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
         """Operations from one number on."""
         self.require()
-        return self._file.read_logs(log_number_from)
+        try:
+            for log in self._file.read_logs(log_number_from):
+                if not isinstance(log, dict) or not {"op_code", "worker_id"} <= log.keys():
+                    raise ForeignError(f"{self.path} has a line that is no operation of a journal")
+                yield log
+        except ValueError as error:
+            raise ForeignError(f"{self.path} is damaged: {error}") from error
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Add operations, all or none."""
@@ -134,17 +136,15 @@ def require_storage(storage: optuna.storages.BaseStorage) -> None:
 
 @contextlib.contextmanager
 def storage_errors(name: str) -> Iterator[None]:
-    """Turn whatever a storage raises into one line."""
+    """Turn the trouble of a storage into one line; mistakes of ours stay what they are."""
     try:
         yield
-    except (AumEdgeError, UpdateFinishedTrialError):
-        raise
     except TROUBLE as error:
         # Optuna wraps what the database says; its own words are about its code.
         inner = error.__cause__ if isinstance(error, StorageInternalError) else error
-        reason = " ".join(str(inner or error).split())[:160] or type(error).__name__
+        reason = one_line(inner or error, 160) or type(error).__name__
         raise SearchError(
-            f"The storage {name} cannot be used: {reason.rstrip('.')}. What is finished is kept in "
+            f"The storage {name} cannot be used: {reason}. What is finished is kept in "
             "the run folder; see that the storage is there and is Optuna's, or give another "
             "--storage: a new one is filled from the run folder."
         ) from error
@@ -171,34 +171,45 @@ def _database(url: str) -> optuna.storages.BaseStorage:
         file = sqlite_file(url)
         if file is not None and not file.parent.is_dir():
             raise VanishedError(f"there is no folder {file.parent}")
-        options = {"connect_args": {"timeout": BUSY_SECONDS}} if file else {}
+        return _with_tables(url, file)
+
+
+def _with_tables(url: str, file: Path | None) -> optuna.storages.BaseStorage:
+    """The storage of a database, whose tables one process makes while others wait."""
+    options = {"connect_args": {"timeout": BUSY_SECONDS}} if file else {}
+    lock = hold_lock(file.with_name(f".{file.name}.lock")) if file else contextlib.nullcontext()
+    with lock:
         if file is not None:
             _require_own_tables(url, file)
-        made = optuna.storages.RDBStorage(url, engine_kwargs=options)
-        return optuna.storages.get_storage(made)
+        try:
+            made = optuna.storages.RDBStorage(url, engine_kwargs=options)
+        except (ImportError, RuntimeError) as error:
+            # The database's driver is not installed, or its tables are another Optuna's.
+            raise ForeignError(str(error)) from error
+    return optuna.storages.get_storage(made)
 
 
 def _require_journal(path: Path) -> None:
     """Refuse to add to a file that something else wrote.
 
     Raises:
-        ValueError: Its first line is no operation of a journal.
+        ForeignError: Its first line is no operation of a journal.
     """
     if not path.exists() or path.stat().st_size == 0:
         return
     with path.open("rb") as file:
         line = file.readline(1 << 16)
     if line.startswith(b"SQLite format"):
-        raise ValueError(f"{path} is an SQLite file, whose URL is sqlite:///{path}")
+        raise ForeignError(f"{path} is an SQLite file, whose URL is sqlite:///{path}")
     if not line.startswith(b'{"op_code":'):
-        raise ValueError(f"{path} is no journal of Optuna")
+        raise ForeignError(f"{path} is no journal of Optuna")
 
 
 def _require_own_tables(url: str, file: Path) -> None:
     """Refuse to make tables in a database that is something else's.
 
     Raises:
-        ValueError: It has tables and none of Optuna's.
+        ForeignError: It has tables and none of Optuna's.
     """
     if not file.exists():
         return
@@ -208,7 +219,7 @@ def _require_own_tables(url: str, file: Path) -> None:
     finally:
         engine.dispose()
     if tables and "studies" not in tables:
-        raise ValueError(f"{file} is a database with other tables: {', '.join(tables[:3])}")
+        raise ForeignError(f"{file} is a database with other tables: {', '.join(tables[:3])}")
 
 
 def _shown(url: str) -> str:
@@ -233,6 +244,7 @@ def _whole(file: Any) -> int:
 
 
 def quiet_optuna() -> None:
-    """No lines of Optuna's own: the search says what happens."""
+    """No lines of Optuna's own, nor what it says of its younger interfaces."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", category=ExperimentalWarning)

@@ -1,4 +1,4 @@
-"""One study that processes share: asked for trials, told their records, cleaned of dead ones."""
+"""An Optuna study that processes share: trials asked, records told, dead trials run again."""
 
 from __future__ import annotations
 
@@ -6,18 +6,25 @@ import logging
 import re
 import time
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.storages import RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from aum_edge.core.locks import Watch, is_dead, this_worker
 from aum_edge.errors import SearchError
-from aum_edge.search.config import MAXIMISED, OPTUNA_PRUNERS, SearchRecipe
+from aum_edge.search.config import OPTUNA_PRUNERS, SearchRecipe
 from aum_edge.search.records import FINISHED, Record, as_record
 from aum_edge.search.space.dimensions import Params, suggest
-from aum_edge.search.study.optuna_adapter import STATES, constraints_of, finished_trial, values_of
+from aum_edge.search.study.optuna_adapter import (
+    STATES,
+    constraints_of,
+    directions,
+    finished_trial,
+    values_of,
+)
 from aum_edge.search.study.pruner import Runner
 from aum_edge.search.study.sampler import Seeded, make_pruner
 from aum_edge.search.study.storage import (
@@ -26,6 +33,7 @@ from aum_edge.search.study.storage import (
     require_storage,
     storage_errors,
 )
+from aum_edge.search.study.workers import Watch, is_dead, this_worker
 
 log = logging.getLogger(__name__)
 RETRIES = 3
@@ -47,6 +55,7 @@ class SharedStudy:
         self.dimensions = recipe.dimensions
         self.worker = this_worker().to_dict()
         self._watch = Watch()
+        self._retry = RetryHeartbeatStaleTrialCallback(max_retry=RETRIES)
         self._storage, self.where = open_storage(storage, out)
         name = f"{recipe.name}-{recipe.key()[:12]}"
         with storage_errors(self.where):
@@ -57,10 +66,7 @@ class SharedStudy:
                 storage=self._storage,
                 sampler=Seeded(recipe.sampler, recipe.seed),
                 pruner=make_pruner(recipe.pruner, recipe.pruning, recipe.student.train.epochs),
-                directions=[
-                    "maximize" if objective in MAXIMISED else "minimize"
-                    for objective in recipe.objectives
-                ],
+                directions=directions(recipe.objectives),
                 load_if_exists=True,
             )
             # Two that began at once see each other now; the later one gives way.
@@ -146,8 +152,8 @@ class SharedStudy:
                 state = STATES.get(record.state, TrialState.COMPLETE)
                 values = values_of(self.recipe, record) if state == TrialState.COMPLETE else None
                 self._study.tell(trial, values, state)
-        except (optuna.exceptions.UpdateFinishedTrialError, SearchError) as error:
-            if isinstance(error, SearchError) and not _taken(self.trials(), trial.number):
+        except (optuna.exceptions.UpdateFinishedTrialError, ValueError):
+            if not _taken(self.trials(), trial.number):
                 raise
             return False
         return True
@@ -164,22 +170,20 @@ class SharedStudy:
                 self._study.tell(number, state=TrialState.FAIL)
             except (optuna.exceptions.UpdateFinishedTrialError, ValueError):
                 return False
-            tries = int(trial.user_attrs.get("tries", 1))
-            if tries > RETRIES:
-                log.warning("trial %d: its process died %d times, given up", number, tries)
-            elif trial.params:
-                kept = {"tries": tries + 1, "retries": number}
-                if same_folder:
-                    kept["work"] = int(trial.user_attrs.get("work", number))
-                self._study.add_trial(
-                    create_trial(
-                        state=TrialState.WAITING,
-                        params=trial.params,
-                        distributions=trial.distributions,
-                        user_attrs=kept,
-                    )
-                )
+            self._run_again(trial, same_folder)
         return True
+
+    def _run_again(self, trial: FrozenTrial, same_folder: bool) -> None:
+        """Queue the values of a trial whose process is gone, unless it took too many with it."""
+        before = RetryHeartbeatStaleTrialCallback.retry_history(trial)
+        if len(before) >= RETRIES:
+            log.warning("trial %d: its process died %d times, given up", trial.number, RETRIES + 1)
+        elif trial.params:
+            again = deepcopy(trial)
+            # Without the worker's name, or the next one would count as dead before it has begun.
+            work = int(trial.user_attrs.get("work", trial.number))
+            again.user_attrs = {"work": work} if same_folder else {}
+            self._retry(self._study, again)
 
     def drop(self, number: int) -> None:
         """Take back a trial that is one too many."""

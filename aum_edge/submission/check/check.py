@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from aum_edge.audio.io import write_wav
+from aum_edge.audio.wav import write_wav
 from aum_edge.complexity.limits import Limits, get_limits
 from aum_edge.complexity.verdict import judge
 from aum_edge.core.files import read_json

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from aum_edge.core.text import few
 from aum_edge.submission.check.findings import Finding, errors
 from aum_edge.submission.file_list import Listing
 from aum_edge.submission.label import Label
@@ -65,7 +66,7 @@ def check_sample(path: Path, names: Sequence[str], logits: list[list[float]]) ->
     return errors(
         [
             f"{path.name}: the package predicts otherwise for {len(other)} of {len(names)} files "
-            f"tried: {_few(other)}. Predict again with `aum-edge submit --predict`"
+            f"tried: {few(other)}. Predict again with `aum-edge submit --predict`"
         ]
     )
 
@@ -192,9 +193,9 @@ def _against(name: str, names: Sequence[str], wanted: Sequence[str]) -> list[str
     foreign = sorted(set(names) - set(wanted))
     found = []
     if missing:
-        found.append(f"{name} lacks {len(missing)} files of the evaluation set: {_few(missing)}")
+        found.append(f"{name} lacks {len(missing)} files of the evaluation set: {few(missing)}")
     if foreign:
-        found.append(f"{name} has {len(foreign)} files that are not in it: {_few(foreign)}")
+        found.append(f"{name} has {len(foreign)} files that are not in it: {few(foreign)}")
     if not found and list(names) != list(wanted):
         found.append(f"{name} is not in the order of the evaluation set's list")
     return found
@@ -206,7 +207,3 @@ def _json(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return values if isinstance(values, dict) else None
-
-
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(names[:SHOWN]) + (" ..." if len(names) > SHOWN else "")

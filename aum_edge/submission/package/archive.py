@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
-from aum_edge.core.files import disk_errors
+from aum_edge.core.files import write_atomically
 from aum_edge.submission.label import Label
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -31,16 +33,15 @@ def _write(path: Path, root: Path, parts: Iterable[Path]) -> Path:
         for file in ([part] if part.is_file() else part.rglob("*"))
         if file.is_file() and not any(mark in str(file.relative_to(root)) for mark in _SKIPPED)
     )
-    draft = path.with_suffix(".zip.tmp")
-    with disk_errors(path.parent, path.name):
-        try:
-            with zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as archive:
-                for file in files:
-                    entry = zipfile.ZipInfo(file.relative_to(root).as_posix(), _EPOCH)
-                    entry.compress_type = zipfile.ZIP_DEFLATED
-                    entry.external_attr = 0o644 << 16
-                    archive.writestr(entry, file.read_bytes())
-            draft.replace(path)
-        finally:
-            draft.unlink(missing_ok=True)
+    write_atomically(path, partial(_fill, root, files))
     return path
+
+
+def _fill(root: Path, files: Iterable[Path], sink: BinaryIO) -> None:
+    """Pack files under their paths from ``root``, dated to one day."""
+    with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in files:
+            entry = zipfile.ZipInfo(file.relative_to(root).as_posix(), _EPOCH)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, file.read_bytes())

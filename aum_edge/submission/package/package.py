@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from safetensors.torch import save_file
 
-from aum_edge.audio.io import write_wav
-from aum_edge.core.files import disk_errors, read_json, write_json, write_text
+from aum_edge.audio.wav import write_wav
+from aum_edge.core.files import disk_errors, holds_files, read_json, write_json, write_text
 from aum_edge.errors import DataError
 from aum_edge.models.storage.directory import load, stored_tensors
 from aum_edge.submission.config import SubmissionConfig
@@ -48,7 +48,7 @@ def write_package(config: SubmissionConfig, members: dict[str, SubmissionModel],
     home = out / label.package
     with disk_errors(out, "the submission package"):
         (home / "models").mkdir(parents=True, exist_ok=True)
-        (home / "__init__.py").write_text(f'"""Systems of {label.package}."""\n', encoding="utf-8")
+        write_text(home / "__init__.py", f'"""Systems of {label.package}."""\n')
         (home / "models" / "__init__.py").touch()
         runtime = _write_code(config, members, home)
         own = [name for name in members if name != "general"]
@@ -71,7 +71,7 @@ def claim(out: Path, label: Label) -> None:
             f"{out} holds the submission {found.get('package')}, not {label.package}: give another "
             "folder."
         )
-    if not found and out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if not found and out.exists() and (not out.is_dir() or holds_files(out)):
         raise DataError(f"{out} holds other files: give a new or an empty folder.")
     if not found:
         write_json(out / MARKER, {"package": label.package, "systems": {}})
@@ -119,7 +119,7 @@ def write_weights(members: dict[str, SubmissionModel], folder: Path) -> None:
         # How the model came about may name folders of this machine, and running needs none of it.
         config = {key: value for key, value in member.config.items() if key != "lineage"}
         text = json.dumps(config, indent=1, allow_nan=False)
-        (target / CONFIG).write_text(text + "\n", encoding="utf-8")
+        write_text(target / CONFIG, text + "\n")
         if member.config["architecture"] == ONNX:
             shutil.copyfile(member.path, target / GRAPH)
         else:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import aum_edge
+from aum_edge.core.files import write_text
 from aum_edge.errors import ExportError
 
 NAME = "aum_edge"
@@ -61,7 +62,7 @@ def copy_modules(modules: Mapping[str, str], folder: Path, operators: str) -> No
             (f"ops.{NAME}.", f"ops.{operators}."),
         ):
             text = text.replace(mark, after)
-        target.write_text(HEADER.format(version=aum_edge.__version__) + text, encoding="utf-8")
+        write_text(target, HEADER.format(version=aum_edge.__version__) + text)
 
 
 def relative(name: str, source: str) -> str:

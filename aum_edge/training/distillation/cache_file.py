@@ -6,6 +6,7 @@ import logging
 import shutil
 from contextlib import ExitStack
 from pathlib import Path
+from types import TracebackType
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
@@ -36,16 +37,35 @@ class CacheWriter:
     Nothing but the batch in hand is in memory. A killed process leaves a draft, which the next
     writer of the folder removes.
 
+    Args:
+        folder: What is written.
+        wait: Whether to wait for another writer of the folder.
+
     Raises:
-        DataError: If the disk is full or cannot be written to.
+        DiskError: If the disk is full or cannot be written to.
+        BlockingIOError: If another process writes the folder and ``wait`` is false.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, wait: bool = True) -> None:
         self._stack = ExitStack()
-        self._draft = self._stack.enter_context(new_folder(folder, WHAT))
+        self._draft = self._stack.enter_context(new_folder(folder, WHAT, wait=wait))
         self._files: dict[str, BinaryIO] = {}
         self._shapes: dict[str, list[int]] = {}
         self._rows = 0
+
+    def __enter__(self) -> CacheWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None:
+            self.close()
+        else:
+            self._stack.__exit__(kind, error, trace)
 
     def append(self, index: NDArray[np.int64], answer: TeacherOutput) -> None:
         """Add a batch, and the rows of the split that it is about."""
@@ -68,6 +88,11 @@ class CacheWriter:
             sums = {name: checksum(self._draft / f"{name}.bin") for name in self._files}
             index = {"rows": self._rows, "shapes": self._shapes, "sums": sums}
             write_json(self._draft / "index.json", index)
+
+    def discard(self) -> None:
+        """Remove what was written."""
+        stopped = InterruptedError()
+        self._stack.__exit__(InterruptedError, stopped, None)
 
     def _write(self, name: str, rows: NDArray[np.generic]) -> None:
         if name not in self._files:

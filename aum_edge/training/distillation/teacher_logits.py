@@ -5,17 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from aum_edge.core.files import disk_errors, new_file
+from aum_edge.core.locks import hold_lock
 from aum_edge.core.progress import Progress
 from aum_edge.data.datamodule import AudioData
 from aum_edge.data.features.cache import build_cache
@@ -78,25 +80,37 @@ def teacher_features(
     stored = open_cache_file(folder)
     if stored is not None:
         return stored
-    features, tap = (
-        _features(teacher, data, cache_dir, "train", progress),
-        FeatureHooks(teacher, blocks),
-    )
-    writer = CacheWriter(folder)
-    teacher.eval()
-    for start in range(0, len(features), BATCH):
-        batch = np.array(features[start : start + BATCH], dtype=np.float32)
-        with torch.no_grad(), tap.listening() as tokens:
-            logits = _answer(teacher, torch.from_numpy(batch).unsqueeze(1))
-        rows = np.arange(start, start + len(batch))
-        writer.append(rows, TeacherOutput(logits.float(), tuple(map(as_stored, tokens))))
-        if progress:
-            progress(start + len(batch), len(features), "clips heard by the teacher")
-    writer.close()
-    made = open_cache_file(folder)
-    if made is None:
+    # Another training may have begun to ask the same teacher: this one waits for its answers.
+    with hold_lock(folder.with_name(f"{folder.name}.lock")):
+        stored = open_cache_file(folder)
+        if stored is None:
+            features = _features(teacher, data, cache_dir, "train", progress)
+            _write_features(folder, teacher, features, blocks, progress)
+            stored = open_cache_file(folder)
+    if stored is None:
         raise OSError(f"{folder} cannot be read back after it was written.")
-    return made
+    return stored
+
+
+def _write_features(
+    folder: Path,
+    teacher: AudioClassifier,
+    features: NDArray[np.float32],
+    blocks: Sequence[int],
+    progress: Progress | None,
+) -> None:
+    """Ask the teacher about all clips, (n, n_mels, n_frames), a batch at a time."""
+    tap = FeatureHooks(teacher, blocks)
+    teacher.eval()
+    with CacheWriter(folder) as writer:
+        for start in range(0, len(features), BATCH):
+            batch = np.array(features[start : start + BATCH], dtype=np.float32)
+            with torch.no_grad(), tap.listening() as tokens:
+                logits = _answer(teacher, torch.from_numpy(batch).unsqueeze(1))
+            rows = np.arange(start, start + len(batch))
+            writer.append(rows, TeacherOutput(logits.float(), tuple(map(as_stored, tokens))))
+            if progress:
+                progress(start + len(batch), len(features), "clips heard by the teacher")
 
 
 def teacher_key(teacher: AudioClassifier) -> str:
@@ -130,10 +144,8 @@ def _cached_logits(
     features = _features(teacher, data, cache_dir, split, progress)
     teacher.eval()
     logits = predict_logits(partial(_answer, teacher), features, BATCH, progress)
-    cache_dir.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(f".{os.getpid()}.tmp")
-    save_file({"logits": logits.contiguous()}, draft)
-    draft.replace(path)
+    with disk_errors(cache_dir, "teacher logits"), new_file(path) as draft:
+        save_file({"logits": logits.contiguous()}, draft)
     return logits
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 from torch import Tensor
 
@@ -21,6 +24,9 @@ from aum_edge.training.distillation.cache_file import (
 )
 from aum_edge.training.distillation.ensemble import EnsembleMember
 from aum_edge.training.distillation.teacher_logits import teacher_key
+
+_WRITERS: WeakValueDictionary[tuple[Path, int], CacheWriter] = WeakValueDictionary()
+"""Writers by folder and thread: a traceback keeps those of a stopped training alive."""
 
 
 class ViewCache:
@@ -48,10 +54,12 @@ class ViewCache:
         folder = self._root.with_name(f"{self._root.name}-{epoch % self.views}-{rank}of{world}")
         self._at, self._writer = 0, None
         self._file = self._opened.get(folder) or open_cache_file(folder)
-        if self._file is None:
-            self._writer = CacheWriter(folder)
-        else:
+        if self._file is not None:
             self._opened[folder] = self._file
+            return
+        # Where another training writes the same view, this one asks the teachers for itself.
+        with suppress(BlockingIOError):
+            self._writer = _new_writer(folder)
 
     def next(self, index: Tensor) -> TeacherOutput | None:
         """The answers to the next batch, about these rows; None where none are stored.
@@ -80,6 +88,16 @@ class ViewCache:
         if self._writer:
             self._writer.close()
             self._writer = None
+
+
+def _new_writer(folder: Path) -> CacheWriter:
+    """A writer of the folder, in the place of one that a stopped training of this thread left."""
+    place = (folder, threading.get_ident())
+    left = _WRITERS.get(place)
+    if left is not None:
+        left.discard()
+    _WRITERS[place] = writer = CacheWriter(folder, wait=False)
+    return writer
 
 
 def view_key(

@@ -12,6 +12,7 @@ import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
 from aum_edge.checkpoints.read import foreign_global
+from aum_edge.core.files import new_file
 from aum_edge.errors import CheckpointError
 
 log = logging.getLogger(__name__)
@@ -28,16 +29,10 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
     ) -> None:
         """Save in one step; a full disk leaves the old checkpoint and raises ``OSError``."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
         content = io.BytesIO()
         torch.save(checkpoint, content)
-        draft = path.with_name(f".{path.name}.tmp")
-        try:
+        with new_file(Path(path)) as draft:
             draft.write_bytes(content.getbuffer())
-            draft.replace(path)
-        finally:
-            draft.unlink(missing_ok=True)
 
 
 def resumable(path: Path) -> Path | None:

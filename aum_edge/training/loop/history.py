@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import logging
 import sys
 from collections.abc import Callable, Sequence
@@ -11,6 +12,9 @@ from pathlib import Path
 import lightning as L
 from lightning.pytorch.callbacks import Callback, RichProgressBar
 
+from aum_edge.core.files import write_text
+
+log = logging.getLogger(__name__)
 Row = dict[str, float | int]
 OnEpoch = Callable[[Sequence[Row]], None]
 """Told every epoch's numbers so far, after each epoch; what it raises ends the training."""
@@ -18,15 +22,11 @@ OnEpoch = Callable[[Sequence[Row]], None]
 
 def write_history(history: list[Row], path: Path) -> None:
     """Write history.csv in one step, so that a kill never leaves half a file."""
-    draft = path.with_suffix(".tmp")
-    with draft.open("w", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(history[0]))
-        writer.writeheader()
-        writer.writerows(history)
-    draft.replace(path)
-
-
-log = logging.getLogger(__name__)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, fieldnames=list(history[0]))
+    writer.writeheader()
+    writer.writerows(history)
+    write_text(path, text.getvalue())
 
 
 class EpochLines(Callback):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Literal
 
+from aum_edge.core.validation import check_words, require
 from aum_edge.errors import RecipeError
 from aum_edge.training.config import TrainerConfig
 
@@ -59,34 +60,29 @@ class PretrainConfig:
     trainer: TrainerConfig = TrainerConfig()
 
     def __post_init__(self) -> None:
-        _check_words(self)
-        _require(self.batch_size >= 2, self, "batch_size", "at least 2")
+        check_words("pretrain", self)
+        require(self.batch_size >= 2, "pretrain.batch_size", "at least 2", self.batch_size)
         for name in ("epochs", "plateau_patience"):
-            _require(getattr(self, name) >= 1, self, name, "at least 1")
+            require(getattr(self, name) >= 1, f"pretrain.{name}", "at least 1", getattr(self, name))
         for name in ("masked_patches", "warmup_steps", "weight_decay", "gradient_clip"):
-            _require(getattr(self, name) >= 0, self, name, "at least 0")
-        _require(0 <= self.roll_seconds < float("inf"), self, "roll_seconds", "at least 0")
-        _require(self.lr > 0, self, "lr", "above 0")
-        _require(self.mse_weight > 0, self, "mse_weight", "above 0")
-        _require(0 <= self.final_lr <= 1, self, "final_lr", "0 to 1")
-        _require(
-            all(0 <= b < 1 for b in self.betas), self, "betas", "two numbers from 0 to below 1"
+            require(getattr(self, name) >= 0, f"pretrain.{name}", "at least 0", getattr(self, name))
+        require(
+            0 <= self.roll_seconds < float("inf"),
+            "pretrain.roll_seconds",
+            "at least 0",
+            self.roll_seconds,
+        )
+        require(self.lr > 0, "pretrain.lr", "above 0", self.lr)
+        require(self.mse_weight > 0, "pretrain.mse_weight", "above 0", self.mse_weight)
+        require(0 <= self.final_lr <= 1, "pretrain.final_lr", "0 to 1", self.final_lr)
+        require(
+            all(0 <= b < 1 for b in self.betas),
+            "pretrain.betas",
+            "two numbers from 0 to below 1",
+            self.betas,
         )
         if self.monitor == "accuracy" and self.objective == "generative":
             raise RecipeError(
                 "`pretrain.monitor: accuracy` needs the contrastive objective; `objective` is "
                 "generative: monitor the loss."
             )
-
-
-def _require(ok: bool, config: Any, name: str, allowed: str) -> None:
-    if not ok:
-        raise RecipeError(f"`pretrain.{name}` must be {allowed}, got {getattr(config, name)}.")
-
-
-def _check_words(config: Any) -> None:
-    """Also where the config is made in Python, past the recipe's parser."""
-    for name, hint in get_type_hints(type(config)).items():
-        if get_origin(hint) is Literal:
-            allowed = get_args(hint)
-            _require(getattr(config, name) in allowed, config, name, ", ".join(allowed))

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from aum_edge.audio.frontend import FrontEnd
-from aum_edge.audio.io import write_wav
+from aum_edge.audio.wav import write_wav
 from aum_edge.compression.quantization.config import QuantizeConfig
 from aum_edge.compression.quantization.quantize import quantize
 from aum_edge.errors import AudioError, ExportError, ParityError, UnsupportedOperatorError

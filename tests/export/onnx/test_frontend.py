@@ -16,8 +16,8 @@ import torch
 
 from aum_edge.audio.config import FrontEndConfig, aum_fbank
 from aum_edge.audio.frontend import FrontEnd
-from aum_edge.audio.io import write_wav
 from aum_edge.audio.mel import mel_filters
+from aum_edge.audio.wav import write_wav
 from aum_edge.complexity.limits import get_limits
 from aum_edge.complexity.onnx.counter import count_onnx
 from aum_edge.complexity.onnx.report import analyse_onnx

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from aum_edge.audio.frontend import FrontEnd
-from aum_edge.audio.io import write_wav
+from aum_edge.audio.wav import write_wav
 from aum_edge.cli.main import main
 from aum_edge.compression.quantization.config import QuantizeConfig
 from aum_edge.compression.quantization.quantize import quantize

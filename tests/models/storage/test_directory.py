@@ -188,7 +188,7 @@ def test_a_failed_save_keeps_the_old_model(
         move = Path.replace
 
         def refuse(self: Path, target: Path) -> Path:
-            if self.name.endswith(".tmp"):
+            if self.name == ".m.draft":
                 raise OSError(5, "Input/output error")
             return move(self, target)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from aum_edge.audio.io import write_wav
+from aum_edge.audio.wav import write_wav
 from aum_edge.complexity.limits import get_limits
 from aum_edge.compression.quantization.quantize import halve, quantize
 from aum_edge.core.files import write_json

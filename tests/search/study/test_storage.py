@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from optuna.storages import RetryHeartbeatStaleTrialCallback
 
 from aum_edge.errors import RecipeError, SearchError
 from aum_edge.search.records import Record
 from aum_edge.search.study.storage import open_storage, require_storage, storage_errors
 from aum_edge.search.study.study import SharedStudy
+from tests.core.test_locks import go, python, said
 from tests.search.small_search import SPACE, recipe
 
 
@@ -67,6 +70,30 @@ def test_a_file_that_is_no_database_is_one_line(tmp_path) -> None:
     with pytest.raises(SearchError) as caught:
         open_storage(f"sqlite:///{file}", tmp_path)
     line(caught)
+
+
+OPEN = """
+import sys
+from pathlib import Path
+from aum_edge.search.study.storage import open_storage
+print("ready", flush=True)
+sys.stdin.readline()
+storage, _ = open_storage(sys.argv[1], Path(sys.argv[2]))
+print(storage.get_all_studies(), flush=True)
+"""
+
+
+def test_processes_that_make_a_database_at_once_all_open_it(tmp_path) -> None:
+    for number in range(2):
+        url = f"sqlite:///{tmp_path}/{number}.db"
+        with ExitStack() as stack:
+            started = [stack.enter_context(python(OPEN, url, tmp_path)) for _ in range(4)]
+            assert [said(process) for process in started] == ["ready"] * 4
+            for process in started:
+                go(process)
+            assert [said(process) for process in started] == ["[]"] * 4
+            assert [process.wait(60) for process in started] == [0] * 4
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".db"] * 2
 
 
 @pytest.fixture(params=["", "sqlite:///{tmp}/base.db"], ids=["journal", "sqlite"])
@@ -167,7 +194,8 @@ def test_a_trial_that_kills_its_processes_is_given_up(study) -> None:
         assert trial.number == number
         study.release(number)
     study.ask()
-    assert [t.user_attrs.get("tries") for t in study.trials()] == [None, 2, 3, 4, None]
+    retried = [RetryHeartbeatStaleTrialCallback.retry_history(t) for t in study.trials()]
+    assert retried == [[], [0], [0, 1], [0, 1, 2], []]
 
 
 def test_only_storage_trouble_is_translated(tmp_path) -> None:
@@ -175,5 +203,8 @@ def test_only_storage_trouble_is_translated(tmp_path) -> None:
         raise ZeroDivisionError
     with pytest.raises(RecipeError), storage_errors("x"):
         raise RecipeError("as it is")
+    for mistake in (AttributeError, KeyError, TypeError, ValueError):
+        with pytest.raises(mistake), storage_errors("x"):
+            raise mistake("of ours")
     storage, _ = open_storage("", tmp_path)
     require_storage(storage)

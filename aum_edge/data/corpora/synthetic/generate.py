@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aum_edge.audio.io import write_wav
+from aum_edge.audio.wav import write_wav
 from aum_edge.core.files import new_folder, read_json, require_space, write_json
 from aum_edge.core.progress import Progress
 from aum_edge.data.config import SUBSETS, SyntheticConfig

@@ -1,13 +1,11 @@
-"""Signs of life, dead processes, and locks that survive their owners."""
+"""Signs of life, and processes that are gone."""
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
-from pathlib import Path
 
-from aum_edge.core.locks import Watch, hold_lock, is_dead, this_worker
+from aum_edge.search.study.workers import Watch, is_dead, this_worker
 
 
 def gone() -> dict:
@@ -25,6 +23,8 @@ def test_a_process_of_this_machine_is_known_to_be_dead_or_alive() -> None:
     assert is_dead({**mine, "started": mine["started"] - 1000})
     assert not is_dead({**gone(), "host": "elsewhere"})
     assert not is_dead({**gone(), "booted": mine["booted"] - 500})
+    # Another container of this machine counts its processes anew.
+    assert not is_dead({**gone(), "pid_space": mine["pid_space"] + 1})
 
 
 def test_a_trial_is_stale_when_its_beat_stands_still_on_the_watchers_clock() -> None:
@@ -36,20 +36,3 @@ def test_a_trial_is_stale_when_its_beat_stands_still_on_the_watchers_clock() -> 
     assert not watch.stale(1, beat=6.0, now=20)
     assert watch.stale(1, beat=6.0, now=21)
     assert not watch.stale(2, beat=None, now=21)
-
-
-def test_a_turn_is_one_processes_alone(tmp_path: Path) -> None:
-    lock = tmp_path / "x.lock"
-    with hold_lock(lock) as held:
-        assert held
-        with hold_lock(lock, wait=False) as second:
-            assert not second
-        assert lock.exists()
-    assert not lock.exists()
-
-
-def test_the_turn_of_a_dead_process_is_taken_over(tmp_path: Path) -> None:
-    lock = tmp_path / "x.lock"
-    lock.write_text(json.dumps(gone()))
-    with hold_lock(lock, wait=False) as held:
-        assert held

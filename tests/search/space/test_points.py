@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from aum_edge.search.space.dimensions import MOST, all_points, key_of, read_space, used_up
+from aum_edge.search.space.dimensions import read_space
+from aum_edge.search.space.points import MOST, all_points, key_of, used_up
 
 
 def test_conditions_are_counted() -> None:
