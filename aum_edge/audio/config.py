@@ -28,15 +28,15 @@ class FrontEndConfig:
     n_fft: int = 4096
     """Points of the Fourier transform, samples."""
     win_length: int = 3072
-    """Samples."""
+    """Window of one frame, samples."""
     hop_length: int = 500
-    """Samples."""
+    """From one frame to the next, samples."""
     n_mels: int = 256
     """Mel bands."""
     f_min: float = 0.0
-    """Hz."""
+    """Lower edge of the lowest mel filter, Hz."""
     f_max: float | None = None
-    """Hz; ``None`` is half the sample rate."""
+    """Upper edge of the highest mel filter, Hz; ``None`` is half the sample rate."""
     log_offset: float = 1e-5
     """Energy added before the logarithm (``log_mel``), or its floor (``kaldi_fbank``)."""
     clip_seconds: float = 1.0

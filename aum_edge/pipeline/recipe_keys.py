@@ -75,17 +75,19 @@ class _Place:
 def keys_of(config: type) -> tuple[RecipeKey, ...]:
     """Every key of one dataclass, without those of the settings that it holds."""
     hints, meanings = get_type_hints(config), _meanings(config)
-    return tuple(
-        RecipeKey(
-            name=name,
-            values=_type_words(hints[entry.name]),
-            default=_default(entry),
-            meaning=meanings.get(entry.name, "") or _first_line(held),
-            holds=held,
-        )
-        for entry in _entries(config)
-        for name, held in _held(entry.name, hints[entry.name])
-    )
+    keys = []
+    for entry in _entries(config):
+        for name, held in _held(entry.name, hints[entry.name]):
+            own = name == entry.name
+            key = RecipeKey(
+                name=name,
+                values=_type_words(hints[entry.name]) if own else "settings",
+                default=_default(entry) if own else _made(cast(type, held)),
+                meaning=(own and meanings.get(name)) or _first_line(held),
+                holds=held,
+            )
+            keys.append(key)
+    return tuple(keys)
 
 
 def sections(configs: Sequence[type]) -> tuple[Section, ...]:
