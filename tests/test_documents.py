@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import re
 import shlex
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import aum_edge
 from aum_edge.cli.main import COMMANDS, _module
 from aum_edge.pipeline.recipe import load_recipe
 
@@ -22,6 +24,8 @@ READMES = [
     if not any(part.startswith(".") or part == "runs" for part in path.relative_to(ROOT).parts)
 ]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+NEW_FILE = re.compile(r"`[\w/.]+\.py`:\n\n```python\n.*?^```", re.MULTILINE | re.DOTALL)
+"""An example of a file that a reader would add: its name, then what stands in it."""
 CODE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 FOLDERS = ("aum_edge", "benchmarks", "recipes", "tests", "tools")
@@ -105,6 +109,7 @@ def faults(line: str, whole: bool) -> list[str]:
 
 def missing_paths(readme: Path, text: str) -> list[str]:
     """Links and local paths that nothing in the repository answers to."""
+    text = NEW_FILE.sub("", text)
     links = [link.partition("#")[0] for link in LINK.findall(FENCE.sub("", text))]
     local = [link for link in links if link and "://" not in link]
     missing = [link for link in local if not (readme.parent / link).exists()]
@@ -117,8 +122,32 @@ def missing_paths(readme: Path, text: str) -> list[str]:
         own = (readme.parent / name.partition("/")[0]).is_dir() and readme.parent != ROOT
         if name.split("/")[0] not in FOLDERS and not own:
             continue
-        if not any(any(base.glob(name)) for base in (ROOT, readme.parent)):
+        function = f"{name.rpartition('.')[0]}.py"  # `folder/file.function`
+        if not any(any(base.glob(n)) for base in (ROOT, readme.parent) for n in (name, function)):
             missing.append(name)
+    return missing
+
+
+def missing_names(text: str) -> list[str]:
+    """What Python examples take from aum_edge and it does not have."""
+    missing = []
+    for block in fenced(NEW_FILE.sub("", text), "python"):
+        nodes = list(ast.walk(ast.parse(block)))
+        aliases = {
+            alias.asname or alias.name
+            for node in nodes
+            if isinstance(node, ast.Import)
+            for alias in node.names
+            if alias.name == "aum_edge"
+        }
+        for node in nodes:
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("aum_edge"):
+                module = import_module(node.module or "")
+                names = [alias.name for alias in node.names]
+                missing += [f"{node.module}.{n}" for n in names if not hasattr(module, n)]
+            elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                if node.value.id in aliases and not hasattr(aum_edge, node.attr):
+                    missing.append(f"aum_edge.{node.attr}")
     return missing
 
 
@@ -144,6 +173,11 @@ def test_commands_above_recipes_exist(path):
 @pytest.mark.parametrize("readme", READMES, ids=name_of)
 def test_paths_and_links_exist(readme):
     assert not missing_paths(readme, readme.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("readme", READMES, ids=name_of)
+def test_names_in_python_examples_exist(readme):
+    assert not missing_names(readme.read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("readme", READMES, ids=name_of)
@@ -200,4 +234,15 @@ def test_checks_notice_mistakes(tmp_path):
         [False] * 5
     )
     assert missing_paths(ROOT / "README.md", text) == ["nowhere.md", "aum_edge/nothing.py"]
+    python = (
+        "import aum_edge as ae\nfrom aum_edge.errors import AnError\nae.load('x'); ae.lode('x')"
+    )
+    assert missing_names(f"```python\n{python}\n```\n") == [
+        "aum_edge.errors.AnError",
+        "aum_edge.lode",
+    ]
+    added = "`aum_edge/new.py`:\n\n```python\nfrom aum_edge.new import thing\n```\n"
+    assert missing_names(added) == missing_paths(ROOT / "README.md", added) == []
+    names = "`aum_edge/errors.AumEdgeError` `aum_edge/error.AumEdgeError`"
+    assert missing_paths(ROOT / "README.md", names) == ["aum_edge/error.AumEdgeError"]
     assert HOSTS.search("from https://" + "pypi" + ".org/simple")
