@@ -22,19 +22,23 @@ class FrontEndConfig:
     """
 
     kind: Literal["log_mel", "kaldi_fbank"] = "log_mel"
+    """Which filter bank; see above."""
     sample_rate: int = 32_000
     """Hz; audio at any other rate is resampled."""
     n_fft: int = 4096
+    """Points of the Fourier transform, samples."""
     win_length: int = 3072
-    """Samples."""
+    """Window of one frame, samples."""
     hop_length: int = 500
-    """Samples."""
+    """From one frame to the next, samples."""
     n_mels: int = 256
+    """Mel bands."""
     f_min: float = 0.0
-    """Hz."""
+    """Lower edge of the lowest mel filter, Hz."""
     f_max: float | None = None
-    """Hz; ``None`` is half the sample rate."""
+    """Upper edge of the highest mel filter, Hz; ``None`` is half the sample rate."""
     log_offset: float = 1e-5
+    """Energy added before the logarithm (``log_mel``), or its floor (``kaldi_fbank``)."""
     clip_seconds: float = 1.0
     """Longer audio is cut at its end to this length; for shorter audio see ``padding``."""
     power: Literal[1, 2] = 2
@@ -194,8 +198,11 @@ class Normalization:
     """``(features - mean) / (std_factor * std)``; AuM and SSAMBA divide by two deviations."""
 
     mean: float = 0.0
+    """Mean of the features, in units of the log-mel."""
     std: float = 1.0
+    """Their standard deviation, in the same units."""
     std_factor: float = 1.0
+    """Standard deviations that make 1; AuM and SSAMBA: 2."""
 
     def __post_init__(self) -> None:
         if not self.std * self.std_factor > 0:

@@ -13,6 +13,7 @@ class BenchConfig:
     """One clip at a time; models take turns in blocks, so that a busy moment hits all of them."""
 
     threads: int = 1
+    """Threads of the runtime."""
     runs: int = 200
     """Timed runs of each model."""
     warmup: int = 20

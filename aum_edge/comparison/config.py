@@ -36,7 +36,9 @@ class ArmConfig:
     """One kind of network, trained from labels and, again from fresh weights, with a teacher."""
 
     model: ModelChoice
+    """The architecture."""
     train: TrainConfig = TrainConfig()
+    """How it is trained."""
     lrs: tuple[float, ...] = ()
     """Peak learning rates to choose from by validation; none takes ``train.lr`` as it is."""
     half: bool = False
@@ -79,8 +81,11 @@ class CompareRecipe:
     """
 
     name: str
+    """Of the run, and of its folder ``runs/NAME``: letters, digits, ``.``, ``_`` and ``-``."""
     title: str = ""
+    """Heading of the page; empty is the name."""
     limits: str = "dcase2025"
+    """Budget that models are held against: a preset such as ``dcase2025``, or a YAML file."""
     data: DataConfig = DataConfig()
     frontend: FrontEndConfig = FrontEndConfig()
     folds: dict[str, dict[str, Any]] = field(default_factory=lambda: {"all": {}})
@@ -91,15 +96,21 @@ class CompareRecipe:
     tuning_epochs: int = 0
     """Epochs of each try; 0 is as many as the arm trains."""
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    """One run of each fold for each seed."""
     teacher: TeacherConfig = TeacherConfig()
+    """Trained once a fold; arms of the lesson ``distilled`` learn from it."""
     arms: dict[str, ArmConfig] = field(default_factory=dict)
+    """The networks, by names of your own."""
     student: str = "student"
     """The arm that is pruned and quantized, and that the others are held against."""
     compress: bool = True
     """Whether the student is pruned and quantized."""
     distill: DistillConfig = DistillConfig()
+    """What arms learn from the teacher."""
     prune: PruningConfig = PruningConfig()
+    """How the student is cut, if ``compress``."""
     quantize: QuantizeConfig = QuantizeConfig()
+    """How the student is rounded to int8, if ``compress``."""
 
     def __post_init__(self) -> None:
         get_limits(self.limits)

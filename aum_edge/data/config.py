@@ -21,6 +21,7 @@ class SyntheticConfig:
     """The generated scenes: ten classes, ten cities, nine devices, clips of 1 s."""
 
     seed: int = 0
+    """Of the generated sounds."""
     n_train: int = 1200
     """Clips of 1 s to learn from; validation is carved from them."""
     n_test: int = 450
@@ -52,6 +53,7 @@ class DataConfig:
     """One corpus and its splits. ``root`` is a folder, or the file of a ``manifest``."""
 
     corpus: Corpus = "synthetic"
+    """Which reader: a built-in corpus, a published one, or audio of your own."""
     root: str = ""
     """Where the corpus lies. ``synthetic`` needs none: it is generated in the cache folder."""
     val_root: str = ""
@@ -71,6 +73,7 @@ class DataConfig:
     val_fraction: float = 0.15
     """Share of the training clips held out for validation, by whole groups."""
     val_seed: int = 0
+    """Of the splits that are drawn."""
     test_fraction: float = 0.2
     """Share held out for testing where a ``folder`` or ``manifest`` names no splits."""
     segment_seconds: float = 1.0

@@ -13,8 +13,11 @@ class ExternalData:
     """One data set, recording collection or published model; the fields of the meta yaml."""
 
     name: str
+    """What it is called."""
     url: str = ""
+    """Where it is published."""
     licence: str = ""
+    """Under which terms."""
     total_audio_length: float | None = None
     """Minutes."""
     used_for: str = ""

@@ -26,18 +26,23 @@ class AudioMambaConfig(Blocks):
     n_classes: int
     """0 leaves the head out: an encoder, whose answer is what the head would see."""
     n_mels: int = 128
+    """Mel bands of the input."""
     n_frames: int = 1024
+    """Frames of the input."""
     patch_size: tuple[int, int] = (16, 16)
+    """(freq, time), in mel bands and frames."""
     stride: tuple[int, int] | None = None
     """(freq, time); ``None`` is the patch size: patches do not overlap."""
     d_model: int = 768
     depth: int = 24
     d_state: int = 16
     d_conv: int = 4
+    """Taps of the causal depthwise convolution inside a block, in tokens."""
     expand: int = 2
     direction: Direction = "fo-bi"
     """fo-fo: forward only; fo-bi: one forward convolution and two scans; bi-bi: two of all."""
     class_token: Literal["none", "first", "middle", "last", "double"] = "middle"
+    """Where class tokens stand among the patches; double is one at either end."""
     pooling: Literal["class", "mean", "max", "last", "all"] = "class"
     """What the head sees: the class tokens, the mean of the patch tokens or the last token.
 
@@ -46,9 +51,13 @@ class AudioMambaConfig(Blocks):
     head: Literal["linear", "norm-linear", "mlp"] = "linear"
     """norm-linear: LayerNorm and linear (SSAMBA); mlp: LayerNorm, 512 units (audio-mamba-asc)."""
     token_order: Literal["frequency", "time"] = "frequency"
+    """frequency: band after band, each along time; time: step after step, each along frequency."""
     position_embedding: bool = True
+    """Whether a learned position is added to every token."""
     norm: Literal["rms", "layer"] = "rms"
+    """rms: RMSNorm; layer: LayerNorm."""
     norm_eps: float = 1e-5
+    """Added to the mean square or the variance."""
     final_norms: int = 1
     """How often the last norm is applied; SSAMBA does it twice."""
     halve_directions: bool = True
@@ -95,11 +104,17 @@ class CPMobileConfig:
     """CP-Mobile, the CNN of the DCASE 2024 and 2025 baselines (arXiv 2305.07499)."""
 
     n_classes: int
+    """Classes."""
     n_mels: int = 256
+    """Mel bands of the input."""
     n_frames: int = 65
+    """Frames of the input."""
     base_channels: int = 32
+    """Channels of the first stage, at least 8."""
     channels_multiplier: float = 1.8
+    """Growth of the channels from stage to stage."""
     expansion_rate: float = 2.1
+    """Channels inside a block, as a multiple of its input's."""
     folded: bool = False
     """Batch norms live inside their convolutions: the deployed form, made by ``fold``."""
 
@@ -119,13 +134,19 @@ class AstConfig:
     n_classes: int
     """0 leaves the head out: an encoder, whose answer is what the head would see."""
     n_mels: int = 128
+    """Mel bands of the input."""
     n_frames: int = 1024
+    """Frames of the input."""
     patch_size: tuple[int, int] = (16, 16)
+    """(freq, time), in mel bands and frames."""
     stride: tuple[int, int] | None = None
     """(freq, time); ``None`` is the patch size: patches do not overlap."""
     d_model: int = 768
+    """Channels of a token."""
     depth: int = 12
+    """Blocks."""
     n_heads: int = 12
+    """Attention heads; they divide d_model."""
     d_hidden: int | None = None
     """Units of each block's hidden layer; ``None`` is 4 * d_model."""
     class_tokens: int = 2
@@ -135,11 +156,15 @@ class AstConfig:
     head: Literal["linear", "norm-linear"] = "linear"
     """norm-linear: LayerNorm and linear, as AST and SSAST have it."""
     norm_eps: float = 1e-6
+    """Added to the variance in the blocks."""
     head_norm_eps: float = 1e-5
+    """The same in the head's LayerNorm."""
     qkv_bias: bool = True
+    """Whether query, key and value have a bias."""
     dropout: float = 0.0
     """After the embedding, the attention and the hidden layer."""
     attention_dropout: float = 0.0
+    """Share of the attention weights that is dropped in training."""
 
     def __post_init__(self) -> None:
         check_fields(self)

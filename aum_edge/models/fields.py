@@ -73,9 +73,13 @@ class Blocks:
     """Sizes of each block: one default for all of them, or what pruning left of each."""
 
     d_model: int
+    """Channels of a token, the width of the residual stream."""
     depth: int
+    """Blocks."""
     d_state: int
+    """State size N of each channel."""
     expand: int
+    """Inner channels of a block, as a multiple of d_model."""
     inner: tuple[int, ...] | None
     states: tuple[int, ...] | None
     dt_ranks: tuple[int, ...] | None

@@ -16,8 +16,11 @@ class MambaStudentConfig(Blocks):
     """A small Mamba: a convolutional stem makes few tokens, gated mixers look along them."""
 
     n_classes: int
+    """Classes."""
     n_mels: int = 256
+    """Mel bands of the input."""
     n_frames: int = 65
+    """Frames of the input."""
     mixer: Literal["s6", "ssd", "none"] = "ssd"
     """none: the gated convolution alone, with no state space in it: the control."""
     bidirectional: bool = True
@@ -32,6 +35,7 @@ class MambaStudentConfig(Blocks):
     head_dim: int = 16
     """Channels that share one decay (SSD)."""
     d_conv: int = 5
+    """Taps of the depthwise convolution inside a block, in tokens; odd unless causal."""
     stem: Literal["conv", "patch"] = "conv"
     """conv: three strided convolutions, then one over what is left of the frequency axis; patch:
     one convolution whose kernel is the token's own part of the spectrogram."""
@@ -47,6 +51,7 @@ class MambaStudentConfig(Blocks):
     """What the head sees of the tokens; mean-max is the sum of both, last the last token alone:
     with frequency groups the highest group of the last time step."""
     dropout: float = 0.0
+    """Share of the pooled features that is dropped before the head in training."""
     folded: bool = False
     """Batch norms live inside their convolutions: the deployed form, made by ``fold``."""
     width: int | None = None

@@ -54,7 +54,9 @@ class ModelChoice:
     """A preset, the fields of its config that differ, and the weights it starts with."""
 
     preset: str
+    """A named architecture, such as ``student-ssd`` or ``cp-mobile``."""
     overrides: dict[str, Any] = field(default_factory=dict)
+    """Fields of the architecture that differ from the preset."""
     init: str = ""
     """Model directory to start from; empty is fresh weights. The head is kept for the same labels,
     positions and patches are resized, every difference is logged."""
@@ -87,11 +89,13 @@ class TeacherMember:
     """Further teachers of another kind."""
 
     model: ModelChoice
+    """The architecture of this kind."""
     train: TrainConfig | None = None
     """None is as the first kind trains."""
     frontend: FrontEndConfig | None = None
     """None is the recipe's."""
     members: int = 1
+    """How many of this kind are trained, from seeds of their own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +103,9 @@ class TeacherConfig:
     """The large model, or several: trained here, or read from model directories."""
 
     model: ModelChoice = ModelChoice(preset="aum-mini")
+    """The architecture that is trained."""
     train: TrainConfig = TrainConfig()
+    """How it is trained."""
     members: int = 1
     """How many are trained, from seeds of their own; their logits are averaged."""
     checkpoints: tuple[str, ...] = ()
@@ -124,8 +130,11 @@ class StudentConfig:
     """The small model and how it listens to the teacher."""
 
     model: ModelChoice = ModelChoice(preset="student-ssd")
+    """The architecture of the student."""
     train: TrainConfig = TrainConfig()
+    """How it is trained."""
     distill: DistillConfig = DistillConfig()
+    """What it learns from the teachers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +142,9 @@ class PruningConfig:
     """Cut the student to a target, then let it recover by distillation."""
 
     cut: PruneConfig = PruneConfig()
+    """How small the student becomes, and where it is cut."""
     recover: TrainConfig = TrainConfig(epochs=10, lr=1e-3)
+    """Training by distillation after the last cut."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,8 +152,11 @@ class ControlConfig:
     """The CNN every result is held against, trained on the same data with the same teacher."""
 
     model: ModelChoice = ModelChoice(preset="cp-mobile")
+    """The architecture of the control."""
     train: TrainConfig = TrainConfig()
+    """How it is trained."""
     distill: bool = True
+    """Whether it learns from the teachers, as the student does."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,9 +164,13 @@ class Recipe:
     """One run from audio to report."""
 
     name: str
+    """Of the run, and of its folder ``runs/NAME``: letters, digits, ``.``, ``_`` and ``-``."""
     title: str = ""
+    """Heading of the report; empty is the name."""
     seed: int = 0
+    """Of weights, batches and augmentation; the same seed gives the same run."""
     limits: str = "dcase2025"
+    """Budget that models are held against: a preset such as ``dcase2025``, or a YAML file."""
     data: DataConfig = DataConfig()
     frontend: FrontEndConfig = FrontEndConfig()
     teacher: TeacherConfig = TeacherConfig()

@@ -95,9 +95,13 @@ class SearchRecipe:
     """One search over the student family, from audio to a Pareto front."""
 
     name: str
+    """Of the run, and of its folder ``runs/NAME``: letters, digits, ``.``, ``_`` and ``-``."""
     title: str = ""
+    """Heading of the report; empty is the name."""
     seed: int = 0
+    """Of weights, batches and augmentation; the same seed gives the same run."""
     limits: str = "dcase2025"
+    """Budget that models are held against: a preset such as ``dcase2025``, or a YAML file."""
     data: DataConfig = DataConfig()
     frontend: FrontEndConfig = FrontEndConfig()
     teacher: TeacherConfig | None = None
@@ -115,7 +119,9 @@ class SearchRecipe:
     sampler: SamplerConfig = SamplerConfig()
     pruning: PruningRule = PruningRule()
     quantize: QuantizeConfig = QuantizeConfig()
+    """How each trial's student is rounded before it is scored."""
     bench: BenchConfig = BenchConfig(runs=100, warmup=10)
+    """How latency is measured, where it is an objective or a constraint."""
     references: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Presets trained beside the trials to be drawn with them, and what differs for each, such as
     ``cp-mobile: {train.lr: 0.015}``."""

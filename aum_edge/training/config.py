@@ -21,7 +21,9 @@ class OptimizerConfig:
     name: Literal["adamw", "adam"] = "adamw"
     """adam adds the weight decay to the gradient, adamw shrinks the weights by it."""
     betas: tuple[float, float] = (0.9, 0.999)
+    """Decay of the running means of the gradient and of its square."""
     eps: float = 1e-8
+    """Added to the denominator of a step."""
     head_lr_factor: float = 1.0
     """The head's learning rate over the backbone's. SSAMBA on AudioSet: 3."""
     layer_decay: float = 1.0
@@ -137,6 +139,7 @@ class TrainerConfig:
     """
 
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
+    """auto: a GPU where there is one."""
     devices: int = 1
     """GPUs, or processes on a CPU, of one machine."""
     num_nodes: int = 1
@@ -178,6 +181,7 @@ class TrainConfig:
     """One training run: optimiser, linear warm-up, a curve, the best epoch by validation."""
 
     epochs: int = 30
+    """Passes over the training split."""
     batch_size: int = 64
     """Clips of one batch of one device."""
     loss: Loss = "cross-entropy"
@@ -211,14 +215,18 @@ class TrainConfig:
     soup_size: int = 5
     """soup: how many of the best epochs are averaged; fewer where training was shorter."""
     precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true"
+    """Number format of the forward and backward pass; 16-mixed needs a GPU."""
     memory_format: MemoryFormat = "contiguous"
     """channels_last: a CP-Mobile trains 1.6 times faster on a CPU, an AuM or a student no faster;
     its batch norms then sum less exactly (gradients differ by some percent, logits by 1e-4)."""
     loggers: tuple[Literal["tensorboard", "wandb"], ...] = ()
     """Beside history.csv, which is always written."""
     augment: AugmentConfig = AugmentConfig()
+    """Random variations of the training clips."""
     optimizer: OptimizerConfig = OptimizerConfig()
+    """Optimiser, and learning rates by layer."""
     schedule: ScheduleConfig = ScheduleConfig()
+    """Curve of the learning rate after the warm-up."""
     freeze: FreezeConfig = FreezeConfig()
     batches: BatchConfig = BatchConfig()
     trainer: TrainerConfig = TrainerConfig()

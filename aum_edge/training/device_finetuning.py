@@ -37,6 +37,7 @@ class DevicesConfig:
     names: tuple[str, ...] = ()
     """Devices; ``[all]`` is every device of the training split; empty leaves the stage out."""
     train: TrainConfig = _fine_tuning()
+    """How each device's model is fine-tuned."""
     distill: bool = False
     """Also listen to the run's teachers, by their stored answers to the device's clips."""
     choose: Literal["better", "tuned"] = "better"

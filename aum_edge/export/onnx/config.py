@@ -21,6 +21,7 @@ class ExportConfig:
     """
 
     scan: ScanForm = "auto"
+    """How a selective scan is written; see above."""
     with_frontend: bool = False
     """Put the front end inside: the file takes waveforms (batch, samples) instead of features."""
     dynamic_length: bool = False

@@ -22,6 +22,7 @@ class DistillConfig:
     """
 
     temperature: float = 2.0
+    """Logits are divided by it before the softmax; above 1 is softer."""
     kd_lambda: float = 0.9
     """Share of the teacher's voice in the loss; 0 trains on hard labels alone."""
     teaching: Teaching = "cached"

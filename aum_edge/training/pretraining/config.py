@@ -21,6 +21,7 @@ class PretrainConfig:
     objective: Literal["joint", "contrastive", "generative"] = "joint"
     """joint: contrastive (InfoNCE) + ``mse_weight`` * generative (mean square)."""
     mse_weight: float = 10.0
+    """Weight of the generative loss in ``joint``."""
     masked_patches: int = 0
     """How many patches of a clip are hidden; 0 is half of them. SSAMBA base, small, tiny: 250, 300,
     400 of 512."""
@@ -34,11 +35,15 @@ class PretrainConfig:
     """two: as published, each objective of ``joint`` has masks of its own and a complete forward
     pass; one: they share both, at half the cost."""
     epochs: int = 10
+    """Passes over the training split."""
     batch_size: int = 64
+    """Clips of one batch of one device."""
     lr: float = 1e-4
     """Peak learning rate."""
     weight_decay: float = 5e-8
+    """Of AdamW, on all weights."""
     betas: tuple[float, float] = (0.95, 0.999)
+    """Decay of the running means of the gradient and of its square."""
     warmup_steps: int = 0
     """Steps that the learning rate climbs; 0 is a tenth of all."""
     schedule: Literal["cosine", "plateau"] = "cosine"
@@ -46,6 +51,7 @@ class PretrainConfig:
     final_lr: float = 0.01
     """Share of the peak that a cosine leaves at the end."""
     plateau_patience: int = 2
+    """Epochs without a better ``monitor`` before the learning rate is halved."""
     monitor: Literal["loss", "accuracy"] = "loss"
     """What plateaus and the best epoch are told by, on the validation split; the masks that it is
     measured with are the same in every epoch. ``accuracy`` is that of the contrastive objective."""
