@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from aum_edge.models.config import BackboneConfig
-from aum_edge.models.registry import ARCHITECTURES, architecture_of, build
+from aum_edge.models.registry import architecture_of, architectures, build
 
 
 def test_every_config_builds_its_own_network(small_configs: dict[str, BackboneConfig]) -> None:
@@ -23,4 +23,4 @@ def test_the_network_carries_its_config(small_configs: dict[str, BackboneConfig]
 
 def test_names_lead_back_to_the_config(small_configs: dict[str, BackboneConfig]) -> None:
     for config in small_configs.values():
-        assert ARCHITECTURES[architecture_of(config)] is type(config)
+        assert architectures()[architecture_of(config)].config is type(config)

@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 import torch
 
-from aum_edge.checkpoints import start_from
+from aum_edge.checkpoints import initialise_from
 from aum_edge.errors import AudioError, AumEdgeError, CheckpointError, RecipeError
+from aum_edge.models.classifier import load
 from aum_edge.models.config import AstConfig
 from aum_edge.models.fold import fold_batch_norm
 from aum_edge.models.presets import preset
 from aum_edge.models.registry import architecture_of, build
-from aum_edge.models.storage.directory import load, save
+from aum_edge.models.storage.directory import save
 from aum_edge.training.config import FreezeConfig
 from aum_edge.training.optim.freezing import apply_freeze, count_trained
 from tests.models.conftest import trained_classifier
@@ -83,7 +84,7 @@ def test_other_lengths_have_their_positions_resized() -> None:
     network = build(AST).eval()
     longer = torch.randn(2, 1, 16, 28)
     target = build(replace(AST, n_frames=28)).eval()
-    notes = start_from(target, network)
+    notes = initialise_from(target, network)
     assert "resized from 2 x 3 to 2 x 7" in str(notes)
     torch.testing.assert_close(network(longer), target(longer))
     with pytest.raises(AudioError, match="does not fit"):
@@ -93,7 +94,7 @@ def test_other_lengths_have_their_positions_resized() -> None:
 @needs_transformers
 def test_starting_from_another_width_is_refused() -> None:
     with pytest.raises(CheckpointError, match="cls_tokens is"):
-        start_from(build(replace(AST, d_model=32)), build(AST))
+        initialise_from(build(replace(AST, d_model=32)), build(AST))
 
 
 @needs_transformers
