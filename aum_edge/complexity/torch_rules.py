@@ -38,11 +38,11 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class OperatorCost:
-    """MACs of one call, special functions by name, and the states a scan carries."""
+    """MACs of one call, special functions by name, and the elements of state a scan carries."""
 
     macs: int = 0
     special: dict[str, int] = field(default_factory=dict)
-    states: int = 0
+    state_elements: int = 0
 
 
 Rule = Callable[[tuple[Any, ...], Any], OperatorCost]
@@ -138,10 +138,10 @@ def _softplus(args: tuple[Any, ...], out: Tensor) -> OperatorCost:
 
 
 def _scan(args: tuple[Any, ...], out: Any) -> OperatorCost:
-    u, states = args[0], args[2].shape[1]
-    exps = u.numel() * states
-    width = u.shape[2] * states
-    return OperatorCost(u.numel() * (4 * states + 1), {"exp": exps}, states=width)
+    u, d_state = args[0], args[2].shape[1]
+    exps = u.numel() * d_state
+    elements = u.shape[2] * d_state
+    return OperatorCost(u.numel() * (4 * d_state + 1), {"exp": exps}, state_elements=elements)
 
 
 def _attention(args: tuple[Any, ...], out: Any) -> OperatorCost:

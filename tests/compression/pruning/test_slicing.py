@@ -9,7 +9,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from aum_edge.compression.pruning import slicing
 from aum_edge.compression.pruning.networks import prunable
 from aum_edge.compression.pruning.slicing import Removal, shrink
 from aum_edge.errors import CompressionError
@@ -149,7 +148,7 @@ def test_a_group_with_any_tie_wrong_is_caught(
     right = net.pruning_groups()
     for what, group in wrong_groups(right[key]):
         with monkeypatch.context() as patch:
-            patch.setattr(slicing, "network_groups", lambda _, g=group: {**right, key: g})
+            patch.setattr(type(net), "pruning_groups", lambda _, g=group: {**right, key: g})
             assert not survives(net, removal, reference, x), what
 
 
