@@ -154,7 +154,7 @@ def _config(kind: type[Config], values: Any, key: str, path: Path) -> Config:
         return kind(**given)
     except (AumEdgeError, ValueError, ArithmeticError) as error:
         # A config's own checks: it computes with its values and nothing else.
-        raise _wrong(path, one_line(error)) from error
+        raise _wrong(path, f"`{key}`: {one_line(error)}") from error
 
 
 def _put_int8_layers(backbone: Backbone, quantization: dict[str, Any] | None, path: Path) -> None:
