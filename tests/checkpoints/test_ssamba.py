@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from aum_edge.checkpoints import from_upstream, start_from
+from aum_edge.checkpoints import from_upstream, initialise_from
 from aum_edge.errors import CheckpointError, RecipeError
 from aum_edge.models.architectures.audio_mamba import AudioMamba
 from aum_edge.models.architectures.masked_patch import MaskedPatchModel, masked_patch_config
@@ -113,7 +113,7 @@ def test_pretraining_goes_on_at_another_length() -> None:
 
 def test_an_encoder_starts_a_classifier_of_another_stride() -> None:
     target = AudioMamba(replace(ENCODER, n_classes=3, stride=(8, 8)))
-    notes = start_from(target, pretrained(), "ssamba")
+    notes = initialise_from(target, pretrained(), "ssamba")
     assert any("has none" in note for note in notes)
     inner = pretrained().encoder.layers[0].mixer.in_proj.weight
     torch.testing.assert_close(target.layers[0].mixer.in_proj.weight, inner)
