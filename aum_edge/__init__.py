@@ -24,9 +24,9 @@ __version__ = "0.1.0"
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 _HOME = {
-    "load": "aum_edge.models.storage.directory",
+    "load": "aum_edge.models.classifier",
     "save": "aum_edge.models.storage.directory",
-    "from_pretrained": "aum_edge.models.storage.hub",
+    "from_pretrained": "aum_edge.models.classifier",
     "AudioClassifier": "aum_edge.models.classifier",
     "analyse": "aum_edge.complexity.report",
     "prune": "aum_edge.compression.pruning.prune",

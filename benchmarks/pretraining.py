@@ -27,9 +27,8 @@ from aum_edge.checkpoints.initialise import initialise_from
 from aum_edge.core.files import read_json, write_json
 from aum_edge.data.datamodule import AudioData
 from aum_edge.data.features.cache import ClipArrays
-from aum_edge.models.classifier import AudioClassifier
+from aum_edge.models.classifier import AudioClassifier, load
 from aum_edge.models.registry import build
-from aum_edge.models.storage.directory import load
 from aum_edge.pipeline.recipe import Recipe, load_recipe
 from aum_edge.training.fit import fit
 from aum_edge.training.metrics.classification import evaluate

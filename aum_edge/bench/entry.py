@@ -14,7 +14,7 @@ from aum_edge.bench.footprint import footprint
 from aum_edge.errors import ExportError
 from aum_edge.export.c.export import export_c
 from aum_edge.export.onnx.export import export_onnx
-from aum_edge.models.storage.directory import load
+from aum_edge.models.classifier import load
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -40,7 +40,7 @@ from aum_edge.checkpoints.strict_load import load_strict
 from aum_edge.core.text import few
 from aum_edge.errors import CheckpointError, RecipeError
 from aum_edge.models.architectures.ast import AudioSpectrogramTransformer
-from aum_edge.models.architectures.audio_mamba import patch_grid
+from aum_edge.models.architectures.patches import patch_grid
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.config import AstConfig
 

@@ -40,7 +40,8 @@ from aum_edge.checkpoints.initialise import initialise_from
 from aum_edge.checkpoints.shapes import NetworkShapes, network_shapes, sized_for
 from aum_edge.checkpoints.strict_load import load_strict, strip_prefixes
 from aum_edge.errors import CheckpointError, RecipeError
-from aum_edge.models.architectures.audio_mamba import AudioMamba, patch_grid
+from aum_edge.models.architectures.audio_mamba import AudioMamba
+from aum_edge.models.architectures.patches import patch_grid
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.config import AudioMambaConfig
 

@@ -11,8 +11,8 @@ from aum_edge.audio.config import FrontEndConfig, Normalization, aum_fbank, epic
 from aum_edge.checkpoints.flags import Flags
 from aum_edge.data.labels import read_label_table
 from aum_edge.errors import RecipeError
+from aum_edge.models.architectures.base import Backbone
 from aum_edge.models.classifier import Activation, AudioClassifier
-from aum_edge.models.registry import Backbone
 
 AUDIOSET = (-4.2677393, 4.5689974)
 AUDIOSET_CLASSES = 527

@@ -10,14 +10,13 @@ from torch import Tensor, nn
 
 from aum_edge.checkpoints.shapes import PATCH, POSITIONS
 from aum_edge.checkpoints.strict_load import load_strict
-from aum_edge.models.architectures.ast import AudioSpectrogramTransformer
-from aum_edge.models.architectures.audio_mamba import AudioMamba
+from aum_edge.models.architectures.base import Backbone
 from aum_edge.models.architectures.masked_patch import MaskedPatchModel
+from aum_edge.models.architectures.patches import PatchedBackbone
 from aum_edge.models.architectures.resize import Size, resize_patch_kernel, resize_positions
 from aum_edge.models.config import AstConfig, AudioMambaConfig
 
 Rule = Literal["aum", "ssamba"]
-Patched = AudioMamba | AudioSpectrogramTransformer
 HEADS = ("head.", "feed_forward.")
 """Where the networks of this project keep their classes."""
 MEANING = (
@@ -55,7 +54,7 @@ def initialise_from(
     whole = target, source
     target, source = _encoder(target), _encoder(source)
     weights, notes = dict(source.state_dict()), []
-    if isinstance(target, Patched) and isinstance(source, Patched):
+    if isinstance(target, PatchedBackbone) and isinstance(source, PatchedBackbone):
         notes += _geometry(target, source, weights, rule)
         notes += _meaning(target.config, source.config)
     notes += _head(target, weights, keep_head)
@@ -66,7 +65,7 @@ def initialise_from(
 def _encoder(network: nn.Module) -> nn.Module:
     """The network that is taken over: a masked-patch model's is inside it."""
     inner = getattr(network, "encoder", None)
-    return inner if isinstance(inner, AudioMamba) else network
+    return inner if isinstance(inner, Backbone) else network
 
 
 def _predictors(target: nn.Module, source: nn.Module) -> list[str]:
@@ -84,7 +83,7 @@ def _predictors(target: nn.Module, source: nn.Module) -> list[str]:
 
 
 def _geometry(
-    target: Patched, source: Patched, weights: dict[str, Tensor], rule: Rule
+    target: PatchedBackbone, source: PatchedBackbone, weights: dict[str, Tensor], rule: Rule
 ) -> list[str]:
     notes = []
     old, new = source.config.patch_size, target.config.patch_size

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from aum_edge.core.text import few
 from aum_edge.errors import CheckpointError
-from aum_edge.models.architectures.audio_mamba import patch_grid
+from aum_edge.models.architectures.patches import patch_grid
 from aum_edge.models.config import AudioMambaConfig
 
 PATCH, POSITIONS = "patch_embed.proj.weight", "pos_embed.pos_embed"

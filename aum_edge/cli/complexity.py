@@ -97,7 +97,7 @@ def _analyse(name: str, options: argparse.Namespace, limits: Limits) -> Complexi
     from aum_edge.complexity.onnx.report import analyse_onnx
     from aum_edge.complexity.report import analyse, analyse_module
     from aum_edge.errors import RecipeError
-    from aum_edge.models.storage.directory import load
+    from aum_edge.models.classifier import load
 
     if is_import_path(name):
         if not options.input_shape:
@@ -143,7 +143,7 @@ def _graph(result: Complexity, path: Path) -> dict[str, Any]:
 
 def _engine(name: str) -> Budget:
     from aum_edge.export.c.budget import engine_budget
-    from aum_edge.models.storage.directory import load
+    from aum_edge.models.classifier import load
 
     return engine_budget(load(Path(name)))
 

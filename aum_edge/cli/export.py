@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
     from aum_edge.export.onnx.config import ExportConfig
     from aum_edge.export.onnx.export import export_onnx
     from aum_edge.export.onnx.streaming import export_streaming
-    from aum_edge.models.storage.directory import load
+    from aum_edge.models.classifier import load
 
     if options.out.suffix.lower() != ".onnx":
         raise RecipeError(
@@ -96,7 +96,7 @@ def run_c(options: argparse.Namespace) -> int:
     """Export, and verify with the machine's compiler; 1 if none can."""
     from aum_edge.export.c.config import CExportConfig
     from aum_edge.export.c.export import export_c
-    from aum_edge.models.storage.directory import load
+    from aum_edge.models.classifier import load
 
     given = {
         "--scan": options.scan != "auto",

@@ -24,7 +24,8 @@ def run(options: argparse.Namespace) -> int:
         raise RecipeError("Say where the int8 model goes: aum-edge quantize MODEL OUT.")
     from aum_edge.compression.quantization.config import QuantizeConfig
     from aum_edge.compression.quantization.quantize import quantize
-    from aum_edge.models.storage.directory import load, save
+    from aum_edge.models.classifier import load
+    from aum_edge.models.storage.directory import save
 
     save(quantize(load(options.recipe), QuantizeConfig(method=options.method)), options.target)
     print(options.target)

@@ -13,7 +13,8 @@ from aum_edge.complexity.limits import get_limits
 from aum_edge.compression.quantization.config import QuantizeConfig
 from aum_edge.data.config import DataConfig
 from aum_edge.errors import RecipeError
-from aum_edge.models.config import AudioMambaConfig, MambaStudentConfig
+from aum_edge.models.architectures.prunable import PrunableBackbone
+from aum_edge.models.registry import architecture
 from aum_edge.pipeline.recipe import (
     ModelChoice,
     PruningConfig,
@@ -169,7 +170,7 @@ class CompareRecipe:
         """Every network can be built, and the student can be compressed."""
         built = {name: arm.model.config(2, self.frontend) for name, arm in self.arms.items()}
         kind = built[self.student]
-        if self.compress and not isinstance(kind, MambaStudentConfig | AudioMambaConfig):
+        if self.compress and not issubclass(architecture(kind).network, PrunableBackbone):
             raise RecipeError(
                 f"`compress` cuts Mamba blocks and arm '{self.student}' has the preset "
                 f"`{self.arms[self.student].model.preset}`: name another student, or set "

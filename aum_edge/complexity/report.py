@@ -169,7 +169,7 @@ def analyse(
         input_shape=tuple(example.shape),
         clip_seconds=model.frontend.clip_seconds,
         front_end=front_end_cost(model.frontend),
-        streaming_state=streaming_state(model.backbone, example),
+        streaming_state=streaming_state(model.backbone),
         crosscheck=_others(model.backbone, example) if other_tools else [],
         notes=(*refused, *_length_note(counts, model.frontend.clip_seconds)),
     )

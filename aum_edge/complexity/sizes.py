@@ -9,9 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from aum_edge.models.architectures.conv import ConvNorm
+from aum_edge.models.architectures.base import StreamableBackbone
 from aum_edge.models.classifier import AudioClassifier
-from aum_edge.models.config import MambaStudentConfig
 from aum_edge.models.quantized import QuantizedLayer
 from aum_edge.models.storage.directory import COUNTERS, stored_tensors
 
@@ -101,23 +100,6 @@ def module_sizes(network: nn.Module) -> Sizes:
     return _sizes(kept, network)
 
 
-def streaming_state(network: nn.Module, example: Tensor) -> int | None:
-    """Elements of state of a student in one direction; ``None`` for what cannot stream.
-
-    The recurrent state is inner channels times states a block. Each causal convolution keeps the
-    inputs its kernel reaches back to. The mean over tokens keeps one running sum a channel and
-    the number of tokens.
-
-    Cost: one forward pass.
-    """
-    config = getattr(network, "config", None)
-    if not isinstance(config, MambaStudentConfig) or config.bidirectional:
-        return None
-    sizes = zip(config.block_inner, config.block_states, strict=True)
-    recurrent = sum(inner * states for inner, states in sizes)
-    return recurrent + _reached_back(network, example) + config.d_model + 1
-
-
 def _sizes(tensors: Mapping[str, Tensor], network: nn.Module) -> Sizes:
     parameters = {name for name, _ in network.named_parameters()}
     quantized = [n for n, m in network.named_modules() if isinstance(m, QuantizedLayer)]
@@ -139,31 +121,12 @@ def _bytes(tensor: Tensor) -> int:
     return tensor.numel() * tensor.element_size()
 
 
-def _reached_back(network: nn.Module, example: Tensor) -> int:
-    """Elements that causal convolutions look back at: those modules have a ``reach``."""
-    total = 0
+def streaming_state(network: nn.Module) -> int | None:
+    """Elements that a network carries from one token of a stream to the next, for one clip.
 
-    def add_reach(module: nn.Module, args: tuple[Any, ...]) -> None:
-        nonlocal total
-        x: Tensor = args[0]
-        # Tokens are (B, L, channels); features are (B, channels, F, T). What a stride steps over
-        # is not needed again.
-        length = x.shape[1] if x.ndim == 3 else x.shape[3]
-        layer: Any = module
-        kept: int = layer.reach + 1 - (layer[0].stride[1] if isinstance(module, ConvNorm) else 1)
-        total += kept * x.numel() // (length * x.shape[0])
-
-    handles = [
-        module.register_forward_pre_hook(add_reach)
-        for module in network.modules()
-        if getattr(module, "reach", 0)
-    ]
-    training = network.training
-    try:
-        with torch.no_grad():
-            network.eval()(example)
-    finally:
-        network.train(training)
-        for handle in handles:
-            handle.remove()
-    return total
+    The states of its scans, the inputs that causal convolutions reach back to, what its pooling
+    keeps and the number of tokens. ``None`` for what cannot stream.
+    """
+    if not isinstance(network, StreamableBackbone) or network.stream_refusal():
+        return None
+    return sum(tensor.numel() for tensor in network.initial_state().values())

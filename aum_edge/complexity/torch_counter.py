@@ -111,7 +111,7 @@ class _CountingMode(TorchDispatchMode):
 
     def _add(self, name: str, cost: OperatorCost, macs: int) -> None:
         self.counts.special_functions.update(cost.special)
-        self.counts.state_elements += cost.states
+        self.counts.state_elements += cost.state_elements
         if macs:
             self.counts.macs_by_op[name] += macs
             layer = self.counts.layers.setdefault(self.stack[-1], Counter())

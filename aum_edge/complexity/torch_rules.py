@@ -41,11 +41,11 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class OperatorCost:
-    """MACs of one call, special functions by name, and the states a scan carries."""
+    """MACs of one call, special functions by name, and the elements of state a scan carries."""
 
     macs: int = 0
     special: dict[str, int] = field(default_factory=dict)
-    states: int = 0
+    state_elements: int = 0
 
 
 MacRule = Callable[[tuple[Any, ...], Any], OperatorCost]
@@ -241,10 +241,10 @@ def _softplus(args: tuple[Any, ...], out: Tensor) -> OperatorCost:
 @mac_rule("aum_edge.scan")
 def _scan(args: tuple[Any, ...], out: Any) -> OperatorCost:
     """Delta A, delta u, (delta u) B, decay h and C h; u is (B, L, E), A is (E, N)."""
-    u, states = args[0], args[2].shape[1]
-    exps = u.numel() * states
-    width = u.shape[2] * states
-    return OperatorCost(u.numel() * (4 * states + 1), {"exp": exps}, states=width)
+    u, d_state = args[0], args[2].shape[1]
+    exps = u.numel() * d_state
+    elements = u.shape[2] * d_state
+    return OperatorCost(u.numel() * (4 * d_state + 1), {"exp": exps}, state_elements=elements)
 
 
 @mac_rule(

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import torch
 from torch import Tensor, nn
@@ -12,8 +11,11 @@ from torch import Tensor, nn
 from aum_edge.audio.config import FrontEndConfig, Normalization
 from aum_edge.audio.frontend import FrontEnd
 from aum_edge.errors import AudioError, CheckpointError
+from aum_edge.models.architectures.base import Backbone
 from aum_edge.models.quantized import refresh
-from aum_edge.models.registry import Backbone
+from aum_edge.models.storage.directory import save
+from aum_edge.models.storage.hub import model_folder
+from aum_edge.models.storage.read import read_parts
 
 Activation = Literal["softmax", "sigmoid"]
 
@@ -91,7 +93,7 @@ class AudioClassifier(nn.Module):
     def predict_waveform(self, waveform: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Probabilities (B, n_classes) of clips (B, clip_samples) at the front end's rate.
 
-        The model must be in eval mode, as :func:`~aum_edge.models.storage.directory.load` gives it.
+        The model must be in eval mode, as :func:`load` gives it.
         ``lengths`` (B,) are the samples of each clip that are no padding; None is all.
 
         Raises:
@@ -114,13 +116,24 @@ class AudioClassifier(nn.Module):
         cache_dir: str | Path | None = None,
         local_files_only: bool = False,
     ) -> AudioClassifier:
-        """:func:`~aum_edge.models.storage.hub.from_pretrained`: a model directory or a hub name."""
-        hub = import_module("aum_edge.models.storage.hub")
-        return hub.from_pretrained(name_or_dir, revision, cache_dir, local_files_only)
+        """The model of a local folder, or of OWNER/NAME on a hub where there is no such folder.
 
-    def save_pretrained(self, folder: str | Path) -> None:
-        """Write a model directory, as :func:`~aum_edge.models.storage.directory.save` does."""
-        import_module("aum_edge.models.storage.hub").save_pretrained(self, folder)
+        Arguments as in :func:`~aum_edge.models.storage.hub.model_folder`; the model as
+        :func:`load` gives it.
+
+        Raises:
+            CheckpointError: If there is no such model, or its files are no model of aum-edge.
+        """
+        return load(model_folder(name_or_dir, revision, cache_dir, local_files_only))
+
+    def save_pretrained(self, folder: str | Path, card: str | None = None) -> Path:
+        """Write a model directory, which is also what a hub repository holds, and return its path.
+
+        Raises:
+            CheckpointError: If the folder holds something else than a model, or cannot be written.
+        """
+        save(self, folder, card)
+        return Path(folder)
 
     def example_input(self, batch: int = 1) -> Tensor:
         """Zeros in the shape of ``batch`` clips' features."""
@@ -145,3 +158,29 @@ class AudioClassifier(nn.Module):
             quantization=quantization,
             activation=self.activation,
         ).train(self.training)
+
+
+def load(folder: str | Path) -> AudioClassifier:
+    """Read a model directory, ready to classify: in eval mode, on the CPU, in float32.
+
+    The global random state is left as it was.
+
+    Raises:
+        CheckpointError: If the folder or a file is missing, truncated, of another architecture
+            or format, or a tensor is missing, unexpected or of another shape or type.
+    """
+    parts = read_parts(Path(folder))
+    model = AudioClassifier(
+        parts.backbone,
+        frontend=parts.frontend,
+        normalization=parts.normalization,
+        labels=parts.labels,
+        lineage=parts.lineage,
+        quantization=parts.quantization,
+        activation=cast("Activation", parts.activation),
+    )
+    return model.eval()
+
+
+from_pretrained = AudioClassifier.from_pretrained
+"""The same as a function of the package."""

@@ -1,10 +1,11 @@
-"""Architectures as frozen dataclasses. What a config says is all that builds a model."""
+"""Configs of AuM, AST and CP-Mobile."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from aum_edge.models.fields import BackboneConfig as BackboneConfig
 from aum_edge.models.fields import Blocks, check, check_fields, check_share, check_sizes
 from aum_edge.models.student_config import MambaStudentConfig as MambaStudentConfig
 
@@ -20,7 +21,7 @@ def _check_patch(config: Any) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AudioMambaConfig(Blocks):
+class AudioMambaConfig(Blocks, BackboneConfig):
     """The AuM teacher (arXiv 2406.03344). Input ``(n_mels, n_frames)``; patch as (freq, time)."""
 
     n_classes: int
@@ -100,7 +101,7 @@ class AudioMambaConfig(Blocks):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CPMobileConfig:
+class CPMobileConfig(BackboneConfig):
     """CP-Mobile, the CNN of the DCASE 2024 and 2025 baselines (arXiv 2305.07499)."""
 
     n_classes: int
@@ -128,7 +129,7 @@ class CPMobileConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AstConfig:
+class AstConfig(BackboneConfig):
     """An Audio Spectrogram Transformer (arXiv 2104.01778, 2110.09784), built from transformers."""
 
     n_classes: int
@@ -187,6 +188,3 @@ class AstConfig:
             f"`d_model` {self.d_model} must divide into `n_heads` {self.n_heads} equal heads.",
         )
         _check_patch(self)
-
-
-BackboneConfig = AudioMambaConfig | AstConfig | MambaStudentConfig | CPMobileConfig

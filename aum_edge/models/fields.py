@@ -1,11 +1,22 @@
-"""What the fields of architectures have in common: checks, and sizes by block."""
+"""Base classes and field checks of architecture configs."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from types import NoneType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 
 from aum_edge.errors import RecipeError
+
+WORDS = {
+    str: "a text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    NoneType: "null",
+}
+"""Types as messages name them."""
 
 
 def check(ok: bool, message: str) -> None:
@@ -16,9 +27,22 @@ def check(ok: bool, message: str) -> None:
 
 def check_fields(config: Any) -> None:
     """Every value is what its field's annotation says; a config may come from a foreign file."""
-    for name, hint in get_type_hints(type(config)).items():
-        value = getattr(config, name)
-        check(_fits(value, hint), f"`{name}` must be {_words(hint)}, got {value!r}.")
+    names = get_type_hints(type(config))
+    check_values(type(config), {name: getattr(config, name) for name in names})
+
+
+def check_values(kind: type, values: Mapping[str, Any]) -> None:
+    """Values by field name are what the annotations of the dataclass ``kind`` say.
+
+    Raises:
+        RecipeError: With the first field whose value is of another type.
+    """
+    hints = get_type_hints(kind)
+    for name, value in values.items():
+        check(
+            _fits(value, hints[name]),
+            f"`{name}` must be {_words(hints[name])}, got {value!r}.",
+        )
 
 
 def _fits(value: Any, hint: Any) -> bool:
@@ -43,13 +67,19 @@ def _words(hint: Any) -> str:
     """What ``_fits`` lets through: "a whole number", "a tuple (whole number, ...) or null"."""
     parts = get_args(hint)
     if get_origin(hint) is Literal:
-        return f"one of {', '.join(parts)}"
+        return f"one of {', '.join(map(str, parts))}"
     if get_origin(hint) is tuple:
         each = ["..." if part is ... else _words(part).removeprefix("a ") for part in parts]
         return f"a tuple ({', '.join(each)})"
     if parts:
         return " or ".join(_words(part) for part in parts)
-    words = {int: "a whole number", float: "a number", bool: "true or false", NoneType: "null"}
+    words = {
+        str: "a text",
+        int: "a whole number",
+        float: "a number",
+        bool: "true or false",
+        NoneType: "null",
+    }
     return words.get(hint, hint.__name__)
 
 
@@ -67,6 +97,20 @@ def check_share(config: Any, name: str) -> None:
     """The named field is a share below 1."""
     value = getattr(config, name)
     check(0 <= value < 1, f"`{name}` must be at least 0 and below 1, got {value}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackboneConfig:
+    """The config of a network: a frozen dataclass whose values are all that builds it."""
+
+    n_classes: int
+    n_mels: int
+    n_frames: int
+
+    def deployed(self) -> Self:
+        """The same network with its batch norms folded; itself if it has none or folded ones."""
+        names = [field.name for field in fields(self)]
+        return replace(self, folded=True) if "folded" in names else self  # type: ignore[call-arg]
 
 
 class Blocks:
@@ -90,7 +134,7 @@ class Blocks:
         return self.inner or (self.expand * self.d_model,) * self.depth
 
     @property
-    def block_states(self) -> tuple[int, ...]:
+    def block_d_state(self) -> tuple[int, ...]:
         """State size of each block."""
         return self.states or (self.d_state,) * self.depth
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import replace
 
 import torch
 
 from aum_edge.errors import CompressionError
 from aum_edge.models.architectures.conv import ConvNorm, folded_weights
 from aum_edge.models.classifier import AudioClassifier
-from aum_edge.models.config import AstConfig, AudioMambaConfig
 from aum_edge.models.registry import build
 
 
@@ -25,7 +23,8 @@ def fold_batch_norm(model: AudioClassifier) -> AudioClassifier:
         CompressionError: If weights are int8 already: their codes cannot take up a norm.
     """
     config = model.backbone.config
-    if isinstance(config, AudioMambaConfig | AstConfig) or config.folded:
+    deployed = config.deployed()
+    if deployed == config:
         return copy.deepcopy(model).eval()
     if model.quantization:
         raise CompressionError(
@@ -33,7 +32,7 @@ def fold_batch_norm(model: AudioClassifier) -> AudioClassifier:
         )
     example = next(model.backbone.parameters())
     with torch.random.fork_rng(devices=[]):
-        folded = build(replace(config, folded=True)).to(example)
+        folded = build(deployed).to(example)
     values = dict(model.backbone.state_dict())
     for name, block in model.backbone.named_modules():
         if isinstance(block, ConvNorm):

@@ -1,4 +1,4 @@
-"""Named architectures.
+"""Presets: named sizes of the registered architectures.
 
 Parameters are for 10 classes at 256 mels by 65 frames, a 1 s clip of the DCASE front end. The
 students fold all frequencies into channels, so each has ``stem_channels[1] * d_model`` weights
@@ -25,83 +25,24 @@ cp-mobile           61,148     the CNN control of the DCASE 2024 and 2025 baseli
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import Any
 
 from aum_edge.errors import RecipeError
-from aum_edge.models.config import (
-    AstConfig,
-    AudioMambaConfig,
-    BackboneConfig,
-    CPMobileConfig,
-    MambaStudentConfig,
-)
-
-Factory = Callable[..., BackboneConfig]
-"""Called with ``n_classes``, ``n_mels`` and ``n_frames``."""
+from aum_edge.models.fields import BackboneConfig
+from aum_edge.models.registry import Factory, Role, architectures
 
 
-def _mini(*, n_classes: int, n_mels: int, n_frames: int) -> AudioMambaConfig:
-    """Eight frequency bands by time steps of an eighth, half overlapping: 56 patches.
-
-    Patches over half of the mels and a sixteenth of the time (32 of them) train in half the time
-    and were 10 to 17 points less accurate on the built-in scenes.
-    """
-    return AudioMambaConfig(
-        n_classes=n_classes,
-        n_mels=n_mels,
-        n_frames=n_frames,
-        patch_size=(max(1, n_mels // 8), max(1, n_frames // 4)),
-        stride=(max(1, n_mels // 8), max(1, n_frames // 8)),
-        d_model=128,
-        depth=4,
-        d_state=8,
-        direction="bi-bi",
-    )
+def presets(*roles: Role) -> dict[str, Factory]:
+    """Presets of all architectures of these roles."""
+    known = [kind for role in roles for kind in architectures().values() if kind.role == role]
+    return {name: make for kind in known for name, make in kind.presets.items()}
 
 
-def _ast_mini(*, n_classes: int, n_mels: int, n_frames: int) -> AstConfig:
-    """The patches and the width of ``aum-mini`` under attention."""
-    like = _mini(n_classes=n_classes, n_mels=n_mels, n_frames=n_frames)
-    return AstConfig(
-        n_classes=n_classes,
-        n_mels=n_mels,
-        n_frames=n_frames,
-        patch_size=like.patch_size,
-        stride=like.stride,
-        d_model=like.d_model,
-        depth=like.depth,
-        n_heads=4,
-    )
-
-
-def _of(kind: Factory, **values: Any) -> Factory:
-    return lambda **sizes: kind(**values, **sizes)
-
-
-TEACHERS: dict[str, Factory] = {
-    "aum-base": _of(AudioMambaConfig, d_model=768, direction="fo-bi"),
-    "aum-small": _of(AudioMambaConfig, d_model=384, direction="bi-bi"),
-    "aum-tiny": _of(AudioMambaConfig, d_model=192, direction="bi-bi"),
-    "aum-mini": _mini,
-    "ast-base": _of(AstConfig, d_model=768, n_heads=12, stride=(10, 10)),
-    "ast-small": _of(AstConfig, d_model=384, n_heads=6, stride=(10, 10)),
-    "ast-tiny": _of(AstConfig, d_model=192, n_heads=3, stride=(10, 10)),
-    "ast-mini": _ast_mini,
-}
-STUDENTS: dict[str, Factory] = {
-    "student-ssd": _of(MambaStudentConfig),
-    "student-s6": _of(MambaStudentConfig, mixer="s6", d_state=8),
-    "student-ssd-64k": _of(MambaStudentConfig, depth=3, d_state=8, stem_channels=(8, 8)),
-    "student-ssd-causal": _of(MambaStudentConfig, bidirectional=False),
-    "student-noscan": _of(MambaStudentConfig, mixer="none", d_conv=7, inner=(110, 110, 110, 110)),
-    "student-ssd-tiny": _of(
-        MambaStudentConfig, d_model=24, depth=2, d_state=8, stem_channels=(4, 8)
-    ),
-}
-CONTROLS: dict[str, Factory] = {"cp-mobile": _of(CPMobileConfig)}
-PRESETS: dict[str, Factory] = TEACHERS | STUDENTS | CONTROLS
+TEACHERS = presets("teacher")
+STUDENTS = presets("student")
+CONTROLS = presets("control")
+PRESETS = TEACHERS | STUDENTS | CONTROLS
 
 
 def preset(
@@ -110,7 +51,7 @@ def preset(
     """The named architecture for this many classes and features of this shape.
 
     Args:
-        name: One of ``PRESETS``.
+        name: A preset of a registered architecture.
         n_classes: Classes.
         n_mels: Mel bands of the features.
         n_frames: Frames of the features.
@@ -119,9 +60,10 @@ def preset(
     Raises:
         RecipeError: If there is no such preset or field, or a value does not fit.
     """
-    if name not in PRESETS:
-        raise RecipeError(f"There is no preset `{name}`; there are {', '.join(PRESETS)}.")
-    config = PRESETS[name](n_classes=n_classes, n_mels=n_mels, n_frames=n_frames)
+    known_presets = presets("teacher", "student", "control")
+    if name not in known_presets:
+        raise RecipeError(f"There is no preset `{name}`; there are {', '.join(known_presets)}.")
+    config = known_presets[name](n_classes=n_classes, n_mels=n_mels, n_frames=n_frames)
     known = [field.name for field in fields(config)]
     unknown = sorted(overrides.keys() - set(known))
     if unknown:

@@ -165,10 +165,21 @@ class QuantTokenConv(QuantConv1d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve along tokens."""
-        rows = x.transpose(1, 2)
+        rows = x.transpose(1, 2)  # (B, channels, L)
         if self.reach:
             rows = F.pad(rows, (self.reach, 0))
-        return super().forward(rows).transpose(1, 2)
+        return super().forward(rows).transpose(1, 2)  # (B, L, channels)
+
+    def initial_inputs(self, batch: int = 1) -> Tensor:
+        """As of the float layer."""
+        return torch.zeros(batch, self.reach, self.weight.shape[0])
+
+    def step(self, row: Tensor, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """As of the float layer: row (B, 1, channels), inputs (B, reach, channels)."""
+        rows = torch.cat([inputs, row], dim=1)  # (B, d_conv, channels)
+        heard = self.rounded(rows).transpose(1, 2)  # (B, channels, d_conv)
+        out = F.conv1d(heard, self.float_weight(), self.bias, groups=self.groups)
+        return out.transpose(1, 2), rows[:, 1:]
 
 
 def quantized_layer(layer: nn.Module) -> QuantizedLayer | None:

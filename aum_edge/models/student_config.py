@@ -1,18 +1,27 @@
-"""What a small Mamba is made of."""
+"""Config of the Mamba student."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from aum_edge.models.fields import Blocks, check, check_fields, check_share, check_sizes
+from aum_edge.models.fields import (
+    BackboneConfig,
+    Blocks,
+    check,
+    check_fields,
+    check_share,
+    check_sizes,
+)
+from aum_edge.ssm.mixers.base import MixerSizes
+from aum_edge.ssm.mixers.registry import mixer_names, student_mixer
 
 Way = Literal["both", "forward", "backward"]
 TIME_STRIDES = (1, 2, 4)
 
 
 @dataclass(frozen=True, kw_only=True)
-class MambaStudentConfig(Blocks):
+class MambaStudentConfig(Blocks, BackboneConfig):
     """A small Mamba: a convolutional stem makes few tokens, gated mixers look along them."""
 
     n_classes: int
@@ -21,8 +30,9 @@ class MambaStudentConfig(Blocks):
     """Mel bands of the input."""
     n_frames: int = 65
     """Frames of the input."""
-    mixer: Literal["s6", "ssd", "none"] = "ssd"
-    """none: the gated convolution alone, with no state space in it: the control."""
+    mixer: str = "ssd"
+    """A registered student mixer (``ssm.mixers.registry``): s6, ssd, or none, the gated convolution
+    alone, with no state space in it: the control."""
     bidirectional: bool = True
     """``False`` makes the whole network causal in time, for streaming."""
     sharing: Literal["shared", "separate"] = "shared"
@@ -72,6 +82,31 @@ class MambaStudentConfig(Blocks):
         return self.directions or (everywhere,) * self.depth
 
     @property
+    def mixer_sizes(self) -> tuple[MixerSizes, ...]:
+        """Sizes of each block's mixer."""
+        rows = zip(
+            self.block_inner,
+            self.block_d_state,
+            self.block_dt_ranks,
+            self.block_directions,
+            strict=True,
+        )
+        return tuple(
+            MixerSizes(
+                d_model=self.d_model,
+                d_inner=d_inner,
+                d_conv=self.d_conv,
+                d_state=d_state,
+                dt_rank=dt_rank,
+                head_dim=self.head_dim,
+                bidirectional=self.bidirectional,
+                directions=directions,
+                separate=self.sharing == "separate",
+            )
+            for d_inner, d_state, dt_rank, directions in rows
+        )
+
+    @property
     def nominal_width(self) -> int:
         """d_model before pruning."""
         return self.width or self.d_model
@@ -82,6 +117,11 @@ class MambaStudentConfig(Blocks):
         return -(-self.n_mels // 8) if self.stem == "conv" else self.n_mels
 
     def __post_init__(self) -> None:
+        names = mixer_names()
+        check(
+            self.mixer in names,
+            f"`mixer` must be one of {', '.join(names)}, got {self.mixer!r}.",
+        )
         check_fields(self)
         check_sizes(self, "n_classes", "n_frames", "head_dim", "d_conv", "stem_channels")
         check_sizes(self, "frequency_groups")
@@ -126,23 +166,19 @@ class MambaStudentConfig(Blocks):
             not self.bidirectional or self.d_conv % 2 == 1,
             f"A centred convolution needs an odd `d_conv`, got {self.d_conv}.",
         )
+        mixer = student_mixer(self.mixer)
         check(
-            self.mixer != "none" or self.directions is None,
-            "`mixer: none` scans in no direction: leave `directions` out.",
+            mixer.scans or self.directions is None,
+            f"`mixer: {self.mixer}` scans in no direction: leave `directions` out.",
         )
         check(
-            self.mixer != "none" or self.sharing == "shared",
-            "`mixer: none` has nothing that two directions could share: set `sharing: shared` or "
-            "leave it out.",
+            mixer.scans or self.sharing == "shared",
+            f"`mixer: {self.mixer}` has nothing that two directions could share: set `sharing: "
+            "shared` or leave it out.",
         )
         check(
-            self.mixer != "none" or self.states is None,
-            f"`mixer: none` has no states: leave `states` out, got {self.states}.",
+            mixer.scans or self.states is None,
+            f"`mixer: {self.mixer}` has no states: leave `states` out, got {self.states}.",
         )
-        if self.mixer == "ssd":
-            bad = [size for size in self.block_inner if size % self.head_dim]
-            check(
-                not bad,
-                f"SSD needs inner channels in whole heads of {self.head_dim}, got {bad}; "
-                "change `d_model`, `expand` or `head_dim`.",
-            )
+        refusal = mixer.refusal(self.mixer_sizes)
+        check(not refusal, refusal)

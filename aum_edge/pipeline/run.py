@@ -32,8 +32,7 @@ from aum_edge.core.locks import hold_lock, holder_of
 from aum_edge.core.progress import Progress
 from aum_edge.data.datamodule import AudioData
 from aum_edge.errors import AumEdgeError, RecipeError
-from aum_edge.models.classifier import AudioClassifier
-from aum_edge.models.storage.directory import load
+from aum_edge.models.classifier import AudioClassifier, load
 from aum_edge.pipeline.recipe import Recipe, plain
 
 log = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ import torch
 
 from aum_edge.audio.config import FrontEndConfig
 from aum_edge.errors import BenchError, RecipeError
-from aum_edge.models.storage.directory import load
+from aum_edge.models.classifier import load
 from aum_edge.runtimes.c import CClassifier
 from aum_edge.runtimes.onnx import OnnxClassifier
 

@@ -18,8 +18,7 @@ from aum_edge.audio.padding import fit_samples
 from aum_edge.audio.resample import resample
 from aum_edge.data.features.cache import ClipArrays
 from aum_edge.errors import AudioError, CheckpointError, ExportError
-from aum_edge.models.classifier import Activation, probabilities
-from aum_edge.models.storage.directory import load
+from aum_edge.models.classifier import Activation, load, probabilities
 from aum_edge.runtimes.c import CClassifier
 from aum_edge.runtimes.c_stream import CStream
 from aum_edge.runtimes.contract import WAVEFORM

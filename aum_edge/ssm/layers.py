@@ -1,4 +1,4 @@
-"""Root-mean-square normalisation."""
+"""Layers that mixers share: RMS norm, softplus and the depthwise convolution over tokens."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise (..., size)."""
-        mean_square = (x * x).mean(dim=-1, keepdim=True)
+        mean_square = (x * x).mean(dim=-1, keepdim=True)  # (..., 1)
         return x * torch.rsqrt(mean_square + self.eps) * self.weight
 
 
@@ -36,7 +36,10 @@ def softplus(x: Tensor) -> Tensor:
 
 
 class TokenConv(nn.Conv1d):
-    """Depthwise convolution over tokens (batch, L, channels): centred, or causal."""
+    """Depthwise convolution over tokens (B, L, channels): centred, or causal.
+
+    ``reach`` is how many tokens a causal one looks back at; 0 for a centred one.
+    """
 
     def __init__(self, channels: int, d_conv: int, causal: bool) -> None:
         padding = 0 if causal else d_conv // 2
@@ -47,7 +50,21 @@ class TokenConv(nn.Conv1d):
         """Convolve along tokens; causal reaches only to the left."""
         if self.reach and dispatch.fast_convolution(self, x):
             return cuda_backend.convolution(self, x)
-        rows = x.transpose(1, 2)
+        rows = x.transpose(1, 2)  # (B, channels, L)
         if self.reach:
-            rows = F.pad(rows, (self.reach, 0))
-        return super().forward(rows).transpose(1, 2)
+            rows = F.pad(rows, (self.reach, 0))  # (B, channels, reach + L)
+        return super().forward(rows).transpose(1, 2)  # (B, L, channels)
+
+    def initial_inputs(self, batch: int = 1) -> Tensor:
+        """Zeros (B, reach, channels): what a causal convolution has seen before a clip."""
+        return torch.zeros(batch, self.reach, self.out_channels)
+
+    def step(self, row: Tensor, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """The causal convolution's one output, and the inputs that the next one needs.
+
+        Shape:
+            row (B, 1, channels), inputs (B, reach, channels) to the same two.
+        """
+        rows = torch.cat([inputs, row], dim=1)  # (B, d_conv, channels)
+        out = F.conv1d(rows.transpose(1, 2), self.weight, self.bias, groups=self.groups)
+        return out.transpose(1, 2), rows[:, 1:]  # (B, 1, channels), (B, reach, channels)

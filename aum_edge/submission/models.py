@@ -14,8 +14,8 @@ from aum_edge.complexity.onnx.report import analyse_onnx
 from aum_edge.complexity.report import Complexity, analyse
 from aum_edge.complexity.verdict import Count, Verdict, judge
 from aum_edge.errors import BudgetError, CheckpointError, UnsupportedOperatorError
-from aum_edge.models.classifier import AudioClassifier
-from aum_edge.models.storage.directory import describe, load
+from aum_edge.models.classifier import AudioClassifier, load
+from aum_edge.models.storage.directory import describe
 from aum_edge.runtimes.onnx import OnnxClassifier
 from aum_edge.submission.config import SubmissionConfig
 from aum_edge.submission.runtime.network import ONNX

@@ -10,8 +10,8 @@ from pathlib import Path
 from aum_edge.audio.config import FrontEndConfig
 from aum_edge.checkpoints.initialise import Rule, initialise_from
 from aum_edge.errors import CheckpointError
-from aum_edge.models.classifier import AudioClassifier
-from aum_edge.models.storage.directory import WEIGHTS, load
+from aum_edge.models.classifier import AudioClassifier, load
+from aum_edge.models.storage.directory import WEIGHTS
 
 log = logging.getLogger(__name__)
 LENGTH = "clip_seconds"

@@ -19,7 +19,7 @@ from aum_edge.checkpoints import from_upstream
 from aum_edge.checkpoints.hf_folder import read_folder
 from aum_edge.cli.main import main
 from aum_edge.errors import CheckpointError, RecipeError
-from aum_edge.models.storage.directory import load
+from aum_edge.models.classifier import load
 
 transformers = pytest.importorskip("transformers", reason="AST needs the transformers library")
 

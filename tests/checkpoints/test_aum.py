@@ -14,8 +14,9 @@ from aum_edge.audio.config import Normalization
 from aum_edge.checkpoints import from_upstream
 from aum_edge.errors import CheckpointError, DataError, RecipeError
 from aum_edge.models.architectures.audio_mamba import AudioMamba
+from aum_edge.models.classifier import load
 from aum_edge.models.config import AudioMambaConfig
-from aum_edge.models.storage.directory import load, save
+from aum_edge.models.storage.directory import save
 from tests.checkpoints.made import AUM, FLAGS, network, weights
 
 X = torch.randn(2, 1, 128, 64, generator=torch.manual_seed(3))

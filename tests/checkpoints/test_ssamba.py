@@ -14,8 +14,9 @@ from aum_edge.checkpoints import from_upstream, initialise_from
 from aum_edge.errors import CheckpointError, RecipeError
 from aum_edge.models.architectures.audio_mamba import AudioMamba
 from aum_edge.models.architectures.masked_patch import MaskedPatchModel, masked_patch_config
+from aum_edge.models.classifier import load
 from aum_edge.models.config import AudioMambaConfig
-from aum_edge.models.storage.directory import load, save
+from aum_edge.models.storage.directory import save
 
 ENCODER = AudioMambaConfig(
     n_classes=0,

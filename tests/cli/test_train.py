@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from aum_edge.cli.main import main
-from aum_edge.models.storage.directory import load, save
+from aum_edge.models.classifier import load
+from aum_edge.models.storage.directory import save
 from aum_edge.pipeline.run import read_json
 from tests.small_run import PITCH, teacher, tones
 

@@ -109,7 +109,7 @@ def test_a_run_holds_every_arm_and_every_form_of_the_student(
 
 
 def _params(folder: Path) -> int:
-    from aum_edge.models.storage.directory import load
+    from aum_edge.models.classifier import load
 
     return sum(p.numel() for p in load(folder).backbone.parameters())
 

@@ -197,7 +197,7 @@ class Student:
             if name.startswith(f"blocks.{i}.mixer.")
         }
         config = self.config
-        inner, states = config.block_inner[i], config.block_states[i]
+        inner, states = config.block_inner[i], config.block_d_state[i]
         reach = config.d_conv - 1
         sides = (reach // 2, reach // 2) if config.bidirectional else (reach, 0)
         run = self.s6 if config.mixer == "s6" else self.ssd

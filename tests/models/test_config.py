@@ -113,9 +113,9 @@ def test_a_causal_student_may_have_an_even_convolution() -> None:
 def test_blocks_take_the_default_or_their_own_sizes() -> None:
     default = MambaStudentConfig(n_classes=10)
     assert default.block_inner == (96,) * 4
-    assert default.block_states == (16,) * 4
+    assert default.block_d_state == (16,) * 4
     assert default.block_dt_ranks == (3,) * 4
     pruned = MambaStudentConfig(n_classes=10, mixer="s6", depth=2, inner=(90, 50), dt_ranks=(2, 1))
     assert pruned.block_inner == (90, 50)
-    assert pruned.block_states == (16, 16)
+    assert pruned.block_d_state == (16, 16)
     assert pruned.block_dt_ranks == (2, 1)

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from aum_edge.errors import RecipeError
-from aum_edge.models.architectures.audio_mamba import patch_grid
+from aum_edge.models.architectures.patches import patch_grid
 from aum_edge.models.config import AudioMambaConfig, MambaStudentConfig
 from aum_edge.models.presets import CONTROLS, PRESETS, STUDENTS, TEACHERS, preset
 from aum_edge.models.registry import build

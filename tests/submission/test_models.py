@@ -8,7 +8,8 @@ import pytest
 from aum_edge.complexity.limits import get_limits, presets
 from aum_edge.complexity.report import analyse
 from aum_edge.errors import BudgetError, CheckpointError, RecipeError, UnsupportedOperatorError
-from aum_edge.models.storage.directory import load, save
+from aum_edge.models.classifier import load
+from aum_edge.models.storage.directory import save
 from aum_edge.submission.config import SubmissionConfig
 from aum_edge.submission.models import read_models, truth_warnings
 from tests.submission.scene_models import LABEL, student

@@ -10,7 +10,7 @@ import torch
 from aum_edge.audio.clip import load_clip
 from aum_edge.audio.frontend import FrontEnd
 from aum_edge.errors import DataError
-from aum_edge.models.storage.directory import load
+from aum_edge.models.classifier import load
 from aum_edge.submission.config import SubmissionConfig
 from aum_edge.submission.file_list import Listing, evaluation_listing
 from aum_edge.submission.models import read_models

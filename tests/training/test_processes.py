@@ -7,7 +7,7 @@ import torch
 from aum_edge.core.distributed import launched, require_launch
 from aum_edge.data.sampler import BatchPlan, EpochSampler, ProcessGroupPosition
 from aum_edge.errors import RecipeError
-from aum_edge.models.storage.directory import load
+from aum_edge.models.classifier import load
 from aum_edge.training.metrics import validation
 from aum_edge.training.metrics.validation import Predictions
 from tests.small_run import recipe_text, tones

@@ -102,7 +102,7 @@ class _Counter:
             return
         times = place.times
         self.counts.special_functions.update({k: n * times for k, n in cost.special.items()})
-        self.counts.state_elements += cost.states
+        self.counts.state_elements += cost.state_elements
         if cost.macs:
             self.counts.macs_by_op[name] += cost.macs * times
             layer = place.prefix + (node.name or node.output[0])

@@ -17,15 +17,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aum_edge.compression.pruning.gates import gated
-from aum_edge.compression.pruning.groups import Group, Key, Spans, spanned
-from aum_edge.compression.pruning.network_groups import (
-    Backbone,
-    block_name,
-    blocks_of,
-    mamba_of,
-    shared_dimensions,
-)
+from aum_edge.compression.pruning.networks import prunable
+from aum_edge.models.architectures.prunable import PrunableBackbone
 from aum_edge.models.classifier import AudioClassifier
+from aum_edge.ssm.mixers.groups import Group, Key, Spans, spanned
 
 Seen = dict[str, tuple[Tensor, Tensor]]
 """Input and output of every module of interest, by name."""
@@ -42,7 +37,7 @@ def activation_scores(
     Cost: for each batch one pass, and one pass of a block for each of its states, ranks and
     directions.
     """
-    backbone = mamba_of(model.backbone)
+    backbone = prunable(model.backbone)
     example = next(backbone.parameters())
     totals = {key: example.new_zeros(group.units) for key, group in groups.items()}
     for inputs, _ in batches:
@@ -54,7 +49,7 @@ def activation_scores(
 
 
 @contextmanager
-def _recorded(backbone: Backbone) -> Iterator[Seen]:
+def _recorded(backbone: PrunableBackbone) -> Iterator[Seen]:
     """Keep what goes into and comes out of norms, mixers, output projections and the stem."""
     seen: Seen = {}
     wanted = (".norm", ".mixer", ".out_proj", "norm_f", "stem.convs.1.0", "stem.fold")
@@ -76,7 +71,7 @@ def _keeper(seen: Seen, name: str) -> Any:
     return keep
 
 
-def _shares(backbone: Backbone, key: Key, group: Group, seen: Seen) -> Tensor:
+def _shares(backbone: PrunableBackbone, key: Key, group: Group, seen: Seen) -> Tensor:
     index, dimension = key
     if dimension == "d_model":
         rows = [seen[gate.module][0].flatten(0, -2) for gate in group.gates if gate.side == "in"]
@@ -85,14 +80,14 @@ def _shares(backbone: Backbone, key: Key, group: Group, seen: Seen) -> Tensor:
     if dimension == "stem":
         reader = ("stem.convs.1.0", "stem.fold")[index]
         return _through(backbone, reader, group.gates[0].spans, group.units, seen)
-    everywhere = dimension in shared_dimensions(backbone)
-    places = range(len(blocks_of(backbone))) if everywhere else [index]
+    everywhere = dimension in backbone.shared_dimensions
+    places = range(len(backbone.mixer_blocks)) if everywhere else [index]
     return torch.stack([_in_block(backbone, key, group, p, seen) for p in places]).sum(dim=0)
 
 
-def _in_block(backbone: Backbone, key: Key, group: Group, place: int, seen: Seen) -> Tensor:
+def _in_block(backbone: PrunableBackbone, key: Key, group: Group, place: int, seen: Seen) -> Tensor:
     """Energy that each unit adds to the residual stream in one block, by the stream's own."""
-    block = f"{block_name(backbone)}.{place}"
+    block = f"{backbone.blocks_name}.{place}"
     residual = seen[f"{block}.norm"][0].square().sum()
     x, out = seen[f"{block}.mixer"]
     if key[1] == "block":
@@ -113,7 +108,7 @@ def _in_block(backbone: Backbone, key: Key, group: Group, place: int, seen: Seen
     return torch.stack(energies) / residual
 
 
-def _through(backbone: Backbone, name: str, spans: Spans, units: int, seen: Seen) -> Tensor:
+def _through(backbone: PrunableBackbone, name: str, spans: Spans, units: int, seen: Seen) -> Tensor:
     """Energy of each unit's part in what a linear layer answers, by the whole answer's."""
     layer = backbone.get_submodule(name)
     x, out = seen[name]

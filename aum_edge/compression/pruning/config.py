@@ -1,4 +1,4 @@
-"""What pruning is asked for."""
+"""Config of pruning: limits, dimensions, importance and recovery."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from aum_edge.core.validation import check
+from aum_edge.ssm.mixers.groups import Dimension
 
-Dimension = Literal[
-    "inner", "state", "dt_rank", "head_dim", "direction", "block", "d_model", "stem"
-]
 Importance = Literal["taylor", "activation", "magnitude"]
 ALL: tuple[Dimension, ...] = get_args(Dimension)
 

@@ -1,31 +1,22 @@
-"""What a model of given sizes costs, exactly, without building each one."""
+"""Exact cost of a pruned network as a function of its sizes, without building each one."""
 
 from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import nn
 
 from aum_edge.complexity.torch_counter import OperatorCounts, count
-from aum_edge.compression.pruning.config import Dimension
-from aum_edge.compression.pruning.groups import Group, Key
-from aum_edge.compression.pruning.network_groups import (
-    block_name,
-    blocks_of,
-    mamba_of,
-    network_groups,
-    shared_dimensions,
-)
-from aum_edge.compression.pruning.resized import Sizes, fresh, resized
-from aum_edge.models.architectures.audio_mamba import AudioMamba
+from aum_edge.compression.pruning.networks import fresh, prunable
+from aum_edge.models.architectures.prunable import Sizes
 from aum_edge.models.classifier import AudioClassifier
-from aum_edge.models.config import MambaStudentConfig
 from aum_edge.models.fold import fold_batch_norm
+from aum_edge.ssm.mixers.groups import Dimension, Group, Key
 
 FLOAT_BYTES = 4
 SMALL = 4_000_000
@@ -128,9 +119,9 @@ class NetworkCosts:
 
     def __init__(self, model: AudioClassifier) -> None:
         self._model = model
-        self._backbone = mamba_of(model.backbone)
-        self._groups = network_groups(self._backbone)
-        self._shared = shared_dimensions(self._backbone)
+        self._backbone = prunable(model.backbone)
+        self._groups = self._backbone.pruning_groups()
+        self._shared = self._backbone.shared_dimensions
         self._block = Multilinear([self._range(d) for d in BLOCK], self._probe_block)
         ranges = [_span([self._groups[key]]) if key in self._groups else (0, 0) for key in REST]
         self._rest = Multilinear(ranges, self._probe_rest)
@@ -169,19 +160,17 @@ class NetworkCosts:
         """Count a network of equal blocks: what one of them costs, and all but the blocks."""
         values = dict(zip(BLOCK, block, strict=True))
         ways = "both" if values.pop("direction") == 2 else "forward"
-        units: Sizes = dict(rest)
+        units = dict(rest)
         for dimension, value in values.items():
             if value:
                 units[0, dimension] = value
-        pairs = isinstance(self._backbone, AudioMamba) and self._backbone.config.layer_pairs
-        depth = 2 if pairs else 1
-        config = resized(self._backbone, units, [0] * depth, [ways] * depth)
-        if isinstance(config, MambaStudentConfig):
-            config = replace(config, folded=True)
-        model = self._model.with_backbone(mamba_of(fresh(config)), {})
-        total, name = _count(model), f"backbone.{block_name(self._backbone)}."
+        depth = 2 if self._backbone.paired else 1
+        config = self._backbone.resized(units, [0] * depth, [ways] * depth).deployed()
+        small = fresh(config)
+        model = self._model.with_backbone(small, {})
+        total, name = _count(model), f"backbone.{self._backbone.blocks_name}."
         inside = sum(macs.total() for layer, macs in total.layers.items() if layer.startswith(name))
-        inner_bytes = sum(int8_bytes(b) for b in blocks_of(mamba_of(model.backbone)))
+        inner_bytes = sum(int8_bytes(b) for b in small.mixer_blocks)
         own = Cost(inside, inner_bytes)
         return own * (1 / depth), Cost(total.macs, int8_bytes(model.backbone)) - own
 
@@ -192,7 +181,7 @@ def _span(groups: list[Group]) -> tuple[int, int]:
     return min(min(group.minimum, group.units) for group in groups), most
 
 
-def sizes_of(groups: dict[Key, Group]) -> Sizes:
+def sizes_of(groups: Mapping[Key, Group]) -> dict[Key, int]:
     """Units of every group."""
     return {key: group.units for key, group in groups.items()}
 

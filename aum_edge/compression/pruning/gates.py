@@ -9,18 +9,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from aum_edge.compression.pruning.groups import Gate, Group, Key, spanned
-from aum_edge.compression.pruning.network_groups import Backbone, blocks_of, shared_dimensions
 from aum_edge.compression.pruning.slicing import Removal, shrink
+from aum_edge.models.architectures.prunable import PrunableBackbone
+from aum_edge.ssm.mixers.groups import Gate, Group, Key, spanned
 
 Hook = Callable[..., Any]
-Without = Mapping[tuple[Key, int], Backbone]
+Without = Mapping[tuple[Key, int], PrunableBackbone]
 """The network without each direction that can go."""
 
 
 @contextmanager
 def gated(
-    backbone: Backbone,
+    backbone: PrunableBackbone,
     groups: Mapping[Key, Group],
     gates: Mapping[Key, Tensor],
     without: Without | None = None,
@@ -68,7 +68,7 @@ def _scaler(gate: Gate, units: int, values: Tensor) -> Callable[[Tensor], Tensor
     return scale
 
 
-def without_directions(backbone: Backbone, groups: Mapping[Key, Group]) -> Without:
+def without_directions(backbone: PrunableBackbone, groups: Mapping[Key, Group]) -> Without:
     """The network cut once for every direction of the groups that can go."""
     return {
         (key, unit): shrink(backbone, Removal(units={key: frozenset({unit})}))
@@ -79,19 +79,21 @@ def without_directions(backbone: Backbone, groups: Mapping[Key, Group]) -> Witho
     }
 
 
-def _direction_hooks(backbone: Backbone, key: Key, values: Tensor, without: Without) -> list[Any]:
+def _direction_hooks(
+    backbone: PrunableBackbone, key: Key, values: Tensor, without: Without
+) -> list[Any]:
     """A block's answer moves on a line to what it answers without the direction.
 
     A direction has no channels of its own; the line is exact at both ends.
     """
     handles = []
-    blocks = blocks_of(backbone)
-    places = range(len(blocks)) if "direction" in shared_dimensions(backbone) else [key[0]]
+    blocks = backbone.mixer_blocks
+    places = range(len(blocks)) if "direction" in backbone.shared_dimensions else [key[0]]
     rows = values.reshape(-1, values.shape[-1])
     for (other, unit), small in without.items():
         if other == key:
             for place in places:
-                mixer = blocks_of(small)[place].get_submodule("mixer")
+                mixer = small.mixer_blocks[place].get_submodule("mixer")
                 hook = _towards(mixer, rows[:, unit])
                 handles.append(blocks[place].get_submodule("mixer").register_forward_hook(hook))
     return handles

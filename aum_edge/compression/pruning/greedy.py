@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from aum_edge.compression.pruning.cost import Cost
-from aum_edge.compression.pruning.groups import Key
-from aum_edge.compression.pruning.resized import Sizes
 from aum_edge.compression.pruning.slicing import Removal
+from aum_edge.models.architectures.prunable import Sizes
+from aum_edge.ssm.mixers.groups import Key
 
 Price = Callable[[Sizes, Iterable[int]], Cost]
 """Cost of a network of these sizes that keeps these blocks."""

@@ -16,11 +16,11 @@ from torch import Tensor
 from aum_edge.compression.pruning.activation import activation_scores
 from aum_edge.compression.pruning.config import Importance
 from aum_edge.compression.pruning.gates import gated, without_directions
-from aum_edge.compression.pruning.groups import Group, Key
 from aum_edge.compression.pruning.magnitude import magnitude_scores
-from aum_edge.compression.pruning.network_groups import mamba_of
+from aum_edge.compression.pruning.networks import prunable
 from aum_edge.errors import CompressionError
 from aum_edge.models.classifier import AudioClassifier
+from aum_edge.ssm.mixers.groups import Group, Key
 
 Batch = tuple[Tensor, Tensor]
 """Features (B, 1, n_mels, n_frames) and labels (B,), or (B, C) where clips have several."""
@@ -45,7 +45,7 @@ def unit_scores(
     """
     work = copy.deepcopy(model).eval()
     if kind == "magnitude":
-        scores = magnitude_scores(mamba_of(work.backbone), groups)
+        scores = magnitude_scores(prunable(work.backbone), groups)
     else:
         if not batches:
             raise CompressionError(
@@ -72,7 +72,7 @@ def _taylor(
     model: AudioClassifier, groups: Mapping[Key, Group], batches: Sequence[Batch]
 ) -> Scores:
     """One forward and backward pass a batch."""
-    backbone = mamba_of(model.backbone)
+    backbone = prunable(model.backbone)
     example = next(backbone.parameters())
     totals = {key: example.new_zeros(group.units) for key, group in groups.items()}
     without = without_directions(backbone, groups)

@@ -11,74 +11,89 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from aum_edge.compression.pruning.groups import Group, Key
-from aum_edge.compression.pruning.network_groups import Backbone, blocks_of
-from aum_edge.ssm.mixers.gated_conv import GatedConvMixer
-from aum_edge.ssm.mixers.mamba import MambaMixer
-from aum_edge.ssm.mixers.ssd import SSDMixer
+from aum_edge.models.architectures.prunable import PrunableBackbone
+from aum_edge.ssm.mixers.base import Mixer, PathEnergies
+from aum_edge.ssm.mixers.groups import Group, Key
 
 
 @dataclass(frozen=True)
-class Paths:
-    """Energies of one mixer's paths, as shares of their sum.
+class Shares:
+    """Energies of one mixer's paths as shares of their sum; ``weight`` is the whole block's.
 
-    Shape:
-        skip: (directions or 1, E); states: (directions, E, N); weight: a number, what the block
-        writes to the residual stream by the mean of all blocks.
+    ``weight``: what the block writes to the residual stream, by the mean of all blocks.
+    ``paths`` is None for a mixer that cannot tell: its units are ranked by their weights alone.
     """
 
-    skip: Tensor
-    states: Tensor
+    paths: PathEnergies | None
     weight: float = 1.0
+
+    @property
+    def channels(self) -> Tensor:
+        """Of each inner channel, (E,)."""
+        assert self.paths is not None
+        return self.paths.skip.sum(dim=0) + self.paths.states.sum(dim=(0, 2))
+
+    @property
+    def directions(self) -> Tensor:
+        """Of the two directions, (2,)."""
+        if self.paths is None:
+            return torch.full((2,), 0.5)
+        skip, by_scan = self.paths.skip, self.paths.states.sum(dim=(1, 2))
+        own = skip.sum(dim=1) if len(skip) == 2 else skip.new_zeros(2)
+        return own + (by_scan if len(by_scan) == 2 else by_scan.expand(2) / 2)
 
 
 @torch.no_grad()
-def magnitude_scores(backbone: Backbone, groups: Mapping[Key, Group]) -> dict[Key, Tensor]:
+def magnitude_scores(backbone: PrunableBackbone, groups: Mapping[Key, Group]) -> dict[Key, Tensor]:
     """Shares (units,) of every group: 1 is all that a block, or the whole network, carries."""
-    mixers = [block.get_submodule("mixer") for block in blocks_of(backbone)]
-    written = torch.stack([_writer(mixer).square().sum() for mixer in mixers])
+    mixers = backbone.mixers
+    written = torch.stack([mixer.output_weight().square().sum() for mixer in mixers])
     weights = (written / written.mean()).tolist()
-    paths = [_paths(mixer, weight) for mixer, weight in zip(mixers, weights, strict=True)]
-    return {key: _score(backbone, key, group, paths) for key, group in groups.items()}
+    blocks = [_shares(mixer, weight) for mixer, weight in zip(mixers, weights, strict=True)]
+    return {key: _score(backbone, key, group, blocks) for key, group in groups.items()}
 
 
-def _score(backbone: Backbone, key: Key, group: Group, paths: list[Paths]) -> Tensor:
+def _shares(mixer: Mixer, weight: float) -> Shares:
+    energies = mixer.path_energies()
+    if energies is None:
+        return Shares(None, weight)
+    total = (energies.skip.sum() + energies.states.sum()).clamp_min(1e-30)
+    return Shares(PathEnergies(energies.skip / total, energies.states / total), weight)
+
+
+def _score(backbone: PrunableBackbone, key: Key, group: Group, blocks: list[Shares]) -> Tensor:
     index, dimension = key
     if dimension in ("d_model", "stem"):
-        return _tensor_shares(backbone, group) * len(paths)
+        return _tensor_shares(backbone, group) * len(blocks)
+    known = all(block.paths is not None for block in blocks)
     if dimension == "head_dim":
-        rows = [p.weight * _channels(p).reshape(-1, group.units).sum(dim=0) for p in paths]
+        if not known:
+            return _tensor_shares(backbone, group) * len(blocks)
+        rows = [b.weight * b.channels.reshape(-1, group.units).sum(dim=0) for b in blocks]
         return torch.stack(rows).sum(dim=0)
     if dimension == "direction" and group.fixed:
-        return torch.stack([p.weight * _direction(p) for p in paths]).sum(dim=0)
-    here = paths[index]
-    if dimension == "block":
-        score = torch.ones(1)
-    elif dimension == "inner":
-        score = _channels(here).reshape(group.units, group.width).sum(dim=1)
-    elif dimension == "state":
-        score = here.states.sum(dim=(0, 1))
-    elif dimension == "direction":
-        score = _direction(here)
-    else:
-        score = _tensor_shares(backbone, group) * here.states.sum()
-    return here.weight * score
+        return torch.stack([block.weight * block.directions for block in blocks]).sum(dim=0)
+    return blocks[index].weight * _in_block(backbone, group, blocks[index])
 
 
-def _channels(paths: Paths) -> Tensor:
-    return paths.skip.sum(dim=0) + paths.states.sum(dim=(0, 2))
+def _in_block(backbone: PrunableBackbone, group: Group, block: Shares) -> Tensor:
+    """Shares of one block's units."""
+    if group.dimension == "block":
+        return torch.ones(1)
+    if group.dimension == "direction":
+        return block.directions
+    if block.paths is None:
+        return _tensor_shares(backbone, group)
+    if group.dimension == "inner":
+        return block.channels.reshape(group.units, group.width).sum(dim=1)
+    if group.dimension == "state":
+        return block.paths.states.sum(dim=(0, 1))
+    return _tensor_shares(backbone, group) * block.paths.states.sum()
 
 
-def _direction(paths: Paths) -> Tensor:
-    own = paths.skip.sum(dim=1) if len(paths.skip) == 2 else paths.skip.new_zeros(2)
-    states = paths.states.sum(dim=(1, 2))
-    return own + (states if len(states) == 2 else states.expand(2) / 2)
-
-
-def _tensor_shares(backbone: Backbone, group: Group) -> Tensor:
+def _tensor_shares(backbone: PrunableBackbone, group: Group) -> Tensor:
     """Each unit's share of the squared weights, the mean over the group's matrices and kernels."""
     shares = []
     for member in group.members:
@@ -91,68 +106,3 @@ def _tensor_shares(backbone: Backbone, group: Group) -> Tensor:
             part = torch.stack(units)
             shares.append(part / part.sum().clamp_min(1e-30))
     return torch.stack(shares).mean(dim=0)
-
-
-def _writer(mixer: nn.Module) -> Tensor:
-    """What multiplies the gated channels: out_proj with the gain of the norm before it."""
-    weight = mixer.get_parameter("out_proj.weight")
-    return weight if isinstance(mixer, MambaMixer) else weight * mixer.get_parameter("norm.weight")
-
-
-def _paths(mixer: nn.Module, weight: float) -> Paths:
-    inner = mixer.get_parameter("out_proj.weight").shape[1]
-    rows = mixer.get_parameter("in_proj.weight").square().sum(dim=1)
-    first, second = rows[:inner], rows[inner : 2 * inner]
-    gate, entering = (first, second) if isinstance(mixer, SSDMixer) else (second, first)
-    around = gate * entering * _writer(mixer).square().sum(dim=0)
-    if isinstance(mixer, GatedConvMixer):
-        skip, states = _kernel(mixer, "")[:inner].reshape(1, -1), rows.new_zeros(1, inner, 1)
-    elif isinstance(mixer, SSDMixer):
-        skip, states = _ssd_energies(mixer, rows)
-    else:
-        skip, states = _s6_energies(mixer)
-    skip, states = skip * around, states * around[:, None]
-    total = (skip.sum() + states.sum()).clamp_min(1e-30)
-    return Paths(skip / total, states / total, weight)
-
-
-def _kernel(mixer: nn.Module, path: str) -> Tensor:
-    """Energy of each channel's convolution kernel."""
-    return mixer.get_parameter(f"conv1d{path}.weight").square().sum(dim=(1, 2))
-
-
-def _held(step: Tensor, rate: Tensor) -> Tensor:
-    """Energy of a state after a push of one step: the sum of its decaying squares."""
-    return step.square() / -torch.expm1(-2 * step * rate)
-
-
-def _s6_energies(mixer: nn.Module) -> tuple[Tensor, Tensor]:
-    """Skip (paths, E) and states (paths or directions, E, N)."""
-    rank, count = int(mixer.dt_rank), int(mixer.d_state)  # type: ignore[arg-type]
-    skips, states = [], []
-    for path in ("", "_b"):
-        if not hasattr(mixer, f"x_proj{path}"):
-            continue
-        kernel = _kernel(mixer, path)
-        step = F.softplus(mixer.get_parameter(f"dt_proj{path}.bias")).unsqueeze(1)
-        rows = mixer.get_parameter(f"x_proj{path}.weight").square().sum(dim=1)
-        B, C = rows[rank : rank + count], rows[rank + count :]
-        skips.append(mixer.get_parameter(f"D{path}").square() * kernel)
-        twin = not path and hasattr(mixer, "A_b_log") and not hasattr(mixer, "x_proj_b")
-        for name in (f"A{path}_log", *(("A_b_log",) if twin else ())):
-            rate = torch.exp(mixer.get_parameter(name))
-            states.append(_held(step, rate) * B * C * kernel[:, None])
-    return torch.stack(skips), torch.stack(states)
-
-
-def _ssd_energies(mixer: SSDMixer, rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Skip (1, E) and states (directions, E, N)."""
-    inner, count, kernel = mixer.d_inner, mixer.d_state, _kernel(mixer, "")
-    mixed = rows[inner : inner + mixer.mixed] * kernel
-    parts = mixed[inner:].reshape(mixer.sets, 2, count).prod(dim=1)
-    held = _held(F.softplus(mixer.dt_bias), torch.exp(mixer.A_log))
-    own = kernel[:inner]
-    channels = held.repeat_interleave(mixer.head_dim, dim=1) * own
-    states = channels[:, :, None] * parts[:, None, :].expand(len(held), 1, count)
-    skip = mixer.D.square().repeat_interleave(mixer.head_dim) * own
-    return skip.reshape(1, -1), states

@@ -14,18 +14,13 @@ from typing import Any
 from aum_edge.compression.pruning.config import PruneConfig
 from aum_edge.compression.pruning.cost import Cost, NetworkCosts, model_cost, sizes_of, unlimited
 from aum_edge.compression.pruning.greedy import Goal, GreedySearch, Price, Space
-from aum_edge.compression.pruning.groups import Key
 from aum_edge.compression.pruning.importance import Batch, unit_scores
-from aum_edge.compression.pruning.network_groups import (
-    blocks_of,
-    mamba_of,
-    network_groups,
-    shared_dimensions,
-)
+from aum_edge.compression.pruning.networks import prunable
 from aum_edge.compression.pruning.sensitivity import calibrated, cut, cuttable
 from aum_edge.core.progress import Progress
 from aum_edge.errors import CompressionError
 from aum_edge.models.classifier import AudioClassifier
+from aum_edge.ssm.mixers.groups import Key
 
 log = logging.getLogger(__name__)
 
@@ -137,7 +132,7 @@ def check_prunable(model: AudioClassifier, config: PruneConfig, target: Cost) ->
     """
     if model.quantization:
         raise CompressionError("Prune before quantizing: this model has int8 weights already.")
-    mamba_of(model.backbone)
+    prunable(model.backbone)
     price = NetworkCosts(model)
     smallest = smallest_of(model, config, price, target)
     if not smallest.within(target):
@@ -154,9 +149,9 @@ def smallest_of(model: AudioClassifier, config: PruneConfig, price: Price, targe
     Where blocks may go and are unlike, it is the last block that comes nearest to the target.
     """
     groups = cuttable(model, config.dimensions)
-    sizes = sizes_of(network_groups(mamba_of(model.backbone)))
+    sizes = sizes_of(prunable(model.backbone).pruning_groups())
     sizes |= {key: group.minimum for key, group in groups.items() if key[1] != "block"}
-    count = len(blocks_of(mamba_of(model.backbone)))
+    count = len(prunable(model.backbone).mixer_blocks)
     if (0, "block") not in groups:
         return price(sizes, range(count))
     alone = [price(sizes, [index]) for index in range(count)]
@@ -173,17 +168,17 @@ def _step(
     """Measure, search and cut once."""
     if model_cost(model).within(goal.now):
         return model
-    backbone = mamba_of(model.backbone)
+    backbone = prunable(model.backbone)
     groups = cuttable(model, config.dimensions)
     scores = unit_scores(model, groups, config.importance, clips)
-    everything = network_groups(backbone)
+    everything = backbone.pruning_groups()
     minimum: dict[Key, int] = {key: group.minimum for key, group in everything.items()}
     space = Space(
         sizes=sizes_of(everything),
         scores=calibrated(model, groups, scores, clips),
         minimum=minimum,
-        blocks=len(blocks_of(backbone)),
-        shared=shared_dimensions(backbone),
+        blocks=len(backbone.mixer_blocks),
+        shared=backbone.shared_dimensions,
     )
     search = GreedySearch(space, price)
     search.run(goal)
@@ -208,11 +203,11 @@ def lineage(
 def summary(model: AudioClassifier) -> dict[str, Any]:
     """Cost, and the sizes of every group (inner counts channels)."""
     cost = model_cost(model)
-    backbone = mamba_of(model.backbone)
+    backbone = prunable(model.backbone)
     sizes: dict[str, list[int]] = {}
-    for (_, dimension), group in network_groups(backbone).items():
+    for (_, dimension), group in backbone.pruning_groups().items():
         sizes.setdefault(dimension, []).append(group.units * group.width)
-    blocks = len(blocks_of(backbone))
+    blocks = len(backbone.mixer_blocks)
     return {
         "macs": round(cost.macs),
         "int8_bytes": round(cost.bytes),

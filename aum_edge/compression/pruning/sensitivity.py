@@ -7,20 +7,14 @@ from typing import Any
 
 import torch
 
-from aum_edge.compression.pruning.config import ALL, Dimension, Importance
+from aum_edge.compression.pruning.config import ALL, Importance
 from aum_edge.compression.pruning.cost import model_cost
-from aum_edge.compression.pruning.groups import Group, Key
 from aum_edge.compression.pruning.importance import Batch, Scores, clip_losses, unit_scores
-from aum_edge.compression.pruning.network_groups import (
-    block_group,
-    blocks_of,
-    mamba_of,
-    network_groups,
-)
+from aum_edge.compression.pruning.networks import block_group, prunable
 from aum_edge.compression.pruning.slicing import Removal, shrink
 from aum_edge.core.progress import Progress
-from aum_edge.models.architectures.audio_mamba import AudioMamba
 from aum_edge.models.classifier import AudioClassifier
+from aum_edge.ssm.mixers.groups import Dimension, Group, Key
 
 SHARES = tuple(share / 10 for share in range(1, 10))
 TRIAL_SHARE = 0.25
@@ -33,15 +27,14 @@ def cuttable(model: AudioClassifier, dimensions: Sequence[Dimension]) -> dict[Ke
 
     Blocks stay where layers come in pairs: there every pair doubles the residual of those before.
     """
-    backbone = mamba_of(model.backbone)
+    backbone = prunable(model.backbone)
     groups = {
         key: group
-        for key, group in network_groups(backbone).items()
+        for key, group in backbone.pruning_groups().items()
         if key[1] in dimensions and group.units > group.minimum
     }
-    pairs = isinstance(backbone, AudioMamba) and backbone.config.layer_pairs
-    count = len(blocks_of(backbone))
-    if "block" in dimensions and not pairs and count > 1:
+    count = len(backbone.mixer_blocks)
+    if "block" in dimensions and not backbone.paired and count > 1:
         groups |= {(index, "block"): block_group(backbone, index) for index in range(count)}
     return groups
 
@@ -121,7 +114,7 @@ def calibrated(
 
 def cut(model: AudioClassifier, removal: Removal) -> AudioClassifier:
     """The classifier around the smaller network; its lineage stays."""
-    return model.with_backbone(shrink(mamba_of(model.backbone), removal), {})
+    return model.with_backbone(shrink(prunable(model.backbone), removal), {})
 
 
 def sensitivity(

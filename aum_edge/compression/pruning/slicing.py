@@ -19,19 +19,10 @@ from torch_pruning.pruner.function import (
     prune_linear_out_channels,
 )
 
-from aum_edge.compression.pruning.groups import Group, Key
-from aum_edge.compression.pruning.mixer_groups import ways_of
-from aum_edge.compression.pruning.network_groups import (
-    Backbone,
-    block_name,
-    blocks_of,
-    mamba_of,
-    network_groups,
-    shared_dimensions,
-)
-from aum_edge.compression.pruning.resized import Sizes, fresh, resized
+from aum_edge.compression.pruning.networks import fresh
 from aum_edge.errors import CompressionError
-from aum_edge.models.architectures.audio_mamba import AudioMamba
+from aum_edge.models.architectures.prunable import PrunableBackbone
+from aum_edge.ssm.mixers.groups import Group, Key
 
 
 @dataclass(frozen=True)
@@ -42,7 +33,7 @@ class Removal:
     units: Mapping[Key, frozenset[int]] = field(default_factory=dict)
 
 
-def shrink(backbone: Backbone, removal: Removal) -> Backbone:
+def shrink(backbone: PrunableBackbone, removal: Removal) -> PrunableBackbone:
     """A new network without what the removal names; the argument is left alone.
 
     Its output equals the old network's with the removed channels at zero: where an RMS norm
@@ -53,20 +44,20 @@ def shrink(backbone: Backbone, removal: Removal) -> Backbone:
     Raises:
         CompressionError: the removal would leave less than the smallest size.
     """
-    groups = network_groups(backbone)
-    blocks = blocks_of(backbone)
+    groups = backbone.pruning_groups()
+    blocks = backbone.mixer_blocks
     kept = [index for index in range(len(blocks)) if index not in removal.blocks]
     if not kept:
         raise CompressionError("Pruning must leave at least one block.")
     sizes = left_by(groups, removal)
     ways = [_ways(backbone, index, removal) for index in kept]
-    small = mamba_of(fresh(resized(backbone, sizes, kept, ways)))
+    small = fresh(backbone.resized(sizes, kept, ways))
     work = copy.deepcopy(backbone)
     taken = {groups[key]: units for key, units in removal.units.items() if units}
     _cut(work, taken)
-    if isinstance(work, AudioMamba) and (0, "direction") in removal.units:
-        _fold_direction(work)
-    setattr(work, block_name(work), nn.ModuleList(blocks_of(work)[i] for i in kept))
+    if "direction" in backbone.shared_dimensions and (0, "direction") in removal.units:
+        work.keep_forward_arithmetic()
+    setattr(work, work.blocks_name, nn.ModuleList(work.mixer_blocks[i] for i in kept))
     example = next(backbone.parameters())
     small.to(device=example.device, dtype=example.dtype).train(backbone.training)
     values = work.state_dict()
@@ -74,13 +65,13 @@ def shrink(backbone: Backbone, removal: Removal) -> Backbone:
     return small
 
 
-def left_by(groups: Mapping[Key, Group], removal: Removal) -> Sizes:
+def left_by(groups: Mapping[Key, Group], removal: Removal) -> dict[Key, int]:
     """Units of every group after the removal.
 
     Raises:
         CompressionError: fewer than the smallest allowed, or a unit that has to stay.
     """
-    sizes: Sizes = {}
+    sizes: dict[Key, int] = {}
     for key, group in groups.items():
         gone = removal.units.get(key, frozenset())
         left = group.units - len(gone)
@@ -96,24 +87,13 @@ def left_by(groups: Mapping[Key, Group], removal: Removal) -> Sizes:
     return sizes
 
 
-def _ways(backbone: Backbone, index: int, removal: Removal) -> str:
+def _ways(backbone: PrunableBackbone, index: int, removal: Removal) -> str:
     """Which way a block scans after the removal."""
-    ways = ways_of(blocks_of(backbone)[index].get_submodule("mixer"))
-    place = 0 if "direction" in shared_dimensions(backbone) else index
+    ways = ["backward" if reverse else "forward" for reverse in backbone.mixers[index].ways]
+    place = 0 if "direction" in backbone.shared_dimensions else index
     gone = removal.units.get((place, "direction"), frozenset())
     left = [way for unit, way in enumerate(ways) if unit not in gone]
     return "both" if len(left) == 2 else left[0]
-
-
-@torch.no_grad()
-def _fold_direction(backbone: AudioMamba) -> None:
-    """What stays of a block's arithmetic in a forward model, which adds its skip once, whole."""
-    for block in backbone.layers:
-        mixer = block.get_submodule("mixer")
-        if backbone.config.direction == "fo-bi":
-            mixer.get_parameter("D").mul_(2)
-        elif backbone.config.halve_directions:
-            mixer.get_parameter("out_proj.weight").mul_(0.5)
 
 
 def _cut(network: nn.Module, taken: Mapping[Group, frozenset[int]]) -> None:

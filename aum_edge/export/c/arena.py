@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from aum_edge.errors import ExportError
-from aum_edge.export.c.plan import Block, EnginePlan
+from aum_edge.export.c.blocks import Block
+from aum_edge.export.c.plan import EnginePlan
 from aum_edge.export.c.tensors import FLOAT, LIMIT, Packed
 
 LINE = 16
@@ -176,19 +177,13 @@ def _stem(places: _Places, plan: EnginePlan, steps: int) -> None:
 def _blocks(places: _Places, plan: EnginePlan, length: int) -> None:
     """One block after the other in the same place."""
     config = plan.config
-    inner = max(block.inner for block in plan.blocks)
     needed = room(plan)
     places.add("room", needed + spill(plan) if needed else 0)
     places.add("rows", length * max(b.weights["in_proj"].cols for b in plan.blocks))
-    mixed = max(max(block.conv[0], block.inner) for block in plan.blocks)
+    mixed = max(max(block.conv[0], block.d_inner) for block in plan.blocks)
     places.add("mixed", length * max(mixed, config.d_model))
-    if config.mixer == "ssd":
-        places.add("decay", length * max(block.weights["bias"].cols for block in plan.blocks))
-    if config.mixer == "s6":
-        parts = max(path["x_proj"].cols for block in plan.blocks for path in block.paths)
-        places.add("parts", length * parts)
-        places.add("step", length * inner)
-        places.add("y", length * inner)
+    for name, floats in plan.form.buffers(plan.blocks).items():
+        places.add(name, length * floats)
 
 
 def _small_of(block: Block) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from aum_edge.export.c.plan import number
+from aum_edge.export.c.blocks import number
 from aum_edge.export.c.tensors import FLOAT, HALF, INT8, Weights
 
 C_TYPES = {FLOAT: ("float", "float"), HALF: ("uint16_t", "half"), INT8: ("int8_t", "int8")}

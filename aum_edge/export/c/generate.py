@@ -21,11 +21,10 @@ from aum_edge.export.c.arena import (
     stream_layout,
 )
 from aum_edge.export.c.arrays import array_name, declarations, definitions, kinds_of
-from aum_edge.export.c.blocks import block_table
+from aum_edge.export.c.blocks import block_table, number
 from aum_edge.export.c.frontend.source import Entry, front_end
 from aum_edge.export.c.header import ALIGNMENT, fits_check, header, named
-from aum_edge.export.c.plan import EnginePlan, number, plan
-from aum_edge.export.c.scans import scan_source
+from aum_edge.export.c.plan import EnginePlan, plan
 from aum_edge.export.c.tensors import FLOAT, HALF, INT8
 from aum_edge.export.c.tiles import gemm_source, piece
 from aum_edge.models.classifier import AudioClassifier
@@ -204,17 +203,15 @@ def _array_names(kinds: list[int], name: str) -> list[str]:
 
 
 def _network(plan: EnginePlan) -> list[str]:
-    config = plan.config
     fold = piece("fold.c").replace("@FOLD@", plan.fold.initializer())
     fold = fold.replace("@FOLD_BIAS@", plan.fold_bias.initializer())
     fold = fold.replace("@BAND@", plan.band.initializer())
     pool = piece("pool.c").replace("@LAST_NORM@", plan.last_norm.initializer())
     pool = pool.replace("@HEAD_WEIGHT@", plan.head.initializer())
     pool = pool.replace("@HEAD_BIAS@", plan.head_bias.initializer())
-    scans = config.mixer != "none"
     return [
         piece("functions.c"),
-        piece("softplus.c") if scans else "",
+        piece("softplus.c") if plan.form.scans else "",
         piece("tensors.c"),
         piece("types.c"),
         gemm_source(),
@@ -222,9 +219,9 @@ def _network(plan: EnginePlan) -> list[str]:
         piece("norms.c"),
         piece("conv.c"),
         piece("gate.c"),
-        scan_source(config.mixer) if scans else "",
-        block_table(plan),
-        piece(f"block_{config.mixer}.c"),
+        plan.form.scan_text,
+        block_table(plan.form, plan.blocks, plan.config),
+        plan.form.text,
         fold,
         _stem(plan),
         pool,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import aum_edge
 from aum_edge.audio.config import FrontEndConfig
-from aum_edge.export.c.plan import EnginePlan, number
+from aum_edge.export.c.blocks import number
+from aum_edge.export.c.plan import EnginePlan
 
 ALIGNMENT = 16
 CLIP = """\

@@ -18,12 +18,11 @@ from torch import nn
 
 import aum_edge.ssm.scan.operator  # noqa: F401 - registers torch.ops.aum_edge.scan
 from aum_edge.errors import ExportError
-from aum_edge.export.onnx.fused_forwards import compact
+from aum_edge.export.onnx.forms import fuse
 from aum_edge.export.onnx.naming import name_nodes
 from aum_edge.export.onnx.passes import write_masks_out
 from aum_edge.export.onnx.scan_op import translate
 from aum_edge.models.classifier import AudioClassifier
-from aum_edge.models.config import CPMobileConfig, MambaStudentConfig
 from aum_edge.models.quantized import QuantizedLayer
 from aum_edge.runtimes.contract import INPUT, OUTPUT
 
@@ -56,7 +55,7 @@ def capture(model: AudioClassifier, opset: int, dynamic_length: bool = False) ->
     if dynamic_length:
         check_free_length(plain)
         free[3] = torch.export.Dim("frames")
-    compact(plain)
+    fuse(plain)
     try:
         with quiet():
             program = torch.onnx.export(
@@ -91,7 +90,7 @@ def capture(model: AudioClassifier, opset: int, dynamic_length: bool = False) ->
 
 def check_free_length(model: AudioClassifier) -> None:
     """Raise ExportError for a network that is made for one number of frames."""
-    if not isinstance(model.backbone.config, MambaStudentConfig | CPMobileConfig):
+    if not model.backbone.any_length:
         raise ExportError(
             "This network is made for one number of frames (it has a place for each patch): a "
             "dynamic length is for students and CP-Mobile."

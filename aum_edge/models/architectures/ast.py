@@ -8,6 +8,7 @@ are those of :class:`~aum_edge.models.architectures.audio_mamba.AudioMamba`.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,9 +16,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aum_edge.errors import AumEdgeError
-from aum_edge.models.architectures.audio_mamba import PatchEmbed, PositionTable, patch_grid
+from aum_edge.models.architectures.base import NetworkParts, first_output
+from aum_edge.models.architectures.patches import (
+    PatchedBackbone,
+    PatchEmbed,
+    PositionTable,
+    half_overlapping_patches,
+    patch_grid,
+)
 from aum_edge.models.architectures.resize import resize_positions
 from aum_edge.models.config import AstConfig
+from aum_edge.models.registry import Factory, register_architecture
 
 PARTS = frozenset(
     "attention.q_proj attention.k_proj attention.v_proj attention.o_proj layernorm_before "
@@ -26,7 +35,31 @@ PARTS = frozenset(
 """Layers of a block, under whose names model directories hold their weights."""
 
 
-class AudioSpectrogramTransformer(nn.Module):
+def mini(*, n_classes: int, n_mels: int, n_frames: int) -> AstConfig:
+    """The patches and the width of ``aum-mini`` under attention."""
+    patch, stride = half_overlapping_patches(n_mels, n_frames)
+    return AstConfig(
+        n_classes=n_classes,
+        n_mels=n_mels,
+        n_frames=n_frames,
+        patch_size=patch,
+        stride=stride,
+        d_model=128,
+        depth=4,
+        n_heads=4,
+    )
+
+
+PRESETS: dict[str, Factory] = {
+    "ast-base": partial(AstConfig, d_model=768, n_heads=12, stride=(10, 10)),
+    "ast-small": partial(AstConfig, d_model=384, n_heads=6, stride=(10, 10)),
+    "ast-tiny": partial(AstConfig, d_model=192, n_heads=3, stride=(10, 10)),
+    "ast-mini": mini,
+}
+
+
+@register_architecture("ast", AstConfig, role="teacher", presets=PRESETS)
+class AudioSpectrogramTransformer(PatchedBackbone):
     """Log-mel (B, 1, n_mels, n_frames) to logits (B, n_classes).
 
     Features of another length are taken as well: the position table is resized on the way.
@@ -37,7 +70,7 @@ class AudioSpectrogramTransformer(nn.Module):
 
     def __init__(self, config: AstConfig) -> None:
         super().__init__()
-        self.config = config
+        self.config: AstConfig = config
         size, tokens = config.d_model, config.class_tokens
         self.patch_embed = PatchEmbed(config)
         self.grid = patch_grid(config)
@@ -75,6 +108,20 @@ class AudioSpectrogramTransformer(nn.Module):
         if self.config.pooling == "mean":
             return tokens[:, n:].mean(dim=1)
         return tokens[:, 0] if n == 1 else (tokens[:, 0] + tokens[:, 1]) / 2
+
+    def parts(self) -> NetworkParts | None:
+        """Layers, last norm and head; an encoder has no head."""
+        if not self.config.n_classes:
+            return None
+        return NetworkParts(tuple(self.layers), (self.layernorm,), self.head)
+
+    def block_groups(self) -> list[tuple[nn.Module, ...]]:
+        """Layers."""
+        return [(layer,) for layer in self.layers]
+
+    def block_tokens(self, outputs: list[Any]) -> Tensor:
+        """Class tokens out, frequency averaged."""
+        return self.patch_tokens(first_output(outputs))
 
 
 def _blocks(config: AstConfig) -> tuple[nn.ModuleList, nn.Module]:

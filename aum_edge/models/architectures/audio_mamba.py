@@ -6,51 +6,58 @@ load unchanged and give its numbers.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, ClassVar
+
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aum_edge.errors import AudioError
+from aum_edge.models.architectures.base import NetworkParts
 from aum_edge.models.architectures.heads import make_head
-from aum_edge.models.architectures.resize import Size, resize_patch_kernel, resize_positions
-from aum_edge.models.config import AstConfig, AudioMambaConfig
-from aum_edge.models.quantized import float_weight
+from aum_edge.models.architectures.patches import (
+    PatchedBackbone,
+    PatchEmbed,
+    PositionTable,
+    half_overlapping_patches,
+    patch_grid,
+    without,
+)
+from aum_edge.models.architectures.prunable import PrunableBackbone, Sizes, block_sizes
+from aum_edge.models.architectures.resize import Size, resize_positions
+from aum_edge.models.config import AudioMambaConfig
+from aum_edge.models.registry import Factory, register_architecture
 from aum_edge.ssm.layers import RMSNorm
+from aum_edge.ssm.mixers.groups import Dimension, Group, GroupMember, Key
 from aum_edge.ssm.mixers.mamba import MambaMixer
 
-
-class PatchEmbed(nn.Module):
-    """Non-padded patch convolution."""
-
-    def __init__(self, config: AudioMambaConfig | AstConfig) -> None:
-        super().__init__()
-        self.patch_size, self.stride = config.patch_size, config.stride or config.patch_size
-        self.proj = nn.Conv2d(1, config.d_model, self.patch_size, self.stride)
-
-    def forward(
-        self, x: Tensor, patch_size: Size | None = None, stride: Size | None = None
-    ) -> tuple[Tensor, Size]:
-        """(B, 1, F, T) to patches (B, P, d_model), frequency-major, and their (freq, time) grid."""
-        patch = patch_size or self.patch_size
-        if x.shape[2] < patch[0] or x.shape[3] < patch[1]:
-            raise AudioError(
-                f"A patch of {patch[0]} mels by {patch[1]} frames does not fit into "
-                f"{x.shape[2]} by {x.shape[3]}: use longer audio or a smaller patch."
-            )
-        if patch_size is None and stride is None:
-            patches = self.proj(x)
-        else:
-            kernel = resize_patch_kernel(float_weight(self.proj), patch)
-            patches = F.conv2d(x, kernel, self.proj.bias, stride or self.stride)
-        return patches.flatten(2).transpose(1, 2), (patches.shape[2], patches.shape[3])
+TOKENS = ("cls_token", "cls_token_head", "cls_token_tail", "pos_embed.pos_embed")
+"""Parameters (1, rows, d_model) that are added to patches or stand among them."""
 
 
-class PositionTable(nn.Module):
-    """Learned positions; the first rows belong to the class tokens, the others to the grid."""
+def mini(*, n_classes: int, n_mels: int, n_frames: int) -> AudioMambaConfig:
+    """A teacher that a laptop trains."""
+    patch, stride = half_overlapping_patches(n_mels, n_frames)
+    return AudioMambaConfig(
+        n_classes=n_classes,
+        n_mels=n_mels,
+        n_frames=n_frames,
+        patch_size=patch,
+        stride=stride,
+        d_model=128,
+        depth=4,
+        d_state=8,
+        direction="bi-bi",
+    )
 
-    def __init__(self, rows: int, d_model: int) -> None:
-        super().__init__()
-        self.pos_embed = nn.Parameter(0.02 * torch.randn(1, rows, d_model))
+
+PRESETS: dict[str, Factory] = {
+    "aum-base": partial(AudioMambaConfig, d_model=768, direction="fo-bi"),
+    "aum-small": partial(AudioMambaConfig, d_model=384, direction="bi-bi"),
+    "aum-tiny": partial(AudioMambaConfig, d_model=192, direction="bi-bi"),
+    "aum-mini": mini,
+}
 
 
 class Layer(nn.Module):
@@ -62,7 +69,7 @@ class Layer(nn.Module):
         self.mixer = MambaMixer(
             config.d_model,
             d_inner=config.block_inner[index],
-            d_state=config.block_states[index],
+            d_state=config.block_d_state[index],
             d_conv=config.d_conv,
             dt_rank=config.block_dt_ranks[index],
             direction=config.direction,
@@ -81,16 +88,19 @@ class Layer(nn.Module):
         return self.mixer(self.norm(residual)), residual
 
 
-class AudioMamba(nn.Module):
+@register_architecture("audio_mamba", AudioMambaConfig, role="teacher", presets=PRESETS)
+class AudioMamba(PrunableBackbone, PatchedBackbone):
     """Log-mel (B, 1, n_mels, n_frames) to logits (B, n_classes).
 
     Features of another length, another patch size or another stride are taken as well: the patch
     kernel and the position table are resized on the way.
     """
 
+    blocks_name: ClassVar[str] = "layers"
+
     def __init__(self, config: AudioMambaConfig) -> None:
         super().__init__()
-        self.config = config
+        self.config: AudioMambaConfig = config
         size = config.d_model
         self.patch_embed = PatchEmbed(config)
         self.grid = patch_grid(config)
@@ -158,6 +168,65 @@ class AudioMamba(nn.Module):
             return without(tokens, places).mean(dim=1)
         return tokens[:, -1] if kind == "last" else tokens
 
+    def parts(self) -> NetworkParts | None:
+        """Layers, last norm and head; an encoder has no head."""
+        if not self.config.n_classes:
+            return None
+        return NetworkParts(tuple(self.layers), (self.norm_f,), self.head)
+
+    def block_groups(self) -> list[tuple[nn.Module, ...]]:
+        """Layers, or both of each pair."""
+        if not self.paired:
+            return [(layer,) for layer in self.layers]
+        return list(zip(self.layers[::2], self.layers[1::2], strict=True))
+
+    def block_tokens(self, outputs: list[Any]) -> Tensor:
+        """The residual stream behind a layer, or behind a pair whose second half ran back."""
+        streams = [hidden if left is None else hidden + left for hidden, left in outputs]
+        both = streams[0] if len(streams) == 1 else streams[0] + streams[1].flip(1)
+        return self.patch_tokens(both)
+
+    @property
+    def paired(self) -> bool:
+        """Whether layers 2i and 2i+1 run on opposite directions."""
+        return self.config.layer_pairs
+
+    @property
+    def shared_dimensions(self) -> frozenset[Dimension]:
+        """The direction too: AuM has one setting for it."""
+        return super().shared_dimensions | {"direction"}
+
+    def width_members(self) -> tuple[GroupMember, ...]:
+        """Patches, class tokens and positions write the first residual stream."""
+        named = dict(self.named_parameters())
+        tokens = [GroupMember(name=t, kind="parameter", dim=2) for t in TOKENS if t in named]
+        return (GroupMember(name="patch_embed.proj", kind="out"), *tokens)
+
+    def network_groups(self) -> dict[Key, Group]:
+        """The backward direction of all layers; without it this is a forward model."""
+        if self.config.direction == "fo-fo":
+            return {}
+        backward = Group(dimension="direction", units=2, minimum=1, fixed=frozenset({0}))
+        return {(0, "direction"): backward}
+
+    def resized(self, sizes: Sizes, blocks: Sequence[int], ways: Sequence[str]) -> AudioMambaConfig:
+        """The config of a pruned AuM; eps belongs to the mean over the unpruned width."""
+        config, changes = self.config, block_sizes(sizes, blocks)
+        if config.norm == "rms":
+            changes["norm_eps"] = config.norm_eps * (config.d_model / changes["d_model"])
+        if set(ways) != {"both"}:
+            changes["direction"] = "fo-fo"
+        return replace(config, **changes)
+
+    @torch.no_grad()
+    def keep_forward_arithmetic(self) -> None:
+        """A forward model adds its skip once, and halves nothing."""
+        for mixer in self.mixers:
+            if self.config.direction == "fo-bi":
+                mixer.get_parameter("D").mul_(2)
+            elif self.config.halve_directions:
+                mixer.get_parameter("out_proj.weight").mul_(0.5)
+
     def _tokens(self, patches: Tensor, grid: Size) -> Tensor:
         """Patches with their positions, in token order, and the class tokens in their places."""
         special = self._class_tokens(patches.shape[0])
@@ -167,6 +236,7 @@ class AudioMamba(nn.Module):
             special = [token + table[:, i : i + 1] for i, token in enumerate(special)]
             patches = patches + table[:, n:]
         if self.config.token_order == "time":
+            # (B, rows * columns, D) to (B, columns * rows, D)
             patches = patches.unflatten(1, grid).transpose(1, 2).flatten(1, 2)
         if not special:
             return patches
@@ -198,28 +268,11 @@ class AudioMamba(nn.Module):
         return hidden if residual is None else residual + hidden
 
 
-def without(tokens: Tensor, places: tuple[int, ...]) -> Tensor:
-    """Tokens (B, L, d_model) without those at ``places``, which are in ascending order."""
-    starts = [0, *(place + 1 for place in places)]
-    ends = [*places, tokens.shape[1]]
-    pieces = [tokens[:, a:b] for a, b in zip(starts, ends, strict=True) if a < b]
-    return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=1)
-
-
 def make_norm(config: AudioMambaConfig) -> nn.Module:
     """RMSNorm or LayerNorm over d_model."""
     if config.norm == "rms":
         return RMSNorm(config.d_model, config.norm_eps)
     return nn.LayerNorm(config.d_model, config.norm_eps)
-
-
-def patch_grid(config: AudioMambaConfig | AstConfig) -> tuple[int, int]:
-    """Patches along (frequency, time): floor((size - patch) / stride) + 1."""
-    stride = config.stride or config.patch_size
-    return (
-        (config.n_mels - config.patch_size[0]) // stride[0] + 1,
-        (config.n_frames - config.patch_size[1]) // stride[1] + 1,
-    )
 
 
 def class_index(config: AudioMambaConfig, n_patches: int) -> tuple[int, ...]:

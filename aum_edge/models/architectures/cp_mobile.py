@@ -6,10 +6,14 @@ Source: Schmid et al., arXiv 2305.07499; keys as in the baseline's checkpoints.
 
 from __future__ import annotations
 
+from typing import Any, ClassVar
+
 from torch import Tensor, nn
 
+from aum_edge.models.architectures.base import Backbone, NetworkParts, first_output
 from aum_edge.models.architectures.conv import ConvNorm
 from aum_edge.models.config import CPMobileConfig
+from aum_edge.models.registry import register_architecture
 
 N_BLOCKS = (3, 2, 1)
 STRIDES = {3: (1, 2), 4: (2, 1)}
@@ -43,12 +47,18 @@ class Block(nn.Module):
         return self.activation(y)
 
 
-class CPMobile(nn.Module):
+@register_architecture(
+    "cp_mobile", CPMobileConfig, role="control", presets={"cp-mobile": CPMobileConfig}
+)
+class CPMobile(Backbone):
     """Log-mel (B, 1, n_mels, n_frames) to logits (B, n_classes)."""
+
+    any_length: ClassVar[bool] = True
+    channels_last: ClassVar[bool] = True
 
     def __init__(self, config: CPMobileConfig) -> None:
         super().__init__()
-        self.config = config
+        self.config: CPMobileConfig = config
         base = round_to_eight(config.base_channels)
         self.in_c = nn.Sequential(
             ConvNorm(1, base // 4, (3, 3), stride=(2, 2), folded=config.folded),
@@ -72,6 +82,15 @@ class CPMobile(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Classify."""
         return self.feed_forward(self.stages(self.in_c(x))).mean(dim=(2, 3))
+
+    def parts(self) -> NetworkParts:
+        """Blocks one by one, across the stages."""
+        blocks = [block for stage in self.stages for block in stage.children()]
+        return NetworkParts(tuple(blocks), (), self.feed_forward)
+
+    def block_tokens(self, outputs: list[Any]) -> Tensor:
+        """Columns of the picture (B, channels, F, T), frequency averaged away."""
+        return first_output(outputs).mean(dim=2).transpose(1, 2)  # (B, T, channels)
 
 
 def round_to_eight(width: float) -> int:

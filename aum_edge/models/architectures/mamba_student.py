@@ -2,77 +2,43 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aum_edge.models.architectures.conv import ConvNorm
+from aum_edge.models.architectures.base import (
+    NetworkParts,
+    State,
+    StreamableBackbone,
+    first_output,
+)
+from aum_edge.models.architectures.prunable import PrunableBackbone, Sizes, block_sizes
+from aum_edge.models.architectures.stem import Stem
+from aum_edge.models.registry import Factory, register_architecture
 from aum_edge.models.student_config import MambaStudentConfig
 from aum_edge.ssm.layers import RMSNorm
-from aum_edge.ssm.mixers.gated_conv import GatedConvMixer
-from aum_edge.ssm.mixers.s6 import S6Mixer
-from aum_edge.ssm.mixers.ssd import SSDMixer
+from aum_edge.ssm.mixers.base import StudentMixer
+from aum_edge.ssm.mixers.groups import Group, GroupMember, Key
+from aum_edge.ssm.mixers.registry import student_mixer
 
-TIME_STEPS = {4: (2, 1, 2), 2: (2, 1, 1), 1: (1, 1, 1)}
-"""Strides in time of the three convolutions, by frames a token."""
-
-
-class Stem(nn.Module):
-    """Spectrogram (B, 1, F, T) to tokens (B, ceil(T / time_stride) * frequency_groups, d_model).
-
-    Three strided convolutions take frequency to an eighth, or none do (``patch``); ``fold`` spans
-    each group of the rows that are left. Tokens of one time step are neighbours, lowest group
-    first. Token t of a causal stem sees frames up to t * time_stride.
-    """
-
-    def __init__(self, config: MambaStudentConfig) -> None:
-        super().__init__()
-        self.convs = nn.Sequential(*(_convs(config) if config.stem == "conv" else ()))
-        patch = config.stem == "patch"
-        inputs = 1 if patch else config.stem_channels[1]
-        steps = config.time_stride if patch else 1
-        height = config.rows // config.frequency_groups
-        self.fold = nn.Conv2d(inputs, config.d_model, (height, steps), (height, steps))
-        ahead = steps - 1
-        self.reach = ahead if not config.bidirectional else ahead // 2
-        self.padding = (self.reach, ahead - self.reach)
-        self.band: nn.Parameter | None = None
-        if config.frequency_groups > 1:
-            band = torch.empty(config.frequency_groups, config.d_model)
-            self.band = nn.Parameter(nn.init.trunc_normal_(band, std=0.02))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Make tokens."""
-        x = self.convs(x)
-        x = self.fold(F.pad(x, self.padding) if sum(self.padding) else x)
-        if self.band is None:
-            return x.squeeze(2).transpose(1, 2)
-        return (x.permute(0, 3, 2, 1) + self.band).flatten(1, 2)
-
-
-def _convs(config: MambaStudentConfig) -> list[ConvNorm]:
-    first, second = config.stem_channels
-    steps = TIME_STEPS[config.time_stride]
-    causal, folded = not config.bidirectional, config.folded
-    return [
-        ConvNorm(1, first, (3, 3), stride=(2, steps[0]), causal=causal, folded=folded),
-        ConvNorm(first, second, (3, 3), stride=(2, steps[1]), causal=causal, folded=folded),
-        ConvNorm(
-            second,
-            second,
-            (3, 3),
-            stride=(2, steps[2]),
-            groups=second,
-            activation=False,
-            causal=causal,
-            folded=folded,
-        ),
-    ]
-
-
-Mixer = S6Mixer | SSDMixer | GatedConvMixer
+PRESETS: dict[str, Factory] = {
+    "student-ssd": partial(MambaStudentConfig),
+    "student-s6": partial(MambaStudentConfig, mixer="s6", d_state=8),
+    "student-ssd-64k": partial(MambaStudentConfig, depth=3, d_state=8, stem_channels=(8, 8)),
+    "student-ssd-causal": partial(MambaStudentConfig, bidirectional=False),
+    "student-noscan": partial(
+        MambaStudentConfig, mixer="none", d_conv=7, inner=(110, 110, 110, 110)
+    ),
+    "student-ssd-tiny": partial(
+        MambaStudentConfig, d_model=24, depth=2, d_state=8, stem_channels=(4, 8)
+    ),
+}
+POOLED = {"mean": ("sum",), "max": ("max",), "mean-max": ("sum", "max"), "last": ()}
+"""What a stream keeps of its tokens for each pooling, beside their count."""
 
 
 class StudentBlock(nn.Module):
@@ -81,10 +47,13 @@ class StudentBlock(nn.Module):
     def __init__(self, config: MambaStudentConfig, index: int) -> None:
         super().__init__()
         self.norm = make_norm(config)
-        self.mixer = make_mixer(config, index)
-        # eps belongs to the mean over the nominal width: a pruned block, whose mean is over fewer
-        # channels, then still computes what the whole block computed with those channels at zero.
-        self.mixer.norm.eps *= config.expand * config.nominal_width / config.block_inner[index]
+        sizes = config.mixer_sizes[index]
+        self.mixer: StudentMixer = student_mixer(config.mixer).from_sizes(sizes)
+        norm = getattr(self.mixer, "norm", None)
+        if isinstance(norm, RMSNorm):
+            # eps belongs to the mean over the nominal width: a pruned block, whose mean is over
+            # fewer channels, then computes what the whole block did with those channels at zero.
+            norm.eps *= config.expand * config.nominal_width / sizes.d_inner
 
     def forward(self, x: Tensor) -> Tensor:
         """Mix tokens (B, L, d_model)."""
@@ -100,29 +69,16 @@ def make_norm(config: MambaStudentConfig) -> nn.Module:
     return norm
 
 
-def make_mixer(config: MambaStudentConfig, index: int) -> Mixer:
-    """The mixer of one block."""
-    sizes: dict[str, Any] = {"d_inner": config.block_inner[index], "d_conv": config.d_conv}
-    causal = not config.bidirectional
-    if config.mixer == "none":
-        return GatedConvMixer(config.d_model, **sizes, causal=causal)
-    sizes |= {
-        "d_state": config.block_states[index],
-        "bidirectional": config.bidirectional,
-        "directions": config.block_directions[index],
-        "separate": config.sharing == "separate",
-    }
-    if config.mixer == "ssd":
-        return SSDMixer(config.d_model, **sizes, head_dim=config.head_dim)
-    return S6Mixer(config.d_model, **sizes, dt_rank=config.block_dt_ranks[index])
-
-
-class MambaStudent(nn.Module):
+@register_architecture("mamba_student", MambaStudentConfig, role="student", presets=PRESETS)
+class MambaStudent(PrunableBackbone, StreamableBackbone):
     """Log-mel (B, 1, n_mels, n_frames) to logits (B, n_classes)."""
+
+    blocks_name: ClassVar[str] = "blocks"
+    any_length: ClassVar[bool] = True
 
     def __init__(self, config: MambaStudentConfig) -> None:
         super().__init__()
-        self.config = config
+        self.config: MambaStudentConfig = config
         self.stem = Stem(config)
         self.blocks = nn.ModuleList(StudentBlock(config, i) for i in range(config.depth))
         self.norm_f = make_norm(config)
@@ -131,7 +87,7 @@ class MambaStudent(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:
         """What enters the head: the pooled tokens (B, d_model)."""
-        tokens = self.stem(x)
+        tokens = self.stem(x)  # (B, L, d_model)
         for block in self.blocks:
             tokens = block(tokens)
         return self.pool(self.norm_f(tokens))
@@ -149,3 +105,109 @@ class MambaStudent(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Classify."""
         return self.head(self.dropout(self.features(x)))
+
+    def parts(self) -> NetworkParts:
+        """Blocks, final norm and head."""
+        return NetworkParts(tuple(self.blocks), (self.norm_f,), self.head)
+
+    def block_tokens(self, outputs: list[Any]) -> Tensor:
+        """Tokens of each time step averaged over its frequency groups."""
+        tokens = first_output(outputs)  # (B, T * groups, d_model)
+        return tokens.unflatten(1, (-1, self.config.frequency_groups)).mean(dim=2)
+
+    def width_members(self) -> tuple[GroupMember, ...]:
+        """The stem writes the first tokens."""
+        return self.stem.width_members()
+
+    def network_groups(self) -> dict[Key, Group]:
+        """The stem's channels."""
+        return self.stem.pruning_groups()
+
+    def resized(
+        self, sizes: Sizes, blocks: Sequence[int], ways: Sequence[str]
+    ) -> MambaStudentConfig:
+        """The config of a pruned student; its norms still take the mean over the nominal width."""
+        config, changes = self.config, block_sizes(sizes, blocks)
+        narrower = changes["d_model"] < config.nominal_width
+        changes["width"] = config.nominal_width if narrower else config.width
+        if (0, "stem") in sizes:
+            changes["stem_channels"] = (sizes[0, "stem"], sizes[1, "stem"])
+        if (0, "head_dim") in sizes:
+            changes["head_dim"] = sizes[0, "head_dim"]
+        if config.bidirectional and student_mixer(config.mixer).scans:
+            changes["directions"] = tuple(ways) if set(ways) != {"both"} else None
+        return replace(config, **changes)
+
+    def stream_refusal(self) -> str:
+        """A stream is causal and has one token a step."""
+        if self.config.bidirectional:
+            return (
+                "A student in both directions needs the whole clip: train one with "
+                "`bidirectional: false`, such as the preset student-ssd-causal."
+            )
+        if self.config.frequency_groups > 1:
+            return (
+                f"A student with `frequency_groups: {self.config.frequency_groups}` has several "
+                "tokens a step and cannot stream: train one with a single group."
+            )
+        return ""
+
+    @property
+    def step_frames(self) -> int:
+        """Frames of a token."""
+        return self.config.time_stride
+
+    def initial_state(self, batch: int = 1) -> State:
+        """Columns of the stem, the mixers' states, what pooling keeps, and the count of tokens."""
+        state = {f"stem.{name}": t for name, t in self.stem.initial_state(batch).items()}
+        for index, mixer in enumerate(self._student_mixers):
+            kept = mixer.initial_state(batch)
+            state |= {f"blocks.{index}.{name}": tensor for name, tensor in kept.items()}
+        for name in POOLED[self.config.pooling]:
+            state[name] = torch.zeros(batch, self.config.d_model)
+        return state | {"count": torch.zeros(batch, 1)}
+
+    def step(self, frames: Tensor, state: Mapping[str, Tensor]) -> tuple[Tensor, State]:
+        """One token: logits of all tokens so far, and the state after it."""
+        seen = (state["count"] > 0).to(frames.dtype)  # (B, 1)
+        columns = seen.view(-1, 1, 1, 1)
+        token, kept = self.stem.step(frames, _under(state, "stem."), columns)  # (B, 1, d_model)
+        after = {f"stem.{name}": tensor for name, tensor in kept.items()}
+        for index, (block, mixer) in enumerate(zip(self.blocks, self._student_mixers, strict=True)):
+            name = f"blocks.{index}."
+            y, kept = mixer.step(block.get_submodule("norm")(token), _under(state, name))
+            token = token + y
+            after |= {f"{name}{key}": tensor for key, tensor in kept.items()}
+        token = self.norm_f(token).squeeze(1)  # (B, d_model)
+        count = state["count"] + 1
+        pooled = self._gathered(token, state, seen)
+        logits = self.head(self._pooled(token, pooled, count))
+        return logits, after | pooled | {"count": count}
+
+    @property
+    def _student_mixers(self) -> list[StudentMixer]:
+        return [mixer for mixer in self.mixers if isinstance(mixer, StudentMixer)]
+
+    def _gathered(self, token: Tensor, state: Mapping[str, Tensor], seen: Tensor) -> State:
+        """The sum and the maximum of all tokens so far, as far as the pooling needs them."""
+        kept = {}
+        for name in POOLED[self.config.pooling]:
+            value = state[name]
+            highest = torch.maximum(value, token) * seen + token * (1 - seen)
+            kept[name] = value + token if name == "sum" else highest
+        return kept
+
+    def _pooled(self, token: Tensor, kept: Mapping[str, Tensor], count: Tensor) -> Tensor:
+        """The tokens so far (B, d_model) as the whole clip's pooling has them."""
+        if not kept:
+            return token
+        if "sum" not in kept:
+            return kept["max"]
+        mean = kept["sum"] / count
+        return mean + kept["max"] if "max" in kept else mean
+
+
+def _under(state: Mapping[str, Tensor], prefix: str) -> State:
+    """The tensors whose names begin with ``prefix``, without it."""
+    found = {name: t for name, t in state.items() if name.startswith(prefix)}
+    return {name.removeprefix(prefix): tensor for name, tensor in found.items()}

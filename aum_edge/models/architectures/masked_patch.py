@@ -13,8 +13,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aum_edge.errors import RecipeError
-from aum_edge.models.architectures.audio_mamba import AudioMamba, without
+from aum_edge.models.architectures.audio_mamba import AudioMamba
+from aum_edge.models.architectures.base import Backbone
+from aum_edge.models.architectures.patches import without
 from aum_edge.models.config import AudioMambaConfig
+from aum_edge.models.registry import register_architecture
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +55,8 @@ def masked_patch_config(encoder: AudioMambaConfig) -> MaskedPatchConfig:
     return MaskedPatchConfig(**values | {"n_classes": 0, "stride": None})
 
 
-class MaskedPatchModel(nn.Module):
+@register_architecture("masked_patch", MaskedPatchConfig, role="teacher")
+class MaskedPatchModel(Backbone):
     """Encoder, mask embedding and predictors; called as a network it is its encoder.
 
     Shape:
@@ -61,7 +65,7 @@ class MaskedPatchModel(nn.Module):
 
     def __init__(self, config: MaskedPatchConfig) -> None:
         super().__init__()
-        self.config = config
+        self.config: MaskedPatchConfig = config
         self.encoder = AudioMamba(config.encoder)
         self.mask_embed = nn.Parameter(torch.zeros(1, 1, config.d_model))
         nn.init.xavier_normal_(self.mask_embed)

@@ -31,9 +31,9 @@ def resize_positions(
     if old == new:
         return table
     tokens, patches = table[:, :n_tokens], table[:, n_tokens:]
-    grid = patches.transpose(1, 2).unflatten(2, old)
+    grid = patches.transpose(1, 2).unflatten(2, old)  # (1, d_model, freq, time)
     grid = F.interpolate(grid, new, mode="bilinear", antialias=antialias, align_corners=False)
-    return torch.cat([tokens, grid.flatten(2).transpose(1, 2)], dim=1)
+    return torch.cat([tokens, grid.flatten(2).transpose(1, 2)], dim=1)  # (1, n_tokens + P, d_model)
 
 
 def resize_patch_kernel(kernel: Tensor, new: Size, method: Method = "pi") -> Tensor:

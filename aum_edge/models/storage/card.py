@@ -6,8 +6,8 @@ from typing import Any
 
 import yaml
 
-from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.registry import architecture_of
+from aum_edge.models.storage.parts import ModelParts
 
 TASK = "audio-classification"
 
@@ -39,13 +39,13 @@ def front_matter(scores: dict[str, float] | None = None, name: str = "", corpus:
     return f"---\n{yaml.safe_dump(head, sort_keys=False, allow_unicode=True)}---"
 
 
-def short_card(model: AudioClassifier, payload: tuple[int, int]) -> str:
+def short_card(model: ModelParts, payload: tuple[int, int]) -> str:
     """What is known without an evaluation, and that there was none.
 
     ``payload`` are the stored bytes of parameters and of buffers.
     """
     parameters, buffers = payload
-    weights = sum(parameter.numel() for parameter in model.parameters())
+    weights = sum(parameter.numel() for parameter in model.backbone.parameters())
     steps = [str(step["step"]) for step in model.lineage if "step" in step]
     frontend = model.frontend
     what, known, use = _words(model)
@@ -69,7 +69,7 @@ def short_card(model: AudioClassifier, payload: tuple[int, int]) -> str:
     )
 
 
-def _words(model: AudioClassifier) -> tuple[str, tuple[str, ...], str]:
+def _words(model: ModelParts) -> tuple[str, tuple[str, ...], str]:
     """What a model is, what is known of it, and the command that uses it."""
     if not model.labels:
         nothing = ("- Labels: none. In Python it answers with embeddings of features.",)

@@ -1,4 +1,4 @@
-"""Models by the conventions of the Hugging Face Hub: a local folder or OWNER/NAME.
+"""Model directories by the names of the Hugging Face Hub: a local folder or OWNER/NAME.
 
 Only config.json, model.safetensors and README.md are fetched; pickled weights never are.
 huggingface_hub is optional and needed for hub names alone. It does the caching and reads its own
@@ -12,19 +12,18 @@ from importlib import import_module
 from pathlib import Path
 
 from aum_edge.errors import CheckpointError
-from aum_edge.models.classifier import AudioClassifier
-from aum_edge.models.storage.directory import CARD, CONFIG, WEIGHTS, load, save
+from aum_edge.models.storage.directory import CARD, CONFIG, WEIGHTS
 
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 
-def from_pretrained(
+def model_folder(
     name_or_dir: str | Path,
     revision: str | None = None,
     cache_dir: str | Path | None = None,
     local_files_only: bool = False,
-) -> AudioClassifier:
-    """The model of a local folder, or of a hub repository where there is no such folder.
+) -> Path:
+    """The model directory of a local folder, or of a hub repository where there is no such folder.
 
     Args:
         name_or_dir: A model directory, or OWNER/NAME on the hub.
@@ -32,12 +31,9 @@ def from_pretrained(
         cache_dir: Where hub files are kept instead of the hub's own cache.
         local_files_only: Take hub files from the cache and ask no server.
 
-    Returns:
-        The classifier in eval mode, as :func:`~aum_edge.models.storage.directory.load` gives it.
-
     Raises:
-        CheckpointError: If there is no such folder and no such hub name, the files cannot be
-            fetched, or they are no model of aum-edge.
+        CheckpointError: If there is no such folder and no such hub name, or the files cannot be
+            fetched.
     """
     folder = Path(name_or_dir).expanduser()
     if folder.is_dir():
@@ -45,24 +41,14 @@ def from_pretrained(
             raise CheckpointError(
                 f"{folder} is a local folder and has no revision `{revision}`: leave it out."
             )
-        return load(folder)
+        return folder
     name = str(name_or_dir)
     if not HUB_NAME.fullmatch(name):
         raise CheckpointError(
             f"There is no folder {name}, and it is no hub name either: give a model directory or "
             "OWNER/NAME."
         )
-    return load(_fetch(name, revision, cache_dir, local_files_only))
-
-
-def save_pretrained(model: AudioClassifier, folder: str | Path, card: str | None = None) -> Path:
-    """Write a model directory, which is also what a hub repository holds, and return its path.
-
-    Raises:
-        CheckpointError: If the folder holds something else than a model, or cannot be written.
-    """
-    save(model, folder, card)
-    return Path(folder)
+    return _fetch(name, revision, cache_dir, local_files_only)
 
 
 def _fetch(

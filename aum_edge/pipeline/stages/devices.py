@@ -16,8 +16,7 @@ from aum_edge.core.distributed import broadcast, is_rank_zero, require_launch
 from aum_edge.core.files import read_json, write_json
 from aum_edge.data.datamodule import AudioData
 from aum_edge.data.subset import device_data, rows_of
-from aum_edge.models.classifier import AudioClassifier
-from aum_edge.models.storage.directory import load
+from aum_edge.models.classifier import AudioClassifier, load
 from aum_edge.pipeline.run import Run
 from aum_edge.pipeline.stages.quantize import calibration_clips, round_model
 from aum_edge.pipeline.stages.train import distillation, keep

@@ -16,12 +16,12 @@ from aum_edge.data.config import DataConfig
 from aum_edge.data.datamodule import AudioData
 from aum_edge.data.subset import UnlabelledAudio
 from aum_edge.errors import RecipeError
-from aum_edge.models.architectures.audio_mamba import patch_grid
 from aum_edge.models.architectures.masked_patch import (
     MaskedPatchConfig,
     MaskedPatchModel,
     masked_patch_config,
 )
+from aum_edge.models.architectures.patches import patch_grid
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.config import AudioMambaConfig
 from aum_edge.models.storage.directory import save

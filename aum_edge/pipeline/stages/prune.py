@@ -21,8 +21,7 @@ from aum_edge.compression.pruning.prune import (
 from aum_edge.compression.pruning.sensitivity import sensitivity
 from aum_edge.core.distributed import broadcast, is_rank_zero, rank_zero_first, require_launch
 from aum_edge.core.files import read_json, write_json
-from aum_edge.models.classifier import AudioClassifier
-from aum_edge.models.storage.directory import load
+from aum_edge.models.classifier import AudioClassifier, load
 from aum_edge.pipeline.run import Run
 from aum_edge.pipeline.stages.data import training_batches
 from aum_edge.pipeline.stages.train import distillation, keep, scores

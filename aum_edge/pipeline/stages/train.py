@@ -13,9 +13,9 @@ from aum_edge.audio.config import FrontEndConfig
 from aum_edge.compression.quantization.quantize import halve
 from aum_edge.core.distributed import is_rank_zero, rank_zero_first, require_launch
 from aum_edge.data.manifest import Split
-from aum_edge.models.classifier import Activation, AudioClassifier
+from aum_edge.models.classifier import Activation, AudioClassifier, load
 from aum_edge.models.registry import architecture_of, build
-from aum_edge.models.storage.directory import load, save
+from aum_edge.models.storage.directory import save
 from aum_edge.pipeline.recipe import ModelChoice, TeacherMember
 from aum_edge.pipeline.run import Run
 from aum_edge.training.config import Loss, TrainConfig

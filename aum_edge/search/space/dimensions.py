@@ -15,6 +15,7 @@ from typing import Any, Literal, Protocol, get_args, get_origin, get_type_hints
 
 from aum_edge.errors import RecipeError
 from aum_edge.models.config import MambaStudentConfig
+from aum_edge.ssm.mixers.registry import mixer_names
 from aum_edge.training.config import TrainConfig
 from aum_edge.training.distillation.config import DistillConfig
 
@@ -141,6 +142,7 @@ def read_space(space: Mapping[str, Mapping[str, Any]]) -> tuple[Dimension, ...]:
 def known_fields() -> dict[str, Any]:
     """Every name a dimension may have, with the type of its field."""
     found = _leaves(MambaStudentConfig, "", (*GIVEN, "directions"))
+    found["mixer"] = Literal.__getitem__(mixer_names())
     found |= _leaves(TrainConfig, "train.", FIXED)
     return found | _leaves(DistillConfig, "distill.", ())
 

@@ -9,7 +9,6 @@ Source: docs of AuM (arXiv 2406.03344), Vision Mamba (arXiv 2401.09417), Mamba (
 
 from __future__ import annotations
 
-import math
 from typing import Literal
 
 import torch
@@ -17,14 +16,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aum_edge.ssm.layers import softplus
+from aum_edge.ssm.mixers.groups import GroupMember
+from aum_edge.ssm.mixers.selective_scan import (
+    SelectiveScanMixer,
+    initial_A_log,
+    initial_dt_proj,
+)
 from aum_edge.ssm.scan import cuda_backend, dispatch
 from aum_edge.ssm.scan.operator import scan
 
-DT_MIN, DT_MAX = 1e-3, 1e-1
 
-
-class MambaMixer(nn.Module):
-    """(batch, L, d_model) to the same shape; one direction's path is ``_path``."""
+class MambaMixer(SelectiveScanMixer):
+    """(B, L, d_model) to the same shape; one direction's path is ``_path``."""
 
     def __init__(
         self,
@@ -62,24 +65,34 @@ class MambaMixer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Mix over tokens."""
-        u, z = self.in_proj(x).split([self.d_inner, self.d_inner], dim=-1)
+        u, z = self.in_proj(x).split([self.d_inner, self.d_inner], dim=-1)  # (B, L, E) each
         gate = F.silu(z)
         if self.direction == "bi-bi":
             y = self._path(u, "") + self._path(u, "_b")
             y = 0.5 * y if self.halve else y
         else:
             y = self._path(u, "", both=self.direction == "fo-bi")
-        y = self.out_proj(y * gate)
+        y = self.out_proj(y * gate)  # (B, L, d_model)
         return y if self.gamma is None else y * self.gamma
+
+    @property
+    def ways(self) -> tuple[bool, ...]:
+        """fo-fo scans forward; the others both ways."""
+        return (False,) if self.direction == "fo-fo" else (False, True)
+
+    def width_members(self) -> tuple[GroupMember, ...]:
+        """The learned gain on the output too."""
+        gamma = (GroupMember(name="gamma", kind="parameter"),) if self.gamma is not None else ()
+        return (*super().width_members(), *gamma)
 
     def _path(self, u: Tensor, suffix: str, both: bool = False) -> Tensor:
         """Convolution, projections and scan; suffix _b runs on the reversed sequence."""
         reverse = suffix == "_b"
         v = self._convolve(u, suffix, reverse)
-        rows = getattr(self, f"x_proj{suffix}")(v)
+        rows = getattr(self, f"x_proj{suffix}")(v)  # (B, L, R + 2 N)
         dt, B, C = rows.split([self.dt_rank, self.d_state, self.d_state], dim=-1)
-        delta = softplus(getattr(self, f"dt_proj{suffix}")(dt))
-        B, C = B.unsqueeze(2), C.unsqueeze(2)
+        delta = softplus(getattr(self, f"dt_proj{suffix}")(dt))  # (B, L, E)
+        B, C = B.unsqueeze(2), C.unsqueeze(2)  # (B, L, 1, N) each
         A_log = self.get_parameter("A_b_log" if reverse else "A_log")
         y, _ = scan(v, delta, -torch.exp(A_log), B, C, reverse)
         D = getattr(self, f"D{suffix}")
@@ -97,25 +110,6 @@ class MambaMixer(nn.Module):
         if dispatch.fast_convolution(convolution, u):
             out = cuda_backend.convolution(convolution, u, "silu")
             return out.flip(1) if reverse else out
-        out = convolution(u.transpose(1, 2)).narrow(2, 0, length).transpose(1, 2)
+        out = convolution(u.transpose(1, 2))  # (B, E, L + d_conv - 1)
+        out = out.narrow(2, 0, length).transpose(1, 2)  # (B, L, E)
         return F.silu(out.flip(1) if reverse else out)
-
-
-def initial_A_log(channels: int, states: int) -> Tensor:
-    """log(1 .. N) in every channel (S4D-real, arXiv 2206.11893)."""
-    return torch.log(torch.arange(1, states + 1, dtype=torch.float32)).repeat(channels, 1)
-
-
-def initial_dt(count: int) -> Tensor:
-    """Biases whose softplus is log-uniform between 1e-3 and 1e-1."""
-    dt = torch.exp(torch.rand(count) * (math.log(DT_MAX) - math.log(DT_MIN)) + math.log(DT_MIN))
-    return dt + torch.log(-torch.expm1(-dt))
-
-
-def initial_dt_proj(dt_rank: int, channels: int) -> nn.Linear:
-    """The Delta projection with Mamba's initial spread and bias."""
-    layer = nn.Linear(dt_rank, channels)
-    nn.init.uniform_(layer.weight, -(dt_rank**-0.5), dt_rank**-0.5)
-    with torch.no_grad():
-        layer.bias.copy_(initial_dt(channels))
-    return layer

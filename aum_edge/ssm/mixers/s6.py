@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Self
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aum_edge.ssm.layers import RMSNorm, TokenConv, softplus
-from aum_edge.ssm.mixers.directions import DIRECTIONS
-from aum_edge.ssm.mixers.mamba import initial_A_log, initial_dt_proj
+from aum_edge.ssm.mixers.base import DIRECTIONS, MixerSizes, State, StudentMixer
+from aum_edge.ssm.mixers.registry import register_mixer
+from aum_edge.ssm.mixers.selective_scan import (
+    SelectiveScanMixer,
+    initial_A_log,
+    initial_dt_proj,
+)
 from aum_edge.ssm.scan.operator import scan
 
 
-class S6Mixer(nn.Module):
+@register_mixer("s6")
+class S6Mixer(SelectiveScanMixer, StudentMixer):
     """Mamba's selective scan; bidirectional is the mean of the scans run both ways.
 
     Separate directions have a convolution, x_proj, dt_proj, A and D of their own; the backward
     ones' names end in ``_b``.
 
-    Shape: (batch, L, d_model) to the same. Source: arXiv 2312.00752; separate: arXiv 2401.09417.
+    Shape: (B, L, d_model) to the same. Source: arXiv 2312.00752; separate: arXiv 2401.09417.
     """
 
     conv1d: TokenConv
@@ -56,17 +65,41 @@ class S6Mixer(nn.Module):
         self.norm = RMSNorm(d_inner)
         self.out_proj = nn.Linear(d_inner, d_model, bias=False)
 
+    @classmethod
+    def from_sizes(cls, sizes: MixerSizes) -> Self:
+        """Of the sizes it has no heads."""
+        return cls(
+            sizes.d_model,
+            d_inner=sizes.d_inner,
+            d_state=sizes.d_state,
+            d_conv=sizes.d_conv,
+            bidirectional=sizes.bidirectional,
+            dt_rank=sizes.dt_rank,
+            directions=sizes.directions,
+            separate=sizes.separate,
+        )
+
+    @property
+    def ways(self) -> tuple[bool, ...]:
+        """Whether each scan runs from the end."""
+        return DIRECTIONS[self.directions]
+
     @property
     def paths(self) -> tuple[str, ...]:
         """Endings of the names of what each path has for itself."""
         if not self.separate:
             return ("",)
-        return tuple("_b" if reverse else "" for reverse in DIRECTIONS[self.directions])
+        return tuple("_b" if reverse else "" for reverse in self.ways)
+
+    @property
+    def directions_are_groups(self) -> bool:
+        """Whether there are two; what one of them has for itself goes by name."""
+        return len(self.ways) == 2
 
     def forward(self, x: Tensor) -> Tensor:
         """Mix over tokens."""
-        u, z = self.in_proj(x).split([self.d_inner, self.d_inner], dim=-1)
-        ways = DIRECTIONS[self.directions]
+        u, z = self.in_proj(x).split([self.d_inner, self.d_inner], dim=-1)  # (B, L, E) each
+        ways = self.ways
         if not self.separate:
             y = self._path(u, "", ways)
         else:
@@ -76,12 +109,13 @@ class S6Mixer(nn.Module):
         return self.out_proj(self.norm(y * F.silu(z)))
 
     def _path(self, u: Tensor, path: str, ways: tuple[bool, ...]) -> Tensor:
-        """Convolution, projections and the scans that share them, with their skip."""
+        """Convolution, projections and the scans that share them, with their skip: (B, L, E)."""
         v = F.silu(self.get_submodule(f"conv1d{path}")(u))
-        rows = self.get_submodule(f"x_proj{path}")(v)
+        rows = self.get_submodule(f"x_proj{path}")(v)  # (B, L, R + 2 N)
         dt, B, C = rows.split([self.dt_rank, self.d_state, self.d_state], dim=-1)
-        delta = softplus(self.get_submodule(f"dt_proj{path}")(dt))
-        A, B, C = -torch.exp(self.get_parameter(f"A{path}_log")), B.unsqueeze(2), C.unsqueeze(2)
+        delta = softplus(self.get_submodule(f"dt_proj{path}")(dt))  # (B, L, E)
+        A = -torch.exp(self.get_parameter(f"A{path}_log"))  # (E, N)
+        B, C = B.unsqueeze(2), C.unsqueeze(2)  # (B, L, 1, N) each
         y = scan(v, delta, A, B, C, ways[0])[0]
         if len(ways) == 2:
             y = y + scan(v, delta, A, B, C, ways[1])[0]
@@ -89,3 +123,23 @@ class S6Mixer(nn.Module):
         if not self.bidirectional:
             return y + skip
         return 0.5 * (y + skip) if self.separate else 0.5 * y + skip
+
+    def initial_state(self, batch: int = 1) -> State:
+        """The convolution's inputs (B, d_conv - 1, E) and the scan's state (B, E, N)."""
+        return {
+            "conv1d": self.conv1d.initial_inputs(batch),
+            "scan": torch.zeros(batch, self.d_inner, self.d_state),
+        }
+
+    def step(self, x: Tensor, state: Mapping[str, Tensor]) -> tuple[Tensor, State]:
+        """H = exp(delta A) h + delta B v; y = C h + D v, of one token (B, 1, d_model)."""
+        u, z = self.in_proj(x).split([self.d_inner, self.d_inner], dim=-1)  # (B, 1, E) each
+        u, inputs = self.conv1d.step(u, state["conv1d"])
+        v = F.silu(u).squeeze(1)  # (B, E)
+        dt, B, C = self.x_proj(v).split([self.dt_rank, self.d_state, self.d_state], dim=-1)
+        delta = softplus(self.dt_proj(dt))  # (B, E)
+        decay = torch.exp(delta.unsqueeze(2) * -torch.exp(self.A_log))  # (B, E, N)
+        h = decay * state["scan"] + (delta * v).unsqueeze(2) * B.unsqueeze(1)  # (B, E, N)
+        y = torch.matmul(h, C.unsqueeze(2)).squeeze(2)  # (B, E)
+        y = (y + self.D * v).unsqueeze(1)  # (B, 1, E)
+        return self.out_proj(self.norm(y * F.silu(z))), {"conv1d": inputs, "scan": h}

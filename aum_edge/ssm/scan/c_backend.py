@@ -169,8 +169,8 @@ def _run(rows: _Rows, ways: tuple[bool, ...], outputs: dict[str, Tensor]) -> Non
 def _split(rows: _Rows) -> list[_Part]:
     """One part a thread: ranges of batch rows, of channels where rows are few, or both."""
     batch, _, channels = rows.u.shape
-    states = rows.B.shape[3]
-    threads = max(1, torch.get_num_threads()) if rows.u.numel() * states > SMALL else 1
+    d_state = rows.B.shape[3]
+    threads = max(1, torch.get_num_threads()) if rows.u.numel() * d_state > SMALL else 1
     unit = UNIT if not rows.head else rows.head * -(-UNIT // rows.head)
     by_rows = min(threads, batch)
     by_channels = max(1, min(threads // by_rows, channels // unit))
@@ -208,7 +208,7 @@ def _directions(
     numbers = {
         "length": rows.u.shape[1],
         "channels": rows.u.shape[2],
-        "states": rows.B.shape[3],
+        "d_state": rows.B.shape[3],
         "groups": rows.B.shape[2],
         "head": rows.head,
         "step_row": rows.delta.shape[2] * rows.delta.shape[3],

@@ -23,7 +23,7 @@ SWITCH = "AUM_EDGE_SCAN_ISA"
 SETS = ("plain", "avx2", "avx512")
 """Instruction sets in the order of the kernel's own numbers."""
 NUMBERS = (
-    *("batch", "length", "channels", "states", "groups", "head"),
+    *("batch", "length", "channels", "d_state", "groups", "head"),
     *("step_row", "reverse", "add", "first", "end", "is_double"),
 )
 POINTERS = (
@@ -140,7 +140,7 @@ def _answers(library: ctypes.CDLL, chosen: int) -> bool:
     y = torch.zeros(1, 2, 1)
     task = job(
         {"u": u, "delta": delta, "A": A, "B": B, "C": C, "y": y},
-        **{"batch": 1, "length": 2, "channels": 1, "states": 1, "groups": 1, "step_row": 1},
+        **{"batch": 1, "length": 2, "channels": 1, "d_state": 1, "groups": 1, "step_row": 1},
         **{"end": 1},
     )
     code = library.aum_run(ctypes.byref(task), ctypes.c_int(chosen), ctypes.c_int(0))

@@ -66,7 +66,7 @@ def forward(
     rows = _rows(u, delta, A, B, C, reverse)
     with torch.no_grad():
         y, last = _scan()(*rows, None, None, None, False, True)
-    y = y.transpose(1, 2)
+    y = y.transpose(1, 2)  # (b, L, E)
     return (y.flip(1) if reverse else y).to(u.dtype).contiguous(), last.float().clone()
 
 
@@ -87,7 +87,7 @@ def backward(
     """
     length = u.shape[1]
     rows = list(_rows(u, delta, A, B, C, reverse))
-    gy = (grad_y.flip(1) if reverse else grad_y).transpose(1, 2).to(rows[0].dtype)
+    gy = (grad_y.flip(1) if reverse else grad_y).transpose(1, 2).to(rows[0].dtype)  # (b, E, L)
     if grad_last is not None:
         rows, gy = _with_readers(rows, gy, grad_last)
     leaves = [x.detach().requires_grad_() for x in rows]
@@ -96,10 +96,10 @@ def backward(
     grads = torch.autograd.grad(y, leaves, gy.contiguous())
     gu, gd, gA, gB, gC = grads
     tokens = [
-        gu.transpose(1, 2),
-        gd.transpose(1, 2),
-        gB.permute(0, 3, 1, 2),
-        gC.permute(0, 3, 1, 2),
+        gu.transpose(1, 2),  # (b, L, E)
+        gd.transpose(1, 2),  # (b, L, E)
+        gB.permute(0, 3, 1, 2),  # (b, G, N, L) to (b, L, G, N)
+        gC.permute(0, 3, 1, 2),  # (b, L, G, N)
     ]
     tokens = [x[:, :length] for x in tokens]
     gu, gd, gB, gC = (x.flip(1) if reverse else x for x in tokens)
@@ -121,7 +121,8 @@ def _rows(
         kind = torch.promote_types(kind, other.dtype)
     if reverse:
         u, delta, B, C = u.flip(1), delta.flip(1), B.flip(1), C.flip(1)
-    channels = [x.transpose(1, 2).to(kind).contiguous() for x in (u, delta)]
+    channels = [x.transpose(1, 2).to(kind).contiguous() for x in (u, delta)]  # (b, E, L)
+    # (b, L, G, N) to (b, G, N, L)
     states = [x.permute(0, 2, 3, 1).to(kind).contiguous() for x in (B, C)]
     return channels[0], channels[1], A.float().contiguous(), states[0], states[1]
 
@@ -129,9 +130,9 @@ def _rows(
 def _with_readers(rows: list[Tensor], gy: Tensor, grad_last: Tensor) -> tuple[list[Tensor], Tensor]:
     """N tokens behind the others whose outputs are the components of the last state."""
     u, delta, A, B, C = rows
-    states = A.shape[1]
-    u, delta, B = (F.pad(x, (0, states)) for x in (u, delta, B))
-    readers = torch.eye(states, dtype=C.dtype, device=C.device).expand(*C.shape[:3], states)
+    d_state = A.shape[1]
+    u, delta, B = (F.pad(x, (0, d_state)) for x in (u, delta, B))
+    readers = torch.eye(d_state, dtype=C.dtype, device=C.device).expand(*C.shape[:3], d_state)
     return [u, delta, A, B, torch.cat([C, readers], dim=3)], torch.cat(
         [gy, grad_last.to(gy.dtype)], dim=2
     )
@@ -154,7 +155,7 @@ def takes_convolution(layer: nn.Module, x: Tensor) -> bool:
 
 def convolution(layer: nn.Conv1d, x: Tensor, activation: str | None = None) -> Tensor:
     """The causal depthwise convolution of (batch, L, channels), with SiLU if asked for."""
-    rows = x.transpose(1, 2)
+    rows = x.transpose(1, 2)  # (batch, channels, L)
     kernel, _ = _import(*CONVOLUTION_HOME)
     strides = (x.shape[2], x.stride(0), x.stride(1), x.storage_offset())
     if x.stride(2) != 1 or any(n % ALIGNED for n in strides):
@@ -181,7 +182,7 @@ def ssd(u: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor) -> Tensor:
     """
     kernel = _called(_import(*SSD_HOME)[0])
     kind = u.dtype
-    B, C = B.to(kind).unsqueeze(2), C.to(kind).unsqueeze(2)
+    B, C = B.to(kind).unsqueeze(2), C.to(kind).unsqueeze(2)  # (batch, L, 1, N) each
     steps, decay = dt.float(), A.float()
     y = kernel(u.contiguous(), steps[:, :, 0].contiguous(), decay[0], B, C, SSD_CHUNK)
     if dt.shape[2] == 2:

@@ -75,7 +75,7 @@ def _token_rows(x: Tensor, batch: int, length: int, groups: int) -> Tensor:
     """B or C as (batch, L, groups, N): B and C may come in different numbers of groups."""
     if x.ndim == 2:
         return x.expand(batch, length, *x.shape)
-    rows = (x.unsqueeze(1) if x.ndim == 3 else x).permute(0, 3, 1, 2)
+    rows = (x.unsqueeze(1) if x.ndim == 3 else x).permute(0, 3, 1, 2)  # (batch, L, G, N)
     times = groups // rows.shape[2]
     return rows.repeat_interleave(times, dim=2) if times > 1 else rows
 

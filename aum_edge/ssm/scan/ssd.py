@@ -55,19 +55,21 @@ def ssd(
     if dispatch.linear_ssd(u, dt, A, B, C):
         y: Tensor = ChunkedSSD.apply(u, dt, A, B, C, ways)
         return y
-    rate = (dt * A).permute(0, 2, 3, 1)
-    weights = _weights(rate[:, 0], dt[:, :, 0], ways[0])
+    rate = (dt * A).permute(0, 2, 3, 1)  # (batch, dirs, H, L)
+    weights = _weights(rate[:, 0], dt[:, :, 0], ways[0])  # (batch, H, L, L)
     if len(ways) == 2:
         weights = weights + _weights(rate[:, 1], dt[:, :, 1], ways[1])
-    scores = torch.matmul(C, B.transpose(1, 2)).unsqueeze(1)
+    scores = torch.matmul(C, B.transpose(1, 2)).unsqueeze(1)  # (batch, 1, L, L)
+    # (batch, H, L, L) times (batch, H, L, P), back to (batch, L, H, P)
     return torch.matmul(weights * scores, u.transpose(1, 2)).transpose(1, 2)
 
 
 def _weights(rate: Tensor, dt: Tensor, future: bool) -> Tensor:
     """W of one direction (batch, H, L, L) from dt*A (batch, H, L) and dt (batch, L, H)."""
-    reach = torch.cumsum(rate, dim=-1)
+    reach = torch.cumsum(rate, dim=-1)  # (batch, H, L)
     if future:
         reach = rate - reach
+    # decays (batch, H, L_t, L_s) times step sizes (batch, H, 1, L_s)
     return _decay(reach, rate.shape[-1], future) * dt.transpose(1, 2).unsqueeze(2)
 
 
@@ -88,7 +90,8 @@ def ssd_ref(u: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor) -> Tensor:
         state = u.new_zeros(u.shape[0], u.shape[2], u.shape[3], B.shape[2])
         for t in order:
             step = dt[:, t, direction]
-            decay = torch.exp(step * A[direction])[:, :, None, None]
+            decay = torch.exp(step * A[direction])[:, :, None, None]  # (batch, H, 1, 1)
+            # (batch, H, P, 1) times (batch, 1, 1, N)
             push = (step[:, :, None] * u[:, t]).unsqueeze(3) * B[:, t, None, None, :]
             state = decay * state + push
             total[:, t] += torch.einsum("bhpn,bn->bhp", state, C[:, t])

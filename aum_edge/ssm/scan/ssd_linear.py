@@ -62,7 +62,7 @@ def forward(inputs: Inputs, ways: tuple[bool, ...]) -> Tensor:
         for chunk in chunks:
             y, state = _output(chunk, state)
             outputs.append(y)
-        y = turn(torch.cat(outputs, dim=2).transpose(1, 2))
+        y = turn(torch.cat(outputs, dim=2).transpose(1, 2))  # (b, H, L, P) to (b, L, H, P)
         total = y if total is None else total + y
     return torch.zeros_like(u) if total is None else total.to(u.dtype)
 
@@ -75,7 +75,7 @@ def gradients(grad_y: Tensor, inputs: Inputs, ways: tuple[bool, ...]) -> Inputs:
     g_dt, g_A = torch.zeros_like(dt, dtype=kind), torch.zeros_like(A, dtype=kind)
     for place, future in enumerate(ways):
         turn, chunks = _direction(inputs, place, future)
-        gy = turn(grad_y.to(kind)).transpose(1, 2).split(CHUNK, dim=2)
+        gy = turn(grad_y.to(kind)).transpose(1, 2).split(CHUNK, dim=2)  # (b, H, q, P) each
         g_x, g_rate, g_B, g_C = (turn(x) for x in _adjoint(chunks, gy))
         step = dt[:, :, place].to(kind)
         g_dt[:, :, place] = g_rate * A[place].to(kind) + (g_x * u.to(kind)).sum(dim=3)
@@ -94,9 +94,9 @@ def _direction(
     u, dt, A, B, C = (x.to(compute_dtype(inputs[0])) for x in inputs)
     turn: Callable[[Tensor], Tensor] = (lambda x: x.flip(1)) if future else (lambda x: x)
     step = dt[:, :, place]
-    x = turn(u * step.unsqueeze(3)).transpose(1, 2)
-    rate = turn(step * A[place]).transpose(1, 2)
-    rows = [turn(y).unsqueeze(1) for y in (B, C)]
+    x = turn(u * step.unsqueeze(3)).transpose(1, 2)  # (b, H, L, P)
+    rate = turn(step * A[place]).transpose(1, 2)  # (b, H, L)
+    rows = [turn(y).unsqueeze(1) for y in (B, C)]  # (b, 1, L, N) each
     edges = [*range(0, u.shape[1], CHUNK), u.shape[1]]
     spans = [slice(a, b) for a, b in pairwise(edges)]
     return turn, [
@@ -115,7 +115,7 @@ def _output(chunk: Chunk, state: Tensor | None) -> tuple[Tensor, Tensor]:
     """Output (b, H, q, P) of a chunk and the state after it (b, H, N, P)."""
     x, total, B, C = chunk
     y = (_pairs(total) * (C @ B.mT)) @ x
-    after = _entering(total, B).mT @ x
+    after = _entering(total, B).mT @ x  # (b, H, N, P)
     if state is not None:
         y = y + total.exp().unsqueeze(3) * (C @ state)
         after = after + total[:, :, -1:, None].exp() * state
@@ -141,6 +141,7 @@ def _adjoint(chunks: list[Chunk], gy: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         found.append(tuple(rows))
     joined = [torch.cat([rows[i] for rows in reversed(found)], dim=2) for i in range(4)]
     g_x, g_rate, g_B, g_C = joined
+    # (b, H, L, P), (b, H, L) and twice (b, 1, L, N)
     return g_x.transpose(1, 2), g_rate.transpose(1, 2), g_B.squeeze(1), g_C.squeeze(1)
 
 

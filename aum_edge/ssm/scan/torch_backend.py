@@ -37,7 +37,8 @@ def forward(
             state.copy_(_advance(decay, states, state))
             _weighted(states, rows.C[span, :, some], y[span, some])
     y = y.flip(0) if reverse else y
-    y = y.transpose(0, 1).flatten(2).to(u.dtype).contiguous()
+    y = y.transpose(0, 1).flatten(2).to(u.dtype).contiguous()  # (L, b, G, W) to (b, L, E)
+    # (N, b, G, W) to (b, E, N)
     return y, last.permute(1, 2, 3, 0).flatten(1, 2).contiguous()
 
 
@@ -53,7 +54,7 @@ def gradients(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Gradients of u, delta, A, B, C."""
     rows = _Rows.of(u, delta, A, B, C, reverse)
-    gy = _time_first(grad_y, rows.u.dtype, rows.A.shape[2], reverse)
+    gy = _time_first(grad_y, rows.u.dtype, rows.A.shape[2], reverse)  # (L, b, G, W)
     carry = rows.state(slice(None))
     if grad_last is not None:
         carry += grad_last.to(carry.dtype).unflatten(1, carry.shape[2:]).permute(3, 0, 1, 2)
@@ -65,10 +66,11 @@ def gradients(
             _chunk_gradients(rows, grads, (span, some), (gy, start, carry[:, some]), room)
     g_x = grads.u
     g_delta = grads.delta.addcmul_(g_x, rows.u)
-    tokens = [(g_x * rows.delta).flatten(2), g_delta.flatten(2)]
+    tokens = [(g_x * rows.delta).flatten(2), g_delta.flatten(2)]  # (L, b, E) each
+    # (L, N, b, G, 1) to (L, b, G, N)
     tokens += [x.squeeze(4).transpose(1, 2).transpose(2, 3) for x in (grads.B, grads.C)]
-    back = [(x.flip(0) if reverse else x).transpose(0, 1) for x in tokens]
-    g_A = grads.A.squeeze(1).permute(1, 2, 0).reshape(A.shape)
+    back = [(x.flip(0) if reverse else x).transpose(0, 1) for x in tokens]  # (b, L, ...)
+    g_A = grads.A.squeeze(1).permute(1, 2, 0).reshape(A.shape)  # (N, 1, G, W) to (E, N)
     found = (back[0], back[1], g_A, back[2], back[3])
     like = (u, delta, A, B, C)
     dense = [g.to(x.dtype).contiguous() for g, x in zip(found, like, strict=True)]
@@ -92,7 +94,8 @@ class _Rows:
     def of(cls, u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, reverse: bool) -> _Rows:
         """Bring tensors of the operator's layout into this one, in float32 at least."""
         kind, groups = compute_dtype(u), B.shape[2]
-        rates = A.to(kind).unflatten(0, (groups, -1)).permute(2, 0, 1).unsqueeze(1)
+        rates = A.to(kind).unflatten(0, (groups, -1)).permute(2, 0, 1).unsqueeze(1)  # (N, 1, G, W)
+        # (b, L, G, N) to (L, N, b, G)
         states = [(x.flip(1) if reverse else x).to(kind).permute(1, 3, 0, 2) for x in (B, C)]
         return cls(
             _time_first(u, kind, groups, reverse),
@@ -129,7 +132,7 @@ class _Rows:
         """Decays exp(delta A) and what enters the states, delta u B, of a chunk."""
         u, delta = self.u[span, some], self.delta[span, some]
         decay, pushes = (x[: u.shape[0], :, : u.shape[1]] for x in room[:2])
-        torch.mul(delta.unsqueeze(1), self.A, out=decay).exp_()
+        torch.mul(delta.unsqueeze(1), self.A, out=decay).exp_()  # (q, N, b, G, W)
         torch.mul((delta * u).unsqueeze(1), self.B[span, :, some], out=pushes)
         return decay, pushes
 
@@ -177,7 +180,7 @@ def _chunk_gradients(
     the chunk, and the gradient of the state behind it, which becomes that of the state before it.
     """
     span, some = where
-    gy, start, carry = known[0][span, some].unsqueeze(1), known[1], known[2]
+    gy, start, carry = known[0][span, some].unsqueeze(1), known[1], known[2]  # gy (q, 1, b, G, W)
     decay, states = rows.fill(span, some, room)
     gh = room[2][: decay.shape[0], :, : decay.shape[2]]
     B, delta = rows.B[span, :, some], rows.delta[span, some]
@@ -192,7 +195,7 @@ def _chunk_gradients(
     for left, row in zip(keep, states.unbind(0), strict=True):
         before = row.add_(left.mul_(before))
     grads.C[span, :, some] = states.mul_(gy).sum(dim=-1, keepdim=True)
-    pushed = (delta * rows.u[span, some]).unsqueeze(1)
+    pushed = (delta * rows.u[span, some]).unsqueeze(1)  # (q, 1, b, G, W)
     grads.B[span, :, some] = torch.mul(gh, pushed, out=states).sum(dim=-1, keepdim=True)
     in_exponent = decay.mul_(gh)
     _weighted(gh, B, grads.u[span, some])

@@ -7,14 +7,8 @@ from textwrap import dedent
 from typing import Any
 
 import aum_edge
+from aum_edge.models.registry import architectures
 
-HOMES = {
-    "mamba_student": ("student_config", "MambaStudentConfig", "mamba_student", "MambaStudent"),
-    "cp_mobile": ("config", "CPMobileConfig", "cp_mobile", "CPMobile"),
-    "audio_mamba": ("config", "AudioMambaConfig", "audio_mamba", "AudioMamba"),
-    "ast": ("config", "AstConfig", "ast", "AudioSpectrogramTransformer"),
-}
-"""Where the config and the network of an architecture lie in ``aum_edge.models``."""
 BASE = ("torch>=2.8", "numpy>=2.0", "safetensors>=0.4", "soundfile>=0.12")
 
 _API = '''\
@@ -185,10 +179,10 @@ def architecture_module(kinds: Iterable[str]) -> str:
         if name == "onnx":
             lines.append("from aum_edge.submission.runtime.onnx_network import OnnxNetwork")
             continue
-        config_home, config, home, network = HOMES[name]
-        lines.append(f"from aum_edge.models.{config_home} import {config}")
-        lines.append(f"from aum_edge.models.architectures.{home} import {network}")
-        rows.append(f'    "{name}": ({config}, {network}),')
+        kind = architectures()[name]
+        for part in (kind.config, kind.network):
+            lines.append(f"from {part.__module__} import {part.__name__}")
+        rows.append(f'    "{name}": ({kind.config.__name__}, {kind.network.__name__}),')
     graph = "return OnnxNetwork(path)" if "onnx" in names else "raise ValueError(path)"
     body = dedent("""
 

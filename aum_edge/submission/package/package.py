@@ -13,7 +13,8 @@ from safetensors.torch import save_file
 from aum_edge.audio.wav import write_wav
 from aum_edge.core.files import disk_errors, holds_files, read_json, write_json, write_text
 from aum_edge.errors import DataError
-from aum_edge.models.storage.directory import load, stored_tensors
+from aum_edge.models.classifier import load
+from aum_edge.models.storage.directory import stored_tensors
 from aum_edge.submission.config import SubmissionConfig
 from aum_edge.submission.label import Label
 from aum_edge.submission.models import SubmissionModel, serving

@@ -16,6 +16,8 @@ from aum_edge.errors import ExportError
 
 NAME = "aum_edge"
 HOME = Path(aum_edge.__file__).parent
+BY_NAME = {"aum_edge.models.architectures.mamba_student": "aum_edge.ssm.mixers"}
+"""Modules that look others up by name in a folder, which is copied with them."""
 HEADER = "# Copied from aum-edge {version} (Apache-2.0); see NOTICE.\n"
 
 
@@ -37,9 +39,17 @@ def needed(roots: Iterable[str], instead: Mapping[str, str]) -> dict[str, str]:
             continue
         source = instead.get(name) or _file(name).read_text(encoding="utf-8")
         found[name] = source
+        if name in BY_NAME:
+            waiting += modules_in(BY_NAME[name])
         for node in _imports(name, source):
             waiting += _targets(node)
     return dict(sorted(found.items()))
+
+
+def modules_in(package: str) -> list[str]:
+    """The modules of one of our folders."""
+    folder = HOME.joinpath(*package.split(".")[1:])
+    return [f"{package}.{file.stem}" for file in sorted(folder.glob("[!_]*.py"))]
 
 
 def copy_modules(modules: Mapping[str, str], folder: Path, operators: str) -> None:

@@ -10,13 +10,13 @@ from typing import Any
 
 from torch import nn
 
-from aum_edge.models.registry import ARCHITECTURES, build
+from aum_edge.models.registry import architectures, build
 from aum_edge.submission.runtime.onnx_network import OnnxNetwork
 
 
 def backbone(architecture: str, values: dict[str, Any]) -> nn.Module:
     """A network with fresh weights."""
-    return build(ARCHITECTURES[architecture](**values))
+    return build(architectures()[architecture].config(**values))
 
 
 def onnx_network(path: Path) -> nn.Module:

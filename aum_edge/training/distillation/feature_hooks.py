@@ -1,8 +1,8 @@
-"""What a network's blocks say over time, in one layout for every architecture."""
+"""Features of a network's blocks over time, in one layout for every architecture."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,10 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aum_edge.errors import RecipeError
-from aum_edge.models.architectures.ast import AudioSpectrogramTransformer
-from aum_edge.models.architectures.audio_mamba import AudioMamba, without
-from aum_edge.models.architectures.cp_mobile import CPMobile
-from aum_edge.models.architectures.mamba_student import MambaStudent
+from aum_edge.models.architectures.base import Backbone
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.training.optim.layers import parts_of
 
@@ -30,16 +27,16 @@ class FeatureHooks:
     AuM that runs its layers in pairs counts each pair as one block.
 
     Args:
-        model: AuM, AST, Mamba student or CP-Mobile.
+        model: A classifier whose network declares its blocks.
         blocks: Numbers from 1.
 
     Raises:
-        RecipeError: If the network is of another kind or has fewer blocks.
+        RecipeError: If the network declares no blocks or has fewer.
     """
 
     def __init__(self, model: AudioClassifier, blocks: Sequence[int]) -> None:
         network = model.backbone
-        self._layout = _layout(network)
+        self._network = network
         groups = block_groups(network)
         if max(blocks, default=0) > len(groups):
             raise RecipeError(
@@ -66,7 +63,7 @@ class FeatureHooks:
                 handle.remove()
         for group in self._groups:
             outputs = [heard[module] for module in group]
-            taken.append(at_most(self._layout(outputs), LONGEST))
+            taken.append(at_most(self._network.block_tokens(outputs), LONGEST))
 
     def shapes(self, model: AudioClassifier) -> list[tuple[int, int]]:
         """(T, D) of every chosen block, by one silent clip."""
@@ -88,12 +85,14 @@ def pair_by_depth(student: int, teacher: int) -> tuple[tuple[int, int], ...]:
     )
 
 
-def block_groups(network: nn.Module) -> list[tuple[nn.Module, ...]]:
-    """Blocks from the input to the output; of an AuM in pairs, both halves of each."""
-    blocks = parts_of(network).blocks
-    if isinstance(network, AudioMamba) and network.config.layer_pairs:
-        return list(zip(blocks[::2], blocks[1::2], strict=True))
-    return [(block,) for block in blocks]
+def block_groups(network: Backbone) -> list[tuple[nn.Module, ...]]:
+    """Blocks from the input to the output; of layers that run in pairs, both of each.
+
+    Raises:
+        RecipeError: If the network declares no blocks.
+    """
+    parts_of(network)
+    return network.block_groups()
 
 
 def at_most(tokens: Tensor, length: int) -> Tensor:
@@ -108,41 +107,3 @@ def at_times(tokens: Tensor, length: int) -> Tensor:
     if tokens.shape[1] >= length:
         return at_most(tokens, length)
     return F.interpolate(tokens.transpose(1, 2), size=length, mode="linear").transpose(1, 2)
-
-
-def _layout(network: nn.Module) -> Callable[[list[Any]], Tensor]:
-    """How the outputs of a block, one or the two halves of a pair, become (B, T, D)."""
-    if isinstance(network, AudioMamba):
-        return lambda outputs: _patches(network, _stream(outputs))
-    if isinstance(network, AudioSpectrogramTransformer):
-        return lambda outputs: _patches(network, _first(outputs))
-    if isinstance(network, MambaStudent):
-        groups = getattr(network.config, "frequency_groups", 1)
-        return lambda outputs: _first(outputs).unflatten(1, (-1, groups)).mean(dim=2)
-    if isinstance(network, CPMobile):
-        return lambda outputs: _first(outputs).mean(dim=2).transpose(1, 2)
-    raise RecipeError(
-        f"`distill.feature_weight` does not know how {type(network).__name__} lays out its tokens: "
-        "set it to 0, or give an AuM, AST, Mamba student or CP-Mobile."
-    )
-
-
-def _first(outputs: list[Any]) -> Tensor:
-    """Of a block that may answer a tensor or a tuple that begins with it."""
-    output: Tensor = outputs[0][0] if isinstance(outputs[0], tuple) else outputs[0]
-    return output
-
-
-def _stream(outputs: list[Any]) -> Tensor:
-    """The residual stream behind an AuM's layer, or behind a pair whose second half ran back."""
-    streams = [hidden if left is None else hidden + left for hidden, left in outputs]
-    return streams[0] if len(streams) == 1 else streams[0] + streams[1].flip(1)
-
-
-def _patches(network: AudioMamba | AudioSpectrogramTransformer, tokens: Tensor) -> Tensor:
-    """Class tokens out, frequency averaged."""
-    patches = without(tokens, network.class_index)
-    rows, columns = network.grid
-    if getattr(network.config, "token_order", "frequency") == "time":
-        return patches.unflatten(1, (columns, rows)).mean(dim=2)
-    return patches.unflatten(1, (rows, columns)).mean(dim=1)

@@ -9,9 +9,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from aum_edge.compression.pruning.network_groups import Backbone, blocks_of, mamba_of
+from aum_edge.compression.pruning.networks import prunable
 from aum_edge.compression.pruning.slicing import Removal
 from aum_edge.models.architectures.audio_mamba import AudioMamba
+from aum_edge.models.architectures.prunable import PrunableBackbone
 from aum_edge.models.config import AudioMambaConfig, MambaStudentConfig
 from aum_edge.models.registry import build
 from aum_edge.ssm.mixers.ssd import SSDMixer
@@ -49,7 +50,7 @@ OFF = -1e9
 """A step whose softplus is nothing: the direction neither takes anything in nor forgets."""
 
 
-def network(config: MambaStudentConfig | AudioMambaConfig) -> Backbone:
+def network(config: MambaStudentConfig | AudioMambaConfig) -> PrunableBackbone:
     """In double precision; no tie may hide behind an initial value."""
     torch.manual_seed(sum(map(ord, repr(config))))
     net = build(config).double().eval()
@@ -62,7 +63,7 @@ def network(config: MambaStudentConfig | AudioMambaConfig) -> Backbone:
         for name, buffer in net.named_buffers():
             if name.endswith(("running_mean", "running_var")):
                 buffer += torch.rand_like(buffer)
-    return mamba_of(net)
+    return prunable(net)
 
 
 def clips(net: nn.Module, count: int = 2) -> Tensor:
@@ -78,19 +79,19 @@ def gap(one: nn.Module, other: nn.Module, x: Tensor) -> float:
         return float((one(x) - other(x)).abs().max())
 
 
-def silenced(net: Backbone, removal: Removal) -> Backbone:
+def silenced(net: PrunableBackbone, removal: Removal) -> PrunableBackbone:
     """The whole network with the removed units turned off through as few weights as do it."""
     masked = copy.deepcopy(net)
     for (place, dimension), units in removal.units.items():
         for unit in units:
             _silence(masked, place, dimension, unit)
     for block in removal.blocks:
-        blocks_of(masked)[block].mixer.out_proj.weight.data.zero_()
+        masked.mixer_blocks[block].mixer.out_proj.weight.data.zero_()
     return masked
 
 
 @torch.no_grad()
-def _silence(net: Backbone, place: int, dimension: str, unit: int) -> None:
+def _silence(net: PrunableBackbone, place: int, dimension: str, unit: int) -> None:
     if dimension == "d_model":
         _silence_width(net, unit)
     elif dimension == "stem":
@@ -107,12 +108,12 @@ def _silence(net: Backbone, place: int, dimension: str, unit: int) -> None:
     elif dimension == "direction":
         places = range(len(net.layers)) if isinstance(net, AudioMamba) else [place]
         for index in places:
-            _silence_direction(blocks_of(net)[index].mixer, unit)
+            _silence_direction(net.mixer_blocks[index].mixer, unit)
     else:
-        _silence_in(blocks_of(net)[place].mixer, dimension, unit)
+        _silence_in(net.mixer_blocks[place].mixer, dimension, unit)
 
 
-def _silence_width(net: Backbone, unit: int) -> None:
+def _silence_width(net: PrunableBackbone, unit: int) -> None:
     """Nothing writes to the channel: all that adds to the residual stream."""
     for name, parameter in net.named_parameters():
         if name.endswith(("out_proj.weight", "fold.weight", "fold.bias", "patch_embed.proj.weight",

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from aum_edge.compression.pruning.cost import Cost
 from aum_edge.compression.pruning.greedy import Goal, GreedySearch, Space
-from aum_edge.compression.pruning.groups import Key
-from aum_edge.compression.pruning.resized import Sizes
+from aum_edge.models.architectures.prunable import Sizes
+from aum_edge.ssm.mixers.groups import Key
 
 INF = float("inf")
 Scores = dict[Key, Tensor]

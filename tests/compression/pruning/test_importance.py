@@ -12,9 +12,7 @@ from torch import Tensor
 from aum_edge.audio.config import Normalization
 from aum_edge.compression.pruning.config import ALL
 from aum_edge.compression.pruning.gates import gated
-from aum_edge.compression.pruning.groups import Key
 from aum_edge.compression.pruning.importance import clip_losses, unit_scores
-from aum_edge.compression.pruning.network_groups import blocks_of, network_groups
 from aum_edge.compression.pruning.sensitivity import (
     calibrated,
     cuttable,
@@ -26,6 +24,7 @@ from aum_edge.compression.pruning.slicing import Removal, shrink
 from aum_edge.errors import CompressionError
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.config import AudioMambaConfig, MambaStudentConfig
+from aum_edge.ssm.mixers.groups import Key
 from tests.compression.pruning.prune_models import CONFIGS, clips, gap, network, silenced
 from tests.small_run import FRONTEND, LABELS
 
@@ -62,7 +61,7 @@ def test_closed_gates_are_the_masked_network(name: str) -> None:
     """Where nothing is averaged over the units; a norm inside counts closed channels as zeros."""
     net = network(CONFIGS[name])
     x = clips(net)
-    for key, group in network_groups(net).items():
+    for key, group in net.pruning_groups().items():
         if key[0] and key[1] != "stem":
             continue
         gates = torch.ones(group.units, dtype=torch.float64)
@@ -102,8 +101,8 @@ def test_taylor_is_half_the_squared_slope_of_every_clip(name: str) -> None:
 def test_a_unit_that_does_nothing_scores_least(name: str, kind: str) -> None:
     model = copy.deepcopy(MODELS[name])
     key = (1, "inner")
-    group = network_groups(model.backbone)[key]
-    mixer = blocks_of(model.backbone)[1].mixer
+    group = model.backbone.pruning_groups()[key]
+    mixer = model.backbone.mixer_blocks[1].mixer
     rows = slice(2 * group.width, 3 * group.width)
     with torch.no_grad():
         for path in ("", "_b") if hasattr(mixer, "conv1d_b") else ("",):
@@ -121,7 +120,7 @@ def test_a_state_that_forgets_at_once_is_worth_less_than_one_that_holds(
 ) -> None:
     """Same B, same C: only A_log differs."""
     model = copy.deepcopy(MODELS[name])
-    mixer = blocks_of(model.backbone)[0].mixer
+    mixer = model.backbone.mixer_blocks[0].mixer
     rank, states = mixer.dt_rank, mixer.d_state
     with torch.no_grad():
         for path in ("", "_b") if hasattr(mixer, "x_proj_b") else ("",):

@@ -15,13 +15,13 @@ from aum_edge.audio.config import FrontEndConfig, Normalization
 from aum_edge.complexity.torch_counter import count
 from aum_edge.compression.pruning.config import PruneConfig
 from aum_edge.compression.pruning.cost import Cost, NetworkCosts, model_cost, sizes_of
-from aum_edge.compression.pruning.network_groups import blocks_of, mamba_of, network_groups
+from aum_edge.compression.pruning.networks import prunable
 from aum_edge.compression.pruning.prune import prune
 from aum_edge.compression.pruning.slicing import Removal, shrink
 from aum_edge.compression.quantization.config import QuantizeConfig
 from aum_edge.compression.quantization.quantize import quantize
 from aum_edge.errors import CompressionError, RecipeError
-from aum_edge.models.classifier import AudioClassifier
+from aum_edge.models.classifier import AudioClassifier, load
 from aum_edge.models.config import (
     AudioMambaConfig,
     BackboneConfig,
@@ -29,7 +29,7 @@ from aum_edge.models.config import (
     MambaStudentConfig,
 )
 from aum_edge.models.registry import build
-from aum_edge.models.storage.directory import load, payload_bytes, save
+from aum_edge.models.storage.directory import payload_bytes, save
 
 FRONTEND = FrontEndConfig(
     sample_rate=8000, n_fft=256, win_length=256, hop_length=200, n_mels=32, clip_seconds=0.8
@@ -76,21 +76,21 @@ def exact(model: AudioClassifier) -> float:
 def test_interpolated_costs_are_the_counted_ones(name: str) -> None:
     model = classifier(CONFIGS[name])
     price = NetworkCosts(model)
-    backbone = mamba_of(model.backbone)
-    before = network_groups(backbone)
+    backbone = prunable(model.backbone)
+    before = backbone.pruning_groups()
     units = {
         key: frozenset(range(min(1 + key[0], group.units - group.minimum))) - group.fixed
         for key, group in before.items()
         if key != (1, "direction")
     }
     pairs = name == "pairs"
-    gone = frozenset() if pairs or len(blocks_of(backbone)) < 3 else frozenset({1})
+    gone = frozenset() if pairs or len(backbone.mixer_blocks) < 3 else frozenset({1})
     small = model.with_backbone(shrink(backbone, Removal(gone, units)), {})
     sizes = {key: count - len(units.get(key, ())) for key, count in sizes_of(before).items()}
-    kept = [index for index in range(len(blocks_of(backbone))) if index not in gone]
+    kept = [index for index in range(len(backbone.mixer_blocks)) if index not in gone]
     counted = model_cost(small)
     assert price(sizes, kept) == counted
-    assert price(sizes_of(before), range(len(blocks_of(backbone)))) == model_cost(model)
+    assert price(sizes_of(before), range(len(backbone.mixer_blocks))) == model_cost(model)
     assert counted.macs == exact(small)
     assert counted.macs < 0.98 * model_cost(model).macs
 
@@ -143,7 +143,7 @@ def test_only_the_dimensions_named_are_cut() -> None:
     config = small.backbone.config
     assert config.depth == 3
     assert set(config.block_inner) == {32}
-    assert min(config.block_states) < 6
+    assert min(config.block_d_state) < 6
 
 
 def test_blocks_can_go() -> None:

@@ -12,15 +12,14 @@ from aum_edge.audio.config import Normalization
 from aum_edge.complexity.onnx.counter import count_onnx
 from aum_edge.complexity.torch_counter import count
 from aum_edge.compression.pruning.cost import Cost, model_cost
-from aum_edge.compression.pruning.network_groups import network_groups
 from aum_edge.compression.pruning.sensitivity import cut
 from aum_edge.compression.pruning.slicing import Removal
 from aum_edge.compression.quantization.config import QuantizeConfig
 from aum_edge.compression.quantization.quantize import quantize
 from aum_edge.export.onnx.export import export_onnx
-from aum_edge.models.classifier import AudioClassifier
+from aum_edge.models.classifier import AudioClassifier, load
 from aum_edge.models.registry import build
-from aum_edge.models.storage.directory import load, payload_bytes, save
+from aum_edge.models.storage.directory import payload_bytes, save
 from aum_edge.runtimes.onnx import OnnxClassifier
 from tests.compression.pruning.prune_models import CONFIGS
 from tests.small_run import FRONTEND, LABELS
@@ -40,7 +39,7 @@ def pruned(name: str) -> AudioClassifier:
     ).eval()
     units = {
         key: frozenset({group.units - 1})
-        for key, group in network_groups(model.backbone).items()
+        for key, group in model.backbone.pruning_groups().items()
         if group.units > group.minimum and key != (1, "direction")
     }
     return cut(model, Removal(units=units)).eval()

@@ -9,19 +9,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from aum_edge.compression.pruning import slicing
-from aum_edge.compression.pruning.groups import Group, GroupMember, Key
-from aum_edge.compression.pruning.mixer_groups import groups_of
-from aum_edge.compression.pruning.network_groups import (
-    blocks_of,
-    mamba_of,
-    network_groups,
-    shared_dimensions,
-)
+from aum_edge.compression.pruning.networks import prunable
 from aum_edge.compression.pruning.slicing import Removal, shrink
 from aum_edge.errors import CompressionError
 from aum_edge.models.config import CPMobileConfig
 from aum_edge.models.registry import build
+from aum_edge.ssm.mixers.groups import Group, GroupMember, Key
 from tests.compression.pruning.prune_models import (
     CONFIGS,
     LAYER_NORMS,
@@ -38,7 +31,7 @@ NETS = {name: network(config) for name, config in CONFIGS.items()}
 def keys(name: str) -> list[Key]:
     """Every group once, those of the blocks in the first block that has them."""
     found: dict[tuple[str, int], Key] = {}
-    for index, dimension in network_groups(NETS[name]):
+    for index, dimension in NETS[name].pruning_groups():
         found.setdefault((dimension, index if dimension == "stem" else 0), (index, dimension))
     return list(found.values())
 
@@ -61,7 +54,7 @@ def last_units(group: Group, count: int) -> frozenset[int]:
 @pytest.mark.parametrize(("name", "key"), CASES, ids=named)
 def test_cutting_equals_silencing(name: str, key: Key) -> None:
     net = NETS[name]
-    groups = network_groups(net)
+    groups = net.pruning_groups()
     units = {key: frozenset({1})}
     if key[1] not in SHARED and (1, key[1]) in groups:
         group = groups[1, key[1]]
@@ -82,12 +75,12 @@ def test_cutting_everything_at_once_equals_silencing(name: str) -> None:
     net = NETS[name]
     units = {
         key: last_units(group, 2) - group.fixed
-        for key, group in network_groups(net).items()
-        if key[0] == 1 or key[1] in shared_dimensions(net)
+        for key, group in net.pruning_groups().items()
+        if key[0] == 1 or key[1] in net.shared_dimensions
     }
     removal = Removal(frozenset({0}), units)
     small = shrink(net, removal)
-    assert len(blocks_of(small)) == small.config.depth == 1
+    assert len(small.mixer_blocks) == small.config.depth == 1
     assert gap(small, silenced(net, removal), clips(net)) < 1e-10
 
 
@@ -101,7 +94,7 @@ def test_norms_over_fewer_channels_are_exact_for_nearly_silent_input_too(name: s
                 parameter *= 1e-2
             elif parameter_name.endswith(("out_proj.weight", "band", ".norm.weight")):
                 parameter *= 1e-2
-    groups = network_groups(net)
+    groups = net.pruning_groups()
     wanted = [key for key in ((0, "inner"), (0, "d_model"), (0, "head_dim")) if key in groups]
     removal = Removal(units={key: last_units(groups[key], 2) for key in wanted})
     reference = silenced(net, removal)
@@ -152,10 +145,10 @@ def test_a_group_with_any_tie_wrong_is_caught(
     net = NETS[name]
     removal = Removal(units={key: frozenset({1})})
     reference, x = silenced(net, removal), clips(net)
-    right = network_groups(net)
+    right = net.pruning_groups()
     for what, group in wrong_groups(right[key]):
         with monkeypatch.context() as patch:
-            patch.setattr(slicing, "network_groups", lambda _, g=group: {**right, key: g})
+            patch.setattr(type(net), "pruning_groups", lambda _, g=group: {**right, key: g})
             assert not survives(net, removal, reference, x), what
 
 
@@ -172,7 +165,7 @@ def test_groups_cover_every_tensor_of_the_network(name: str) -> None:
     net = NETS[name]
     tied = {
         tensor
-        for group in network_groups(net).values()
+        for group in net.pruning_groups().values()
         for member in group.members
         for tensor, _ in member.tensors(net)
     }
@@ -260,11 +253,11 @@ def test_too_much_is_refused() -> None:
 
 def test_networks_without_mamba_blocks_are_refused() -> None:
     with pytest.raises(CompressionError, match="CPMobile"):
-        mamba_of(build(CPMobileConfig(n_classes=3, n_mels=32, n_frames=32)))
+        prunable(build(CPMobileConfig(n_classes=3, n_mels=32, n_frames=32)))
     with pytest.raises(CompressionError, match="Linear"):
-        groups_of(nn.Linear(2, 2))
+        prunable(nn.Linear(2, 2))
 
 
 def test_heads_are_counted_as_units() -> None:
-    group = network_groups(NETS["ssd"])[0, "inner"]
+    group = NETS["ssd"].pruning_groups()[0, "inner"]
     assert (group.units, group.width, group.minimum) == (6, 4, 1)

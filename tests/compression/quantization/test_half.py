@@ -6,7 +6,8 @@ import torch
 from aum_edge.compression.quantization.config import QuantizeConfig
 from aum_edge.compression.quantization.quantize import halve, quantize
 from aum_edge.errors import CompressionError
-from aum_edge.models.storage.directory import load, payload_bytes, save
+from aum_edge.models.classifier import load
+from aum_edge.models.storage.directory import payload_bytes, save
 from tests.small_run import student
 
 

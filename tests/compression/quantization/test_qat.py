@@ -19,8 +19,8 @@ from aum_edge.compression.quantization.quantize import Grids, find_grids, prepar
 from aum_edge.data.config import DataConfig
 from aum_edge.data.datamodule import AudioData
 from aum_edge.errors import RecipeError
-from aum_edge.models.classifier import AudioClassifier
-from aum_edge.models.storage.directory import load, payload_bytes, save
+from aum_edge.models.classifier import AudioClassifier, load
+from aum_edge.models.storage.directory import payload_bytes, save
 from aum_edge.training.config import TrainConfig, TrainerConfig
 from aum_edge.training.task import ClassificationTask
 from tests.small_run import FRONTEND, student, tones

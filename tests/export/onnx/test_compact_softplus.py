@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from aum_edge.export.onnx.fused_forwards import compact_softplus
+from aum_edge.export.onnx.fused.layers import compact_softplus
 
 
 def test_it_is_softplus() -> None:

@@ -12,11 +12,12 @@ import torch
 
 from aum_edge.checkpoints import initialise_from
 from aum_edge.errors import AudioError, AumEdgeError, CheckpointError, RecipeError
+from aum_edge.models.classifier import load
 from aum_edge.models.config import AstConfig
 from aum_edge.models.fold import fold_batch_norm
 from aum_edge.models.presets import preset
 from aum_edge.models.registry import architecture_of, build
-from aum_edge.models.storage.directory import load, save
+from aum_edge.models.storage.directory import save
 from aum_edge.training.config import FreezeConfig
 from aum_edge.training.optim.freezing import apply_freeze, count_trained
 from tests.models.conftest import trained_classifier

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from aum_edge.errors import AudioError
-from aum_edge.models.architectures.audio_mamba import AudioMamba, class_index, patch_grid
+from aum_edge.models.architectures.audio_mamba import AudioMamba, class_index
+from aum_edge.models.architectures.patches import patch_grid
 from aum_edge.models.architectures.resize import resize_patch_kernel, resize_positions
 from aum_edge.models.config import AudioMambaConfig
 from aum_edge.models.quantized import replace_layer

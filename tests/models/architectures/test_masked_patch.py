@@ -15,9 +15,9 @@ from aum_edge.models.architectures.masked_patch import (
     MaskedPatchModel,
     masked_patch_config,
 )
-from aum_edge.models.classifier import AudioClassifier
+from aum_edge.models.classifier import AudioClassifier, load
 from aum_edge.models.config import AudioMambaConfig
-from aum_edge.models.storage.directory import load, save
+from aum_edge.models.storage.directory import save
 
 SIZES = {
     "n_mels": 128,

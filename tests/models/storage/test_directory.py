@@ -13,11 +13,11 @@ from safetensors.torch import load_file
 from torch import nn
 
 from aum_edge.errors import CheckpointError
-from aum_edge.models.classifier import AudioClassifier
+from aum_edge.models.classifier import AudioClassifier, load
 from aum_edge.models.config import BackboneConfig
 from aum_edge.models.fold import fold_batch_norm
 from aum_edge.models.quantized import replace_layer
-from aum_edge.models.storage.directory import load, payload_bytes, save
+from aum_edge.models.storage.directory import payload_bytes, save
 
 Make = Callable[..., AudioClassifier]
 FILES = {"config.json", "model.safetensors", "README.md"}

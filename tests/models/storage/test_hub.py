@@ -16,11 +16,9 @@ import yaml
 
 import aum_edge
 from aum_edge.errors import CheckpointError
-from aum_edge.models.classifier import AudioClassifier
+from aum_edge.models.classifier import AudioClassifier, from_pretrained, load
 from aum_edge.models.config import BackboneConfig
 from aum_edge.models.storage.card import front_matter
-from aum_edge.models.storage.directory import load
-from aum_edge.models.storage.hub import from_pretrained
 
 Make = Callable[..., AudioClassifier]
 FILES = {"config.json", "model.safetensors", "README.md"}

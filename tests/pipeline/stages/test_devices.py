@@ -16,7 +16,8 @@ from aum_edge.core.files import write_json
 from aum_edge.data.config import DataConfig
 from aum_edge.data.subset import DataSubset, device_data, rows_of
 from aum_edge.errors import DataError, RecipeError
-from aum_edge.models.storage.directory import load, save
+from aum_edge.models.classifier import load
+from aum_edge.models.storage.directory import save
 from aum_edge.pipeline.recipe import Recipe
 from aum_edge.pipeline.run import Run
 from aum_edge.pipeline.stages import devices as stage

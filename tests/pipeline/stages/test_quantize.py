@@ -18,7 +18,8 @@ from aum_edge.compression.quantization.config import (
 )
 from aum_edge.data.config import DataConfig
 from aum_edge.errors import CompressionError
-from aum_edge.models.storage.directory import load, save
+from aum_edge.models.classifier import load
+from aum_edge.models.storage.directory import save
 from aum_edge.pipeline.recipe import Recipe
 from aum_edge.pipeline.run import Run
 from aum_edge.pipeline.stages import quantize

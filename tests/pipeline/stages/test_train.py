@@ -7,7 +7,8 @@ import torch
 import yaml
 
 from aum_edge.errors import RecipeError
-from aum_edge.models.storage.directory import load, save
+from aum_edge.models.classifier import load
+from aum_edge.models.storage.directory import save
 from aum_edge.pipeline.recipe import load_recipe
 from aum_edge.pipeline.run import Run, run_stages
 from aum_edge.pipeline.stages.registry import STAGES

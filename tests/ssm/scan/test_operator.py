@@ -207,11 +207,11 @@ def test_a_scan_of_no_states_is_refused() -> None:
 
 FORKED = """
 import os, signal, torch
-from aum_edge.ssm import native
+from aum_edge.ssm.scan import c_backend
 torch.set_num_threads(2)
 x = torch.ones(2, 500, 32)
 A, B = -torch.ones(32, 64), torch.ones(2, 500, 1, 64)
-run = lambda: native.forward(x, x, A, B, B, False)[0]
+run = lambda: c_backend.forward(x, x, A, B, B, False)[0]
 for _ in range(20):  # both threads have begun by then
     wanted = run()
 child = os.fork()

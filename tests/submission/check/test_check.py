@@ -11,7 +11,7 @@ import pytest
 
 from aum_edge.errors import DataError
 from aum_edge.export.onnx.export import export_onnx
-from aum_edge.models.storage.directory import load
+from aum_edge.models.classifier import load
 from aum_edge.submission.build import Built, Sources, build_submission
 from aum_edge.submission.check import check
 from aum_edge.submission.check.check import check_submission

@@ -13,8 +13,10 @@ def test_only_what_the_networks_need_is_copied() -> None:
     own = {f"{RUNTIME}.architecture": architecture_module(["mamba_student"])}
     found = needed([f"{RUNTIME}.api"], own)
     assert {"aum_edge.audio.frontend", "aum_edge.models.architectures.mamba_student"} <= set(found)
-    for other in ("audio_mamba", "ast", "cp_mobile", "build", "directory"):
-        assert f"aum_edge.models.{other}" not in found
+    assert {f"aum_edge.ssm.mixers.{mixer}" for mixer in ("s6", "ssd", "gated_conv")} <= set(found)
+    for other in ("audio_mamba", "ast", "cp_mobile"):
+        assert f"aum_edge.models.architectures.{other}" not in found
+    assert not [name for name in found if ".storage." in name]
     assert not [name for name in found if ".training." in name or ".compression." in name]
     assert f"{RUNTIME}.onnx_network" not in found
 
@@ -27,10 +29,10 @@ def test_imports_become_relative() -> None:
         "    from aum_edge.audio.mel import (\n        mel_filters,\n    )\n"
     )
     assert relative("aum_edge.ssm.scan.operator", source) == (
-        "from ..errors import AudioError\n"
-        "from ..ssm import choice, cuda\n"
+        "from ...errors import AudioError\n"
+        "from ...ssm import choice, cuda\n"
         "def f():\n"
-        "    from ..audio.mel import (\n        mel_filters,\n    )\n"
+        "    from ...audio.mel import (\n        mel_filters,\n    )\n"
     )
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from aum_edge.models.storage.directory import load
+from aum_edge.models.classifier import load
 from tests.small_run import tones
 from tests.training.two_processes import two_processes
 

@@ -12,9 +12,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from aum_edge.errors import CheckpointError
-from aum_edge.models.classifier import AudioClassifier
+from aum_edge.models.classifier import AudioClassifier, load
 from aum_edge.models.config import BackboneConfig
-from aum_edge.models.storage.directory import load, save
+from aum_edge.models.storage.directory import save
 
 Make = Callable[..., AudioClassifier]
 
@@ -83,6 +83,16 @@ def test_foreign_architecture(saved: Path) -> None:
         ("quantization", {"layers": ["stem.nothing"]}, "nothing"),
         ("quantization", {"layers": ["norm_f"]}, "norm_f"),
         ("quantization", {"bits": 8}, "layers"),
+        ("quantization", {"layers": 5}, "layers"),
+        ("quantization", {"layers": [], "inputs": [3]}, "inputs"),
+        ("quantization", 8, "layers"),
+        ("model", {"n_classes": 3, "d_conv": 4.5}, "`d_conv` must be a whole number"),
+        ("frontend", {"sample_rate": "high"}, "`sample_rate` must be a whole number"),
+        ("frontend", {"clip_seconds": float("inf")}, "frontend"),
+        ("normalization", {"mean": None}, "`mean` must be a number"),
+        ("lineage", 3, "`lineage` must be a list"),
+        ("architecture", ["ssd"], "names the architecture"),
+        ("format_version", [2], "format version"),
     ],
 )
 def test_config_with_wrong_values(saved: Path, key: str, value: Any, word: str) -> None:
@@ -154,3 +164,24 @@ def test_other_peoples_model_folders_are_not_overwritten(
 def test_an_unknown_activation(saved: Path) -> None:
     rewrite_config(saved, activation="tanh")
     assert "softmax, sigmoid" in message_of(saved)
+
+
+def test_our_own_mistakes_are_not_called_a_damaged_directory(
+    saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(config: Any) -> None:
+        raise TypeError("a mistake of ours")
+
+    monkeypatch.setattr("aum_edge.models.storage.read.build", broken)
+    with pytest.raises(TypeError, match="a mistake of ours"):
+        load(saved)
+
+
+def test_what_is_no_json_is_not_saved(
+    classifier: Make, small_configs: dict[str, BackboneConfig], tmp_path: Path
+) -> None:
+    model = classifier(small_configs["student_ssd"])
+    model.lineage = ({"step": "train", "loss": float("nan")},)
+    with pytest.raises(CheckpointError, match="its lineage or another entry is no JSON"):
+        save(model, tmp_path / "m")
+    assert not (tmp_path / "m").exists()

@@ -1,8 +1,8 @@
-"""Which slices of a network's tensors live and die together.
+"""Pruning groups: which slices of a network's tensors are removed together.
 
 Automatic tracing mixes the channels of a Mamba block (its projections are split and recombined
-around an operator no tracer understands), so the ties are written down: here what a tie is, in
-mixer_groups.py those inside a block, in width_groups.py those across the network.
+around an operator no tracer understands), so the ties are written down. A mixer names those inside
+a block (``pruning_groups``), an architecture those that run through the whole network.
 """
 
 from __future__ import annotations
@@ -13,12 +13,18 @@ from typing import Literal
 
 from torch import nn
 
-from aum_edge.compression.pruning.config import Dimension
-
+Dimension = Literal[
+    "inner", "state", "dt_rank", "head_dim", "direction", "block", "d_model", "stem"
+]
 Key = tuple[int, Dimension]
 """A group's place: the block, or the convolution of the stem; 0 where there is only one."""
 Spans = tuple[tuple[int, int], ...]
 FIRST: Spans = ((0, 1),)
+MIN_INNER = 8
+MIN_STATE = 2
+MIN_DT_RANK = 1
+MIN_HEADS = 1
+MIN_HEAD_DIM = 2
 
 
 def spanned(spans: Spans, units: Iterable[int]) -> list[int]:
@@ -88,6 +94,8 @@ class Group:
     """Units that cannot go."""
     width: int = 1
     """Channels one unit stands for: the head size where heads are removed."""
+    shared: bool = False
+    """One size for all blocks: the members of every block's group are cut together."""
 
     def under(self, prefix: str) -> Group:
         """The same group with ``prefix`` before every name."""
