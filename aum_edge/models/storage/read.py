@@ -28,7 +28,6 @@ from aum_edge.models.storage.directory import (
     COUNTERS,
     FORMAT_VERSION,
     WEIGHTS,
-    one_line,
 )
 from aum_edge.models.storage.labels import read_labels
 from aum_edge.models.storage.parts import ReadParts
