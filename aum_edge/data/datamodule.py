@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Self
 
 import lightning as L
 import torch
@@ -16,10 +20,10 @@ from aum_edge.core.progress import Progress
 from aum_edge.data.config import DataConfig
 from aum_edge.data.corpora.registry import load_manifest
 from aum_edge.data.features.cache import ClipArrays, build_cache, normalization
-from aum_edge.data.features.npy import Stored
+from aum_edge.data.features.npy import Rows, Stored
 from aum_edge.data.features.stream import stream_splits
-from aum_edge.data.manifest import Manifest, validate
-from aum_edge.data.sampler import BatchPlan, EpochSampler, ProcessGroupPosition, Rows
+from aum_edge.data.manifest import Clip, Manifest, Split, validate
+from aum_edge.data.sampler import BatchPlan, EpochSampler, ProcessGroupPosition
 from aum_edge.data.segments import WORKERS
 from aum_edge.errors import DataError
 
@@ -75,12 +79,10 @@ class AudioData(L.LightningDataModule):
         progress: Progress | None = None,
     ) -> None:
         super().__init__()
-        if batch_size < 1:
-            raise DataError(f"`batch_size` must be at least 1, got {batch_size}.")
         self.config = config
         self.frontend = frontend
         self.cache_dir = Path(cache_dir)
-        self.batch_size = batch_size
+        self.batch_size = _checked_size(batch_size)
         self.seed = seed
         self.waveforms = waveforms
         self.progress = progress
@@ -113,24 +115,41 @@ class AudioData(L.LightningDataModule):
         self.fingerprint = hashlib.sha256(text.encode()).hexdigest()
         self._add_waveforms()
 
-    def with_batches(
-        self, batch_size: int, waveforms: bool | None = None, plan: BatchPlan | None = None
-    ) -> AudioData:
-        """The same corpus and arrays behind loaders of another batch size."""
+    def derive(
+        self,
+        *,
+        split_rows: Mapping[Split, Rows] | None = None,
+        view: str = "",
+        batch_size: int | None = None,
+        waveforms: bool | None = None,
+        plan: BatchPlan | None = None,
+    ) -> Self:
+        """A view of the same data: some rows of its splits, or other batches of them.
+
+        What is not given stays. Arrays are shared: nothing is computed or stored again, but the
+        training waveforms if they are asked for and no cache has them.
+
+        Args:
+            split_rows: Rows to keep of a split; the other splits stay whole.
+            view: What ``split_rows`` are, such as ``device s1``: it stands for them in the
+                fingerprint. Without it their numbers do.
+            batch_size: Clips a batch.
+            waveforms: Whether training batches hold waveforms.
+            plan: What else decides which rows make a batch.
+
+        Raises:
+            DataError: If ``batch_size`` is below 1.
+        """
         self.setup()
-        other = AudioData(
-            self.config,
-            self.frontend,
-            cache_dir=self.cache_dir,
-            batch_size=batch_size,
-            seed=self.seed,
-            waveforms=self.waveforms if waveforms is None else waveforms,
-            progress=self.progress,
-        )
-        other.manifest, other.arrays = self.manifest, dict(self.arrays)
-        other.normalization, other.fingerprint = self.normalization, self.fingerprint
+        other = copy.copy(self)
+        other.trainer = None
+        other.arrays = dict(self.arrays)
+        other.batch_size = _checked_size(self.batch_size if batch_size is None else batch_size)
+        other.waveforms = self.waveforms if waveforms is None else waveforms
         other.plan = plan or self.plan
         other._add_waveforms()
+        if split_rows is not None:
+            other._keep(split_rows, view)
         return other
 
     def train_batches(self, epoch: int, world: int = 1) -> int:
@@ -154,6 +173,14 @@ class AudioData(L.LightningDataModule):
         manifest = load_manifest(self.config, self.cache_dir, self.progress)
         validate(manifest)
         return manifest
+
+    def _keep(self, split_rows: Mapping[Split, Rows], view: str) -> None:
+        """Leave some rows of the splits: in the arrays, the manifest and the fingerprint."""
+        self.arrays |= {split: self.arrays[split].take(rows) for split, rows in split_rows.items()}
+        clips: list[Clip] = [clip for arrays in self.arrays.values() for clip in arrays.clips]
+        self.manifest = replace(self.manifest, clips=tuple(clips))
+        kept = view or str({split: rows.tolist() for split, rows in split_rows.items()})
+        self.fingerprint = hashlib.sha256(f"{self.fingerprint}|{kept}".encode()).hexdigest()
 
     def _add_waveforms(self) -> None:
         """Training rows with waveforms; the other splits are never augmented and need none."""
@@ -185,3 +212,9 @@ class AudioData(L.LightningDataModule):
         if trainer is None:
             return ProcessGroupPosition()
         return ProcessGroupPosition(trainer.current_epoch, trainer.global_rank, trainer.world_size)
+
+
+def _checked_size(batch_size: int) -> int:
+    if batch_size < 1:
+        raise DataError(f"`batch_size` must be at least 1, got {batch_size}.")
+    return batch_size

@@ -1,8 +1,7 @@
-"""What the networks hear in one step of training: augmented features, and how they came about."""
+"""Training batches: augmented and mixed features with their targets."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +11,7 @@ from torch import Generator, Tensor
 from aum_edge.audio.augment.pipeline import Augment
 from aum_edge.audio.frontend import FrontEnd
 from aum_edge.data.datamodule import AudioData
-from aum_edge.data.sampler import BatchPlan, ProcessGroupPosition, balanced_weights, read_weights
+from aum_edge.data.sampler import BatchPlan, balanced_weights, read_weights
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.training.config import TrainConfig
 from aum_edge.training.losses import as_targets
@@ -26,7 +25,7 @@ class MixedRows(NamedTuple):
 
 
 class TrainBatch(NamedTuple):
-    """One batch as the student hears it."""
+    """One batch of training, augmented and mixed."""
 
     features: Tensor
     """(B, 1, n_mels, n_frames), augmented and mixed, not normalised."""
@@ -70,16 +69,6 @@ class BatchTransform:
         return TrainBatch(features, targets, mixes, batch["index"], waveform, lengths)
 
 
-class RepeatingData(AudioData):
-    """The same corpus, whose epochs' orders come again after so many."""
-
-    rounds: int
-
-    def _place(self) -> ProcessGroupPosition:
-        place = super()._place()
-        return replace(place, epoch=place.epoch % self.rounds)
-
-
 def with_batches_of(data: AudioData, config: TrainConfig, waveforms: bool = False) -> AudioData:
     """The same corpus with this training's batch sizes, weights and waveforms.
 
@@ -95,23 +84,8 @@ def with_batches_of(data: AudioData, config: TrainConfig, waveforms: bool = Fals
     elif settings.weight_file:
         weights = read_weights(Path(settings.weight_file), len(rows))
     plan = BatchPlan(size_by_epoch=settings.size_by_epoch, weights=weights)
-    return data.with_batches(config.batch_size, waveforms or config.augment.needs_waveforms, plan)
-
-
-def with_repeating_epochs(data: AudioData, rounds: int) -> AudioData:
-    """The same data whose epoch e has the batches of epoch e modulo ``rounds``; 0 is never."""
-    if not rounds:
-        return data
-    other = RepeatingData(
-        data.config,
-        data.frontend,
-        cache_dir=data.cache_dir,
-        batch_size=data.batch_size,
-        seed=data.seed,
-        waveforms=data.waveforms,
-        progress=data.progress,
+    return data.derive(
+        batch_size=config.batch_size,
+        waveforms=waveforms or config.augment.needs_waveforms,
+        plan=plan,
     )
-    other.manifest, other.arrays, other.plan = data.manifest, data.arrays, data.plan
-    other.normalization, other.fingerprint = data.normalization, data.fingerprint
-    other.rounds = rounds
-    return other

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import cast
+from dataclasses import dataclass, replace
+from typing import Self, cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch.utils.data import get_worker_info
 
 from aum_edge.audio.clip import read_clip
 from aum_edge.audio.config import FrontEndConfig
 from aum_edge.audio.frontend import FrontEnd
 from aum_edge.audio.padding import fit_samples
-from aum_edge.data.features.cache import ClipArrays, Floats, Lengths, targets_of
+from aum_edge.data.features.cache import ClipArrays, Lengths, targets_of
+from aum_edge.data.features.npy import Floats, Rows
 from aum_edge.data.manifest import SPLITS, Clip, Manifest
 from aum_edge.data.segments import WORKERS
 from aum_edge.errors import AudioError, DataError
-
-Rows = NDArray[np.int64]
 
 
 class ClipError(DataError):
@@ -96,6 +94,19 @@ class StreamedArrays(ClipArrays):
         """Waveforms and lengths of some rows."""
         waveforms, lengths = self.stream.waveforms(rows)
         return waveforms, None if self.stream.frontend.padding == "audio" else lengths
+
+    def take(self, rows: Rows) -> Self:
+        """Some rows of the split, read from their own clips."""
+        clips = tuple(self.clips[row] for row in rows)
+        stream = StreamedFeatures(clips, self.stream.frontend)
+        return replace(
+            self,
+            features=cast(Floats, stream),
+            stream=stream,
+            labels=self.labels[rows],
+            clips=clips,
+            targets=None if self.targets is None else self.targets[rows],
+        )
 
 
 def stream_splits(manifest: Manifest, frontend: FrontEndConfig) -> dict[str, ClipArrays]:

@@ -133,7 +133,7 @@ def _heard_through(run: Run, frontend: FrontEndConfig | None) -> Run:
     """The run, or one whose corpus is heard through another front end."""
     if frontend is None or frontend == run.data.frontend:
         return run
-    other = replace(run, recipe=replace(run.recipe, frontend=frontend))
+    other = replace(run, recipe=replace(run.recipe, frontend=frontend), view=None)
     with rank_zero_first():
         _ = other.data
     return other
