@@ -9,7 +9,7 @@ import torch
 from torch import Generator, Tensor
 
 from aum_edge.audio.augment.pipeline import Augment
-from aum_edge.audio.frontend import FrontEnd
+from aum_edge.audio.frontend import front_end
 from aum_edge.data.datamodule import AudioData
 from aum_edge.data.sampler import BatchPlan, balanced_weights, read_weights
 from aum_edge.models.classifier import AudioClassifier
@@ -46,7 +46,7 @@ class BatchTransform:
 
     def __init__(self, model: AudioClassifier, config: TrainConfig) -> None:
         self.augment = Augment(config.augment, model.frontend, model.normalization.scale)
-        self._front_end = FrontEnd(model.frontend)
+        self._frontend = model.frontend
         self._classes = len(model.labels)
 
     @torch.no_grad()
@@ -61,8 +61,8 @@ class BatchTransform:
             mixed = augment.mix_waveforms(waveform, lengths, targets, generator)
             waveform, targets = mixed.waveform, mixed.targets
             mixes.append(MixedRows(mixed.partner, mixed.lam))
-            self._front_end = self._front_end.to(waveform.device)
-            features = self._front_end(waveform, lengths).unsqueeze(1)
+            front = front_end(self._frontend, waveform.device)
+            features = front(waveform, lengths).unsqueeze(1)
         features = augment.features(features, generator)
         features, targets, partner, lam = augment.mixup(features, targets, generator)
         mixes.append(MixedRows(partner, lam))

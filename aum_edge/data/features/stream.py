@@ -11,10 +11,9 @@ import numpy as np
 import torch
 from torch.utils.data import get_worker_info
 
-from aum_edge.audio.clip import read_clip
+from aum_edge.audio.clip import batch_clips, read_clip
 from aum_edge.audio.config import FrontEndConfig
-from aum_edge.audio.frontend import FrontEnd
-from aum_edge.audio.padding import fit_samples
+from aum_edge.audio.frontend import front_end
 from aum_edge.data.features.cache import ClipArrays, Lengths, targets_of
 from aum_edge.data.features.npy import Floats, Rows
 from aum_edge.data.manifest import SPLITS, Clip, Manifest
@@ -41,7 +40,6 @@ class StreamedFeatures:
         self.frontend = frontend
         self.shape = (len(clips), frontend.n_mels, frontend.n_frames)
         self.size = len(clips) * frontend.n_mels * frontend.n_frames
-        self._front_end = FrontEnd(frontend)
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -51,7 +49,7 @@ class StreamedFeatures:
             waveforms, lengths = self.waveforms(rows)
             if not len(waveforms):
                 return np.zeros((0, *self.shape[1:]), dtype=np.float32)
-            made = self._front_end(torch.from_numpy(waveforms), torch.from_numpy(lengths))
+            made = front_end(self.frontend)(torch.from_numpy(waveforms), torch.from_numpy(lengths))
             features: Floats = made.numpy()
             return features
 
@@ -62,12 +60,10 @@ class StreamedFeatures:
             ClipError: If a file cannot be read; another clip never takes its place.
         """
         picked = np.arange(len(self))[rows].reshape(-1).tolist()
-        loaded = self._read([self.clips[row] for row in picked])
-        size = self.frontend.clip_samples
-        waveforms = np.zeros((len(loaded), size), dtype=np.float32)
-        for place, clip in zip(waveforms, loaded, strict=True):
-            place[:] = fit_samples(clip, size).numpy()
-        return waveforms, np.array([len(clip) for clip in loaded], dtype=np.int64)
+        if not picked:
+            return np.zeros((0, self.frontend.clip_samples), np.float32), np.zeros(0, np.int64)
+        batch = batch_clips(self._read([self.clips[row] for row in picked]), self.frontend)
+        return batch.waveforms.numpy(), batch.lengths.numpy()
 
     def _read(self, clips: Sequence[Clip]) -> list[torch.Tensor]:
         if get_worker_info() is not None:

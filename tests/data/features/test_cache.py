@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from aum_edge.audio.clip import load_clip
+from aum_edge.audio.clip import fit_samples, read_clip
 from aum_edge.audio.frontend import FrontEnd
 from aum_edge.data.config import DataConfig
 from aum_edge.data.corpora.registry import load_manifest
@@ -39,7 +39,7 @@ def test_rows_are_what_the_front_end_makes_of_each_clip(manifest, frontend, tmp_
     front_end = FrontEnd(frontend)
     for split, stored in arrays.items():
         for row, clip in enumerate(manifest.split(split)):
-            waveform = load_clip(clip.path, frontend)
+            waveform = fit_samples(read_clip(clip.path, frontend), frontend.clip_samples)
             assert np.array_equal(stored.waveforms[row], waveform.numpy())
             wanted = front_end(waveform[None])[0].numpy()
             np.testing.assert_allclose(stored.features[row], wanted, atol=1e-4)
@@ -159,13 +159,13 @@ def test_a_stopped_build_leaves_whole_splits_and_nothing_half(
         seen.append(clip)
         if len(seen) > len(manifest.split("train")) + 1:
             raise KeyboardInterrupt
-        return load_clip(clip, *rest)
+        return read_clip(clip, *rest)
 
     monkeypatch.setattr(builder, "read_clip", stop)
     with pytest.raises(KeyboardInterrupt):
         build_cache(manifest, frontend, tmp_path)
     assert sorted(path.suffix for path in tmp_path.iterdir()) == ["", ".draft"]
-    monkeypatch.setattr(builder, "read_clip", load_clip)
+    monkeypatch.setattr(builder, "read_clip", read_clip)
     assert len(build_cache(manifest, frontend, tmp_path)["test"]) == 12
 
 

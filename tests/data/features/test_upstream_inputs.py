@@ -11,10 +11,9 @@ import torch
 from safetensors.torch import load_file
 
 from aum_edge.audio.augment.mixup import mix_centred
-from aum_edge.audio.clip import read_clip
+from aum_edge.audio.clip import fit_samples, read_clip
 from aum_edge.audio.config import FrontEndConfig, Normalization, aum_fbank
 from aum_edge.audio.frontend import FrontEnd
-from aum_edge.audio.padding import fit_samples
 from aum_edge.data.config import DataConfig
 from aum_edge.data.corpora.registry import load_manifest
 from aum_edge.data.features.cache import build_cache
