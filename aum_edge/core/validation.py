@@ -21,3 +21,15 @@ def within(name: str, value: float, low: float, high: float) -> None:
     """Refuse a number outside [``low``, ``high``]."""
     if not low <= value <= high:
         raise RecipeError(f"`{name}` must lie between {low} and {high}, got {value}.")
+
+
+def above(name: str, value: float, bound: float) -> None:
+    """Refuse a number that is not finite and above ``bound``."""
+    if not bound < value < float("inf"):
+        raise RecipeError(f"`{name}` must be above {bound}, got {value}.")
+
+
+def share(name: str, value: float) -> None:
+    """Refuse a number that is no share between 0 and 1, both left out."""
+    if not 0 < value < 1:
+        raise RecipeError(f"`{name}` must lie between 0 and 1, got {value}.")

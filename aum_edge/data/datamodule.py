@@ -1,14 +1,15 @@
-"""A corpus for Lightning: cached features in batches whose order a seed and the epoch decide."""
+"""Lightning data module of a corpus: cached features in batches ordered by seed and epoch."""
 
 from __future__ import annotations
 
 import copy
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import lightning as L
 import torch
@@ -18,7 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 from aum_edge.audio.config import FrontEndConfig, Normalization
 from aum_edge.core.progress import Progress
 from aum_edge.data.config import DataConfig
-from aum_edge.data.corpora.registry import load_manifest
+from aum_edge.data.corpora.load import load_manifest
 from aum_edge.data.features.cache import ClipArrays, build_cache, normalization
 from aum_edge.data.features.npy import Rows, Stored
 from aum_edge.data.features.stream import stream_splits
@@ -28,6 +29,8 @@ from aum_edge.data.segments import WORKERS
 from aum_edge.errors import DataError
 
 Batch = dict[str, Tensor]
+CACHE_DIR = "runs/cache"
+"""Where features are kept unless told otherwise, as on the command line."""
 
 
 class BatchRows(Dataset[Batch]):
@@ -72,7 +75,7 @@ class AudioData(L.LightningDataModule):
         config: DataConfig,
         frontend: FrontEndConfig,
         *,
-        cache_dir: Path,
+        cache_dir: str | os.PathLike[str],
         batch_size: int = 64,
         seed: int = 0,
         waveforms: bool = False,
@@ -87,6 +90,35 @@ class AudioData(L.LightningDataModule):
         self.waveforms = waveforms
         self.progress = progress
         self.plan = BatchPlan()
+
+    @classmethod
+    def of(
+        cls,
+        corpus: str,
+        root: str | os.PathLike[str],
+        frontend: FrontEndConfig,
+        *,
+        cache_dir: str | os.PathLike[str] = CACHE_DIR,
+        batch_size: int = 64,
+        seed: int = 0,
+        **settings: Any,
+    ) -> Self:
+        """A corpus by name, ready to train on: ``AudioData.of("esc", DIR, f, test_folds=(4,))``.
+
+        Args:
+            corpus: A corpus of :func:`aum_edge.data.corpora.registry.corpus_names`.
+            root: Its folder, or the file of a ``manifest``.
+            frontend: How audio becomes features; a model's is ``model.frontend``.
+            cache_dir: Where features are kept.
+            batch_size: Clips a batch.
+            seed: Of the order of training batches.
+            settings: Other fields of ``DataConfig``, and the corpus's own.
+
+        Raises:
+            RecipeError: If there is no such corpus or setting, or a value is refused.
+        """
+        config = DataConfig.of(corpus, root, **settings)
+        return cls(config, frontend, cache_dir=Path(cache_dir), batch_size=batch_size, seed=seed)
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from aum_edge.data.corpora.registry import load_manifest
+from aum_edge.data.corpora.load import load_manifest
 from aum_edge.data.datamodule import AudioData
 from aum_edge.data.manifest import Manifest
 from aum_edge.errors import DataError

@@ -6,7 +6,7 @@ import contextlib
 import io
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, is_dataclass, replace
+from dataclasses import asdict, dataclass, field, is_dataclass, make_dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar, cast, get_args, get_origin, get_type_hints
@@ -19,7 +19,9 @@ from aum_edge.bench.config import BenchConfig
 from aum_edge.compression.pruning.config import PruneConfig
 from aum_edge.compression.quantization.config import QuantizeConfig
 from aum_edge.data.config import DataConfig
+from aum_edge.data.corpora.registry import corpus_class
 from aum_edge.data.external_data import ExternalData, check_external
+from aum_edge.data.flat_settings import nest, without_other_corpora
 from aum_edge.errors import RecipeError
 from aum_edge.export.onnx.config import ExportConfig
 from aum_edge.models.config import BackboneConfig
@@ -152,7 +154,7 @@ class Recipe:
 
     def resolved(self) -> dict[str, Any]:
         """Every value, defaults included, as plain JSON and YAML values."""
-        return plain(asdict(self))
+        return plain(asdict(self) | {"data": self.data.to_recipe()})
 
 
 class Named(Protocol):
@@ -164,6 +166,7 @@ class Named(Protocol):
 
 
 AnyRecipe = TypeVar("AnyRecipe", bound=Named)
+Made = TypeVar("Made")
 
 
 def plain(value: Any) -> Any:
@@ -197,12 +200,45 @@ def load_recipe_as(kind: type[AnyRecipe], path: Path, overrides: Sequence[str] =
         raise RecipeError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):
         raise RecipeError(f"{path} must hold `key: value` lines, got {type(values).__name__}.")
+    _nest_data(values, str(path))
     for text in overrides:
         key, _, value = text.partition("=")
         if not _ or not key:
             raise RecipeError(f"`--set {text}` must read key=value, for example seed=3.")
         _place(values, key, text, yaml.safe_load(value))
+    _nest_data(values, str(path), later=True)
     return _parse(kind, values, str(path))
+
+
+def _nest_data(values: dict[str, Any], source: str, *, later: bool = False) -> None:
+    """Read settings of corpora in their old place as well."""
+    if isinstance(values.get("data"), dict):
+        values["data"] = nest(values["data"], source, later=later)
+
+
+def _with_corpus_settings(values: dict[str, Any], source: str) -> dict[str, Any]:
+    """The recipe with its corpus's settings read, as the dataclass that they are."""
+    if not isinstance(values.get("data"), dict):
+        return values
+    data = without_other_corpora(values["data"], source)
+    kind = corpus_class(data.get("corpus", DataConfig.corpus))
+    own = data.pop(kind.corpus, {})
+    if not isinstance(own, dict) or "settings" in data:
+        raise RecipeError(
+            f"{source}: `data.{kind.corpus}` holds settings of its own, got "
+            f"{data.get('settings', own)!r}."
+        )
+    _check_keys(own, kind, source, f"data.{kind.corpus}.")
+    # The parser reads types of plain dataclasses alone, and a corpus has a base class. What is
+    # not given stays out, for the corpus's own defaults.
+    hints = get_type_hints(kind)
+    given = make_dataclass("Given", [(name, hints[name]) for name in own])
+    typed = _instance(given, own, source, f"data.{kind.corpus}") if own else None
+    try:
+        settings = kind(**vars(typed)) if typed else None
+    except RecipeError as error:
+        raise RecipeError(f"{source}: {error}") from error
+    return values | {"data": data | {"settings": settings}}
 
 
 def _place(values: dict[str, Any], key: str, text: str, value: Any) -> None:
@@ -215,23 +251,32 @@ def _place(values: dict[str, Any], key: str, text: str, value: Any) -> None:
 
 
 def _parse(kind: type[AnyRecipe], values: dict[str, Any], source: str) -> AnyRecipe:
+    values = _with_corpus_settings(values, source)
     _check_keys(values, kind, source)
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(kind, "recipe")
-    try:
-        with contextlib.redirect_stderr(io.StringIO()):
-            parsed = parser.parse_object({"recipe": values})
-            made = parser.instantiate_classes(Namespace(recipe=parsed.recipe))
-            recipe: AnyRecipe = made.recipe
-    except RecipeError as error:
-        raise RecipeError(f"{source}: {error}") from error
-    except (ArgumentError, TypeError, ValueError, KeyError) as error:
-        raise RecipeError(f"{source}: {_one_line(str(error))}") from error
+    recipe = _instance(kind, values, source)
     if not re.fullmatch(r"[\w.-]+", recipe.name):
         raise RecipeError(
             f"{source}: `name` may hold letters, digits, '.', '_' and '-', got '{recipe.name}'."
         )
     return recipe
+
+
+def _instance(kind: type[Made], values: dict[str, Any], source: str, key: str = "") -> Made:
+    """A dataclass of plain values, its types checked; ``key`` is where it stands in the recipe."""
+    parser = ArgumentParser(exit_on_error=False)
+    group = f"recipe.{key}" if key else "recipe"
+    parser.add_class_arguments(kind, group)
+    nested: Any = values
+    for name in reversed(group.split(".")):
+        nested = {name: nested}
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):
+            made = parser.instantiate_classes(Namespace(recipe=parser.parse_object(nested).recipe))
+            return cast(Made, made[group])
+    except RecipeError as error:
+        raise RecipeError(f"{source}: {error}") from error
+    except (ArgumentError, TypeError, ValueError, KeyError) as error:
+        raise RecipeError(f"{source}: {_one_line(str(error))}") from error
 
 
 def _check_keys(values: dict[str, Any], kind: type, source: str, path: str = "") -> None:

@@ -7,10 +7,9 @@ import lightning as L
 import numpy as np
 import pytest
 import torch
-from jsonargparse import ArgumentParser
 
 from aum_edge.audio.frontend import FrontEnd
-from aum_edge.data.config import DataConfig, SyntheticConfig
+from aum_edge.data.config import DataConfig
 from aum_edge.data.datamodule import AudioData
 from aum_edge.data.sampler import BatchPlan, EpochSampler, ProcessGroupPosition
 from aum_edge.errors import DataError
@@ -18,7 +17,7 @@ from aum_edge.errors import DataError
 
 @pytest.fixture(scope="module")
 def config(fsdd_corpus):
-    return DataConfig(corpus="fsdd", root=str(fsdd_corpus), test_speakers=("cy",), val_fraction=0.3)
+    return DataConfig.of("fsdd", fsdd_corpus, test_speakers=("cy",), val_fraction=0.3)
 
 
 @pytest.fixture(scope="module")
@@ -132,43 +131,18 @@ def test_what_is_known_after_setup(data, frontend, config, tmp_path):
     again = AudioData(config, frontend, cache_dir=data.cache_dir)
     again.setup()
     assert again.fingerprint == data.fingerprint
-    held = DataConfig(corpus="fsdd", root=config.root, test_speakers=("bo",))
+    held = DataConfig.of("fsdd", config.root, test_speakers=("bo",))
     other = AudioData(held, frontend, cache_dir=tmp_path)
     other.setup()
     assert other.fingerprint != data.fingerprint
 
 
 def test_a_corpus_without_training_clips_is_refused(fsdd_corpus, frontend, tmp_path):
-    config = DataConfig(corpus="fsdd", root=str(fsdd_corpus), test_speakers=("ada", "bo", "cy"))
+    config = DataConfig.of("fsdd", fsdd_corpus, test_speakers=("ada", "bo", "cy"))
     with pytest.raises(DataError, match="train split of corpus `fsdd` is empty"):
         AudioData(config, frontend, cache_dir=tmp_path).setup()
     with pytest.raises(DataError, match="`batch_size` must be at least 1, got 0"):
         AudioData(config, frontend, cache_dir=tmp_path, batch_size=0)
-
-
-@pytest.mark.parametrize("register", ["add_argument", "add_class_arguments"])
-def test_yaml_values_become_the_config(register):
-    parser = ArgumentParser(exit_on_error=False)
-    if register == "add_argument":
-        parser.add_argument("--data", type=DataConfig)
-    else:
-        parser.add_class_arguments(DataConfig, "data")
-    values = {
-        "corpus": "esc",
-        "test_folds": [4, 5],
-        "test_speakers": ["theo"],
-        "synthetic": {"n_train": 100},
-    }
-    parsed = parser.parse_object({"data": values})
-    config = parser.instantiate_classes(parsed).data
-    assert config == DataConfig(
-        corpus="esc",
-        test_folds=(4, 5),
-        test_speakers=("theo",),
-        synthetic=SyntheticConfig(n_train=100),
-    )
-    with pytest.raises(Exception, match="test_folds"):
-        parser.parse_object({"data": {"test_folds": ["four"]}})
 
 
 def test_a_view_keeps_rows_arrays_and_everything_else(data):

@@ -116,13 +116,12 @@ def _first_step(
 ) -> dict[str, Any]:
     """How a model came to be, with the data from outside that its run declares."""
     recipe = run.recipe
-    subset = f" {recipe.data.subset}" if recipe.data.corpus == "tau2022" else ""
     step: dict[str, Any] = {
         "step": title,
         "preset": choice.preset,
         "seed": seed,
         "loss": train.loss,
-        "data": f"{recipe.data.corpus}{subset}",
+        "data": recipe.data.corpus_config.title,
     }
     if recipe.external_data:
         step["external_data"] = [asdict(entry) for entry in recipe.external_data]

@@ -13,7 +13,7 @@ import torch
 from aum_edge.audio.clip import fit_samples, read_clip
 from aum_edge.audio.frontend import FrontEnd
 from aum_edge.data.config import DataConfig
-from aum_edge.data.corpora.registry import load_manifest
+from aum_edge.data.corpora.load import load_manifest
 from aum_edge.data.features import builder, cache
 from aum_edge.data.features.cache import build_cache, normalization
 from aum_edge.data.features.npy import ArrayWriter, open_array
@@ -23,7 +23,7 @@ from aum_edge.errors import DataError
 
 @pytest.fixture(scope="module")
 def manifest(fsdd_corpus, tmp_path_factory):
-    config = DataConfig(corpus="fsdd", root=str(fsdd_corpus), test_speakers=("cy",))
+    config = DataConfig.of("fsdd", fsdd_corpus, test_speakers=("cy",))
     return load_manifest(config, tmp_path_factory.mktemp("cache"))
 
 
@@ -99,9 +99,7 @@ def test_whatever_the_features_depend_on_makes_new_ones(
 
 def test_a_changed_split_seed_keeps_the_test_features(fsdd_corpus, frontend, tmp_path, manifest):
     build_cache(manifest, frontend, tmp_path)
-    config = DataConfig(
-        corpus="fsdd", root=str(fsdd_corpus), test_speakers=("cy",), val_seed=5, val_fraction=0.4
-    )
+    config = DataConfig.of("fsdd", fsdd_corpus, test_speakers=("cy",), val_seed=5, val_fraction=0.4)
     build_cache(load_manifest(config, tmp_path), frontend, tmp_path)
     assert len(list(tmp_path.glob("features-*"))) == 5
 

@@ -57,7 +57,7 @@ def make_run(table: Path, out: Path, **devices) -> Run:
     settings = DevicesConfig(**({"names": ("a", "s1"), "train": TRAIN} | devices))
     recipe = Recipe(
         name="x",
-        data=DataConfig(corpus="manifest", root=str(table)),
+        data=DataConfig.of("manifest", table),
         frontend=FRONTEND,
         devices=settings,
     )
