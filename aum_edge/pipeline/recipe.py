@@ -14,6 +14,8 @@ from typing import Any, Literal, Protocol, TypeVar, cast, get_args, get_origin, 
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
+from aum_edge.audio.augment.pipeline import AugmentConfig
+from aum_edge.audio.augment.registry import augmentations
 from aum_edge.audio.config import FrontEndConfig
 from aum_edge.bench.config import BenchConfig
 from aum_edge.compression.pruning.config import PruneConfig
@@ -172,7 +174,9 @@ Made = TypeVar("Made")
 def plain(value: Any) -> Any:
     """Tuples as lists and paths as text, so that YAML and JSON read back the same."""
     if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
+        # Registered augmentations stand beside the others, as in a recipe.
+        value = value | (value.get("registered") or {})
+        return {key: plain(item) for key, item in value.items() if key != "registered"}
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
     return str(value) if isinstance(value, Path) else value
@@ -223,22 +227,59 @@ def _with_corpus_settings(values: dict[str, Any], source: str) -> dict[str, Any]
     data = without_other_corpora(values["data"], source)
     kind = corpus_class(data.get("corpus", DataConfig.corpus))
     own = data.pop(kind.corpus, {})
-    if not isinstance(own, dict) or "settings" in data:
+    if "settings" in data:
         raise RecipeError(
-            f"{source}: `data.{kind.corpus}` holds settings of its own, got "
-            f"{data.get('settings', own)!r}."
+            f"{source}: `data.{kind.corpus}` holds settings of its own, `data.settings` is no key."
         )
-    _check_keys(own, kind, source, f"data.{kind.corpus}.")
-    # The parser reads types of plain dataclasses alone, and a corpus has a base class. What is
-    # not given stays out, for the corpus's own defaults.
+    settings = _registered(kind, own, source, f"data.{kind.corpus}") if own != {} else None
+    return values | {"data": data | {"settings": settings}}
+
+
+def _with_augmentations(values: Any, kind: type, source: str, path: str = "") -> Any:
+    """The recipe with every registered augmentation read, as the dataclass that it is."""
+    if not isinstance(values, dict):
+        return values
+    made, hints = dict(values), get_type_hints(kind)
+    known = augmentations() if kind is AugmentConfig else {}
+    if kind is AugmentConfig and "registered" in made:
+        raise RecipeError(
+            f"{source}: There is no key `{path}registered`: give augmentations by name."
+        )
+    for name in values.keys() & known.keys():
+        one = _registered(known[name], made.pop(name), source, f"{path}{name}")
+        made.setdefault("registered", {})[name] = one
+    for key in made.keys() & hints.keys() - {"registered"}:
+        hint, item = hints[key], made[key]
+        inner = next((x for x in (hint, *get_args(hint)) if is_dataclass(x)), None)
+        if inner is None:
+            continue
+        below, at = cast(type, inner), f"{path}{key}."
+        if isinstance(item, list):
+            made[key] = [_with_augmentations(x, below, source, at) for x in item]
+        elif get_origin(hint) is dict and isinstance(item, dict):
+            made[key] = {
+                name: _with_augmentations(x, below, source, f"{at}{name}.")
+                for name, x in item.items()
+            }
+        else:
+            made[key] = _with_augmentations(item, below, source, at)
+    return made
+
+
+def _registered(kind: type[Made], own: Any, source: str, path: str) -> Made:
+    """A registered part of a recipe by its settings."""
+    if not isinstance(own, dict):
+        raise RecipeError(f"{source}: `{path}` holds settings of its own, got {own!r}.")
+    _check_keys(own, kind, source, f"{path}.")
+    # The parser reads types of plain dataclasses alone, and these have a base class. What is not
+    # given stays out, for their own defaults.
     hints = get_type_hints(kind)
     given = make_dataclass("Given", [(name, hints[name]) for name in own])
-    typed = _instance(given, own, source, f"data.{kind.corpus}") if own else None
+    typed = vars(_instance(given, own, source, path)) if own else {}
     try:
-        settings = kind(**vars(typed)) if typed else None
+        return kind(**typed)
     except RecipeError as error:
         raise RecipeError(f"{source}: {error}") from error
-    return values | {"data": data | {"settings": settings}}
 
 
 def _place(values: dict[str, Any], key: str, text: str, value: Any) -> None:
@@ -252,6 +293,7 @@ def _place(values: dict[str, Any], key: str, text: str, value: Any) -> None:
 
 def _parse(kind: type[AnyRecipe], values: dict[str, Any], source: str) -> AnyRecipe:
     values = _with_corpus_settings(values, source)
+    values = _with_augmentations(values, kind, source)
     _check_keys(values, kind, source)
     recipe = _instance(kind, values, source)
     if not re.fullmatch(r"[\w.-]+", recipe.name):

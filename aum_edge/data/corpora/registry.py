@@ -57,7 +57,7 @@ class CorpusConfig(ABC):
 
     def values(self) -> dict[str, Any]:
         """Its settings as plain values."""
-        return asdict(self)  # type: ignore[call-overload, no-any-return]
+        return asdict(self)  # type: ignore[call-overload]
 
     @property
     def title(self) -> str:
