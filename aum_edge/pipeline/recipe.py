@@ -14,20 +14,21 @@ from typing import Any, Literal, Protocol, TypeVar, cast, get_args, get_origin, 
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
-from aum_edge.audio.augment.pipeline import AugmentConfig
-from aum_edge.audio.augment.registry import augmentations
 from aum_edge.audio.config import FrontEndConfig
 from aum_edge.bench.config import BenchConfig
 from aum_edge.compression.pruning.config import PruneConfig
 from aum_edge.compression.quantization.config import QuantizeConfig
 from aum_edge.data.config import DataConfig
-from aum_edge.data.corpora.registry import corpus_class
 from aum_edge.data.external_data import ExternalData, check_external
-from aum_edge.data.flat_settings import nest, without_other_corpora
 from aum_edge.errors import RecipeError
 from aum_edge.export.onnx.config import ExportConfig
 from aum_edge.models.config import BackboneConfig
 from aum_edge.models.presets import preset
+from aum_edge.pipeline.registered_parts import (
+    nest_data,
+    with_augmentations,
+    with_corpus_settings,
+)
 from aum_edge.training.config import TrainConfig
 from aum_edge.training.device_finetuning import DevicesConfig
 from aum_edge.training.distillation.config import DistillConfig
@@ -204,66 +205,14 @@ def load_recipe_as(kind: type[AnyRecipe], path: Path, overrides: Sequence[str] =
         raise RecipeError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):
         raise RecipeError(f"{path} must hold `key: value` lines, got {type(values).__name__}.")
-    _nest_data(values, str(path))
+    nest_data(values, str(path))
     for text in overrides:
         key, _, value = text.partition("=")
         if not _ or not key:
             raise RecipeError(f"`--set {text}` must read key=value, for example seed=3.")
         _place(values, key, text, yaml.safe_load(value))
-    _nest_data(values, str(path), later=True)
+    nest_data(values, str(path), later=True)
     return _parse(kind, values, str(path))
-
-
-def _nest_data(values: dict[str, Any], source: str, *, later: bool = False) -> None:
-    """Read settings of corpora in their old place as well."""
-    if isinstance(values.get("data"), dict):
-        values["data"] = nest(values["data"], source, later=later)
-
-
-def _with_corpus_settings(values: dict[str, Any], source: str) -> dict[str, Any]:
-    """The recipe with its corpus's settings read, as the dataclass that they are."""
-    if not isinstance(values.get("data"), dict):
-        return values
-    data = without_other_corpora(values["data"], source)
-    kind = corpus_class(data.get("corpus", DataConfig.corpus))
-    own = data.pop(kind.corpus, {})
-    if "settings" in data:
-        raise RecipeError(
-            f"{source}: `data.{kind.corpus}` holds settings of its own, `data.settings` is no key."
-        )
-    settings = _registered(kind, own, source, f"data.{kind.corpus}") if own != {} else None
-    return values | {"data": data | {"settings": settings}}
-
-
-def _with_augmentations(values: Any, kind: type, source: str, path: str = "") -> Any:
-    """The recipe with every registered augmentation read, as the dataclass that it is."""
-    if not isinstance(values, dict):
-        return values
-    made, hints = dict(values), get_type_hints(kind)
-    known = augmentations() if kind is AugmentConfig else {}
-    if kind is AugmentConfig and "registered" in made:
-        raise RecipeError(
-            f"{source}: There is no key `{path}registered`: give augmentations by name."
-        )
-    for name in values.keys() & known.keys():
-        one = _registered(known[name], made.pop(name), source, f"{path}{name}")
-        made.setdefault("registered", {})[name] = one
-    for key in made.keys() & hints.keys() - {"registered"}:
-        hint, item = hints[key], made[key]
-        inner = next((x for x in (hint, *get_args(hint)) if is_dataclass(x)), None)
-        if inner is None:
-            continue
-        below, at = cast(type, inner), f"{path}{key}."
-        if isinstance(item, list):
-            made[key] = [_with_augmentations(x, below, source, at) for x in item]
-        elif get_origin(hint) is dict and isinstance(item, dict):
-            made[key] = {
-                name: _with_augmentations(x, below, source, f"{at}{name}.")
-                for name, x in item.items()
-            }
-        else:
-            made[key] = _with_augmentations(item, below, source, at)
-    return made
 
 
 def _registered(kind: type[Made], own: Any, source: str, path: str) -> Made:
@@ -292,8 +241,8 @@ def _place(values: dict[str, Any], key: str, text: str, value: Any) -> None:
 
 
 def _parse(kind: type[AnyRecipe], values: dict[str, Any], source: str) -> AnyRecipe:
-    values = _with_corpus_settings(values, source)
-    values = _with_augmentations(values, kind, source)
+    values = with_corpus_settings(values, source, _registered)
+    values = with_augmentations(values, kind, source, _registered)
     _check_keys(values, kind, source)
     recipe = _instance(kind, values, source)
     if not re.fullmatch(r"[\w.-]+", recipe.name):
