@@ -13,6 +13,8 @@ from aum_edge.errors import RecipeError
 
 CACHE = Path("runs/cache")
 KINDS = ("audioset", "vggsound", "voxceleb", "epic-sounds")
+CHALLENGE = ("tau2022", "tau2025-evaluation")
+BUILT_IN = "builtin"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -164,10 +166,6 @@ def _print(values: dict[str, Any], as_json: bool) -> None:
         return
     for name, value in values.items():
         print(f"{name}: {json.dumps(value)}")
-
-
-CHALLENGE = ("tau2022", "tau2025-evaluation")
-BUILT_IN = "builtin"
 
 
 def add_prepare(parser: argparse.ArgumentParser) -> None:

@@ -79,7 +79,10 @@ def nest(data: Mapping[str, Any], where: str, *, later: bool = False) -> dict[st
     Raises:
         RecipeError: An unknown corpus, a setting of another corpus, or one that is given twice.
     """
-    corpus = corpus_class(data.get("corpus", "synthetic")).corpus
+    try:
+        corpus = corpus_class(data.get("corpus", "synthetic")).corpus
+    except RecipeError as error:
+        raise RecipeError(f"{where}: {error}") from error
     made, moved = dict(data), {}
     for name in [name for name in data if name in FLAT]:
         value = made.pop(name)

@@ -46,7 +46,17 @@ def test_set_wins_over_the_file(tmp_path) -> None:
         ("name: a\nseed: many\n", [], "seed"),
         ("name: a\nteacher: {train: {epochs: 0}}\n", [], "epochs"),
         ("name: a\nfrontend: {n_mels: 0}\n", [], "n_mels"),
-        ("name: a\ndata: {corpus: mars}\n", [], "mars"),
+        (
+            "name: a\ndata: {corpus: mars}\n",
+            [],
+            "must be one of audio, esc, folder, fsdd, manifest",
+        ),
+        ("name: a\ndata: {corpus: [esc]}\n", [], "r.yaml: Data `corpus` must be one of audio, esc"),
+        (
+            "name: a\ndata: {corpus: esc, esc: }\n",
+            [],
+            "`data.esc` holds settings of its own, got N",
+        ),
         ("name: a\ndata: {corpus: esc, esc: {test_fold: [1]}}\n", [], "did you mean `test_folds`"),
         ("name: a\ndata: {corpus: esc, esc: {test_folds: [x]}}\n", [], "`data.esc.test_folds`"),
         ("name: a\ndata: {corpus: esc, esc: {segment_seconds: 0}}\n", [], "r.yaml: `segment_sec"),

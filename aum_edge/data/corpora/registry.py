@@ -108,7 +108,7 @@ def corpus_class(name: str) -> type[CorpusConfig]:
         RecipeError: If there is no such corpus.
     """
     _discover()
-    if name not in _CORPORA:
+    if not isinstance(name, str) or name not in _CORPORA:
         names = ", ".join(corpus_names())
         raise RecipeError(f"Data `corpus` must be one of {names}; got '{name}'.")
     return _CORPORA[name]
