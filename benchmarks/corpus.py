@@ -183,7 +183,7 @@ def check(root: Path) -> dict[str, Any]:
 
 def corpus(root: Path, work: Path, store: str) -> AudioData:
     """The corpus behind the challenge's front end."""
-    config = DataConfig(corpus="tau2022", root=str(root), store=store, val_fraction=0.1)
+    config = DataConfig.of("tau2022", root, store=store, val_fraction=0.1)
     return AudioData(
         config,
         FrontEndConfig(),

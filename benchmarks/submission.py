@@ -28,8 +28,7 @@ from aum_edge.bench.host import busy, host
 from aum_edge.compression.quantization.config import QuantizeConfig
 from aum_edge.compression.quantization.quantize import quantize
 from aum_edge.core.progress import stderr_progress
-from aum_edge.data.config import SyntheticConfig
-from aum_edge.data.corpora.synthetic.generate import generate
+from aum_edge.data.corpora.synthetic.generate import SyntheticConfig, generate
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.presets import preset
 from aum_edge.models.registry import build

@@ -12,6 +12,11 @@ _LONGEST_PAGE = 65_307
 _LAST_PAGE = 4
 _NO_POSITION = (1 << 64) - 1
 """Of a page on which no packet ends."""
+_SIZE_LINE = re.compile(
+    r"^\s*(?:data|SSND|Data Size|riff|Riff size)\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE
+)
+_STREAMED = 0x7FFF_0000
+"""Recorders that write to a pipe put a size from here up where they do not know it yet."""
 
 
 @dataclass(frozen=True)
@@ -56,13 +61,6 @@ def _position_before(tail: bytes, at: int) -> int:
         if position != _NO_POSITION:
             return position
     return 0
-
-
-_SIZE_LINE = re.compile(
-    r"^\s*(?:data|SSND|Data Size|riff|Riff size)\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE
-)
-_STREAMED = 0x7FFF_0000
-"""Recorders that write to a pipe put a size from here up where they do not know it yet."""
 
 
 def is_truncated(path: Path, header_log: str) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +16,9 @@ from aum_edge.errors import AudioError
 
 PRE_EMPHASIS = 0.97
 CPU_CLIPS = 8
+"""Clips that go through a CPU's caches at once."""
+KEPT = 16
+"""Front ends that a process keeps."""
 
 
 class FrontEnd(nn.Module):
@@ -158,6 +162,16 @@ class FrontEnd(nn.Module):
         frames = (frames - PRE_EMPHASIS * before) * self.window
         mel = _power(torch.fft.rfft(frames, config.n_fft)) @ self.filters.T
         return mel.clamp_(min=config.log_offset).log_()
+
+
+@lru_cache(maxsize=KEPT)
+@torch.inference_mode(False)  # Buffers born in inference mode could not be moved later.
+def front_end(config: FrontEndConfig, device: torch.device | str = "cpu") -> FrontEnd:
+    """The front end of these settings on a device, built once a process and shared: never move it.
+
+    Cost: about 13 ms the first time.
+    """
+    return FrontEnd(config).to(device)
 
 
 def _power(spectrum: Tensor) -> Tensor:

@@ -26,6 +26,7 @@ _MP3_SLACK = 2304
 """Two frames: an MP3 states its length to the frame only."""
 _MALFORMED = 7
 """libsndfile's "not a regular file", which it also says of a damaged MP3."""
+_ADVICE = "give a whole WAV, FLAC, Ogg, MP3 or AIFF file."
 
 
 @dataclass(frozen=True)
@@ -87,11 +88,17 @@ def read_audio(
         rate: int = sound.samplerate
         first, stop = _span(sound, path, start, end)
         pieces = blocks(sound, path, first, stop)
-        mono = [x[:, 0].copy() if channels == "first" else x.mean(axis=1) for x in pieces]
+        mono = [to_mono(piece, channels) for piece in pieces]
     samples = np.concatenate(mono) if len(mono) > 1 else mono[0]
     if not np.isfinite(samples).all():
         raise AudioError(f"{path} holds NaN or infinite samples: export it again.")
     return samples, rate
+
+
+def to_mono(samples: Samples, channels: Literal["mean", "first"]) -> Samples:
+    """Samples (n, channels) to (n,): the mean of the channels, or the first alone."""
+    mono: Samples = samples[:, 0].copy() if channels == "first" else samples.mean(axis=1)
+    return mono
 
 
 @contextlib.contextmanager
@@ -154,9 +161,6 @@ def blocks(
             f"{path} is cut short: its header promises {sound.frames} samples and decoding ends "
             f"after {at}. Copy or record it again."
         )
-
-
-_ADVICE = "give a whole WAV, FLAC, Ogg, MP3 or AIFF file."
 
 
 def _require_file(path: Path) -> None:

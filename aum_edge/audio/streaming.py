@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from aum_edge.audio.config import FrontEndConfig
-from aum_edge.audio.frontend import FrontEnd
-from aum_edge.audio.io import blocks, open_sound
+from aum_edge.audio.frontend import front_end
+from aum_edge.audio.io import blocks, open_sound, to_mono
 from aum_edge.audio.mel import MelSums
 from aum_edge.audio.resample import PhaseGroups, has_bank, reach, resample
 from aum_edge.errors import AudioError
@@ -73,7 +73,7 @@ class StreamingFrontEnd:
                 "stream: train with one without them."
             )
         self.config = config
-        self._front_end = FrontEnd(config)
+        self._front_end = front_end(config)
         self._centred = config.kind == "log_mel"
         self._mel = MelSums(self._front_end.filters)
         self._window = config.n_fft if self._centred else config.win_length
@@ -154,8 +154,7 @@ def stream_file(path: Path, config: FrontEndConfig) -> Iterator[Tensor]:
     with open_sound(path) as sound:
         resampler = StreamingResampler(sound.samplerate, config.sample_rate)
         for block in blocks(sound, path):
-            mono = torch.from_numpy(block)
-            mono = mono[:, 0] if config.channels == "first" else mono.mean(dim=1)
+            mono = torch.from_numpy(to_mono(block, config.channels))
             if not torch.isfinite(mono).all():
                 raise AudioError(f"{path} holds NaN or Inf: record or convert it again.")
             yield resampler.push(mono)

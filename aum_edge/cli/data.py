@@ -13,6 +13,8 @@ from aum_edge.errors import RecipeError
 
 CACHE = Path("runs/cache")
 KINDS = ("audioset", "vggsound", "voxceleb", "epic-sounds")
+CHALLENGE = ("tau2022", "tau2025-evaluation")
+BUILT_IN = "builtin"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -84,7 +86,7 @@ def _missing(parser: argparse.ArgumentParser) -> None:
 
 
 def _look_over(options: argparse.Namespace) -> int:
-    from aum_edge.data.corpora.registry import load_manifest
+    from aum_edge.data.corpora.load import load_manifest
     from aum_edge.data.summary import corpus_stats
 
     progress = stderr_progress()
@@ -98,7 +100,7 @@ def _look_over(options: argparse.Namespace) -> int:
 
 
 def _normalization(options: argparse.Namespace) -> int:
-    from aum_edge.data.corpora.registry import load_manifest
+    from aum_edge.data.corpora.load import load_manifest
     from aum_edge.data.features.cache import build_cache
     from aum_edge.data.features.statistics import feature_statistics
     from aum_edge.pipeline.recipe import load_recipe
@@ -166,10 +168,6 @@ def _print(values: dict[str, Any], as_json: bool) -> None:
         print(f"{name}: {json.dumps(value)}")
 
 
-CHALLENGE = ("tau2022", "tau2025-evaluation")
-BUILT_IN = "builtin"
-
-
 def add_prepare(parser: argparse.ArgumentParser) -> None:
     """Options of the action."""
     parser.add_argument(
@@ -208,8 +206,7 @@ def run_prepare(options: argparse.Namespace) -> int:
                 "lies or shall go."
             )
         return _challenge(options)
-    from aum_edge.data.config import SyntheticConfig
-    from aum_edge.data.corpora.synthetic.generate import generate
+    from aum_edge.data.corpora.synthetic.generate import SyntheticConfig, generate
 
     folder = Path(options.what) if options.out is None else options.out
     if options.out is not None and options.what != BUILT_IN:

@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Score the model on one split of a corpus."""
-    from aum_edge.data.corpora.registry import load_manifest
+    from aum_edge.data.corpora.load import load_manifest
     from aum_edge.data.features.cache import build_cache
     from aum_edge.data.labels import with_model_labels
     from aum_edge.runtimes.predictor import open_predictor, waveforms_as_features

@@ -26,7 +26,7 @@ def add_corpus_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--test-folds", default="", metavar="N,N", help="esc: folds held out")
     parser.add_argument("--test-speakers", default="", metavar="A,B", help="fsdd: held out")
-    parser.add_argument("--subset", default="split25", help="tau2022: the training subset")
+    parser.add_argument("--subset", default="", help="tau2022: the training subset (split25)")
 
 
 def corpus_config(options: argparse.Namespace) -> DataConfig:
@@ -38,17 +38,15 @@ def corpus_config(options: argparse.Namespace) -> DataConfig:
         folds = tuple(int(fold) for fold in options.test_folds.split(",") if fold)
     except ValueError as error:
         raise RecipeError(f"`--test-folds {options.test_folds}` must be numbers.") from error
-    speakers = tuple(name for name in options.test_speakers.split(",") if name)
-    return DataConfig(
-        corpus=name,
-        root=root,
-        test_root=options.test_file,
-        label_file=options.labels,
-        label_separator=options.label_separator,
-        test_folds=folds,
-        test_speakers=speakers,
-        subset=options.subset,
-    )
+    given = {
+        "test_root": options.test_file,
+        "label_file": options.labels,
+        "label_separator": options.label_separator,
+        "test_folds": folds,
+        "test_speakers": tuple(name for name in options.test_speakers.split(",") if name),
+        "subset": options.subset,
+    }
+    return DataConfig.of(name, root, **{key: value for key, value in given.items() if value})
 
 
 def add_recipe_options(parser: argparse.ArgumentParser, which: str) -> None:

@@ -12,6 +12,7 @@ from aum_edge.audio.config import FrontEndConfig
 from aum_edge.complexity.limits import get_limits
 from aum_edge.compression.quantization.config import QuantizeConfig
 from aum_edge.data.config import DataConfig
+from aum_edge.data.flat_settings import merged, say_flat, setting_names
 from aum_edge.errors import RecipeError
 from aum_edge.models.architectures.prunable import PrunableBackbone
 from aum_edge.models.registry import architecture
@@ -21,7 +22,7 @@ from aum_edge.pipeline.recipe import (
     Recipe,
     StudentConfig,
     TeacherConfig,
-    check_plain,
+    check_values,
     plain,
 )
 from aum_edge.training.config import TrainConfig
@@ -140,16 +141,20 @@ class CompareRecipe:
                 f"`tuning` is about folds, got {', '.join(strange)}; the folds are "
                 f"{', '.join(self.folds)}."
             )
-        for fold in self.folds:
-            for key, value in (self.folds[fold] | self.tuning.get(fold, {})).items():
-                check_plain(f"folds.{fold}.{key}", value)
-            self.data_of(fold, tuning=True)
-        foreign = {key for values in self.tuning.values() for key in values} - set(TUNABLE)
+        for kind, settings in (("folds", self.folds), ("tuning", self.tuning)):
+            for fold, values in settings.items():
+                check_values(f"{kind}.{fold}", values)
+        foreign = {key for v in self.tuning.values() for key in setting_names(v)} - set(TUNABLE)
         if foreign:
             raise RecipeError(
                 f"`tuning` may set {', '.join(TUNABLE)}, got {', '.join(sorted(foreign))}: with "
                 "other data a learning rate could be chosen on what is tested."
             )
+        for fold in self.folds:
+            self.data_of(fold, tuning=True)
+        say_flat(
+            "`folds` and `tuning`", self.data.corpus, [*self.folds.values(), *self.tuning.values()]
+        )
 
     def _check_names(self) -> None:
         """Folds and arms become folders."""
@@ -197,19 +202,18 @@ class CompareRecipe:
             raise RecipeError(f"There is no fold '{fold}'; there are {', '.join(self.folds)}.")
         values = dict(self.folds[fold])
         if tuning:
-            values |= self.tuning.get(fold, {})
-        values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+            values = merged(self.data.corpus, values, self.tuning.get(fold, {}))
         try:
-            return replace(self.data, **values)
-        except TypeError as error:
-            raise RecipeError(f"Fold '{fold}': `data` has no such setting ({error}).") from error
+            return self.data.changed(values)
+        except RecipeError as error:
+            raise RecipeError(f"Fold '{fold}': {error}") from error
 
     def key(self, fold: str) -> str:
         """Hash of everything that the results of a fold's runs depend on, but for their seed."""
         values = asdict(self) | {"prepared_with": self.seeds[0]}
         for beside in ("name", "title", "folds", "tuning", "seeds", "data"):
             del values[beside]
-        values["splits"] = [asdict(self.data_of(fold, tuning=tuning)) for tuning in (False, True)]
+        values["splits"] = [self.data_of(fold, tuning=tuning).key() for tuning in (False, True)]
         return hashlib.sha256(json.dumps(plain(values), sort_keys=True).encode()).hexdigest()
 
     def recipe(

@@ -1,10 +1,15 @@
-"""A corpus for Lightning: cached features in batches whose order a seed and the epoch decide."""
+"""Lightning data module of a corpus: cached features in batches ordered by seed and epoch."""
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
+import os
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, Self
 
 import lightning as L
 import torch
@@ -14,16 +19,18 @@ from torch.utils.data import DataLoader, Dataset
 from aum_edge.audio.config import FrontEndConfig, Normalization
 from aum_edge.core.progress import Progress
 from aum_edge.data.config import DataConfig
-from aum_edge.data.corpora.registry import load_manifest
+from aum_edge.data.corpora.load import load_manifest
 from aum_edge.data.features.cache import ClipArrays, build_cache, normalization
-from aum_edge.data.features.npy import Stored
+from aum_edge.data.features.npy import Rows, Stored
 from aum_edge.data.features.stream import stream_splits
-from aum_edge.data.manifest import Manifest, validate
-from aum_edge.data.sampler import BatchPlan, EpochSampler, ProcessGroupPosition, Rows
+from aum_edge.data.manifest import Clip, Manifest, Split, validate
+from aum_edge.data.sampler import BatchPlan, EpochSampler, ProcessGroupPosition
 from aum_edge.data.segments import WORKERS
 from aum_edge.errors import DataError
 
 Batch = dict[str, Tensor]
+CACHE_DIR = "runs/cache"
+"""Where features are kept unless told otherwise, as on the command line."""
 
 
 class BatchRows(Dataset[Batch]):
@@ -68,23 +75,50 @@ class AudioData(L.LightningDataModule):
         config: DataConfig,
         frontend: FrontEndConfig,
         *,
-        cache_dir: Path,
+        cache_dir: str | os.PathLike[str],
         batch_size: int = 64,
         seed: int = 0,
         waveforms: bool = False,
         progress: Progress | None = None,
     ) -> None:
         super().__init__()
-        if batch_size < 1:
-            raise DataError(f"`batch_size` must be at least 1, got {batch_size}.")
         self.config = config
         self.frontend = frontend
         self.cache_dir = Path(cache_dir)
-        self.batch_size = batch_size
+        self.batch_size = _checked_size(batch_size)
         self.seed = seed
         self.waveforms = waveforms
         self.progress = progress
         self.plan = BatchPlan()
+
+    @classmethod
+    def of(
+        cls,
+        corpus: str,
+        root: str | os.PathLike[str],
+        frontend: FrontEndConfig,
+        *,
+        cache_dir: str | os.PathLike[str] = CACHE_DIR,
+        batch_size: int = 64,
+        seed: int = 0,
+        **settings: Any,
+    ) -> Self:
+        """A corpus by name, ready to train on: ``AudioData.of("esc", DIR, f, test_folds=(4,))``.
+
+        Args:
+            corpus: A corpus of :func:`aum_edge.data.corpora.registry.corpus_names`.
+            root: Its folder, or the file of a ``manifest``.
+            frontend: How audio becomes features; a model's is ``model.frontend``.
+            cache_dir: Where features are kept.
+            batch_size: Clips a batch.
+            seed: Of the order of training batches.
+            settings: Other fields of ``DataConfig``, and the corpus's own.
+
+        Raises:
+            RecipeError: If there is no such corpus or setting, or a value is refused.
+        """
+        config = DataConfig.of(corpus, root, **settings)
+        return cls(config, frontend, cache_dir=Path(cache_dir), batch_size=batch_size, seed=seed)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -113,24 +147,41 @@ class AudioData(L.LightningDataModule):
         self.fingerprint = hashlib.sha256(text.encode()).hexdigest()
         self._add_waveforms()
 
-    def with_batches(
-        self, batch_size: int, waveforms: bool | None = None, plan: BatchPlan | None = None
-    ) -> AudioData:
-        """The same corpus and arrays behind loaders of another batch size."""
+    def derive(
+        self,
+        *,
+        split_rows: Mapping[Split, Rows] | None = None,
+        view: str = "",
+        batch_size: int | None = None,
+        waveforms: bool | None = None,
+        plan: BatchPlan | None = None,
+    ) -> Self:
+        """A view of the same data: some rows of its splits, or other batches of them.
+
+        What is not given stays. Arrays are shared: nothing is computed or stored again, but the
+        training waveforms if they are asked for and no cache has them.
+
+        Args:
+            split_rows: Rows to keep of a split; the other splits stay whole.
+            view: What ``split_rows`` are, such as ``device s1``: it stands for them in the
+                fingerprint. Without it their numbers do.
+            batch_size: Clips a batch.
+            waveforms: Whether training batches hold waveforms.
+            plan: What else decides which rows make a batch.
+
+        Raises:
+            DataError: If ``batch_size`` is below 1.
+        """
         self.setup()
-        other = AudioData(
-            self.config,
-            self.frontend,
-            cache_dir=self.cache_dir,
-            batch_size=batch_size,
-            seed=self.seed,
-            waveforms=self.waveforms if waveforms is None else waveforms,
-            progress=self.progress,
-        )
-        other.manifest, other.arrays = self.manifest, dict(self.arrays)
-        other.normalization, other.fingerprint = self.normalization, self.fingerprint
+        other = copy.copy(self)
+        other.trainer = None
+        other.arrays = dict(self.arrays)
+        other.batch_size = _checked_size(self.batch_size if batch_size is None else batch_size)
+        other.waveforms = self.waveforms if waveforms is None else waveforms
         other.plan = plan or self.plan
         other._add_waveforms()
+        if split_rows is not None:
+            other._keep(split_rows, view)
         return other
 
     def train_batches(self, epoch: int, world: int = 1) -> int:
@@ -154,6 +205,14 @@ class AudioData(L.LightningDataModule):
         manifest = load_manifest(self.config, self.cache_dir, self.progress)
         validate(manifest)
         return manifest
+
+    def _keep(self, split_rows: Mapping[Split, Rows], view: str) -> None:
+        """Leave some rows of the splits: in the arrays, the manifest and the fingerprint."""
+        self.arrays |= {split: self.arrays[split].take(rows) for split, rows in split_rows.items()}
+        clips: list[Clip] = [clip for arrays in self.arrays.values() for clip in arrays.clips]
+        self.manifest = replace(self.manifest, clips=tuple(clips))
+        kept = view or str({split: rows.tolist() for split, rows in split_rows.items()})
+        self.fingerprint = hashlib.sha256(f"{self.fingerprint}|{kept}".encode()).hexdigest()
 
     def _add_waveforms(self) -> None:
         """Training rows with waveforms; the other splits are never augmented and need none."""
@@ -185,3 +244,9 @@ class AudioData(L.LightningDataModule):
         if trainer is None:
             return ProcessGroupPosition()
         return ProcessGroupPosition(trainer.current_epoch, trainer.global_rank, trainer.world_size)
+
+
+def _checked_size(batch_size: int) -> int:
+    if batch_size < 1:
+        raise DataError(f"`batch_size` must be at least 1, got {batch_size}.")
+    return batch_size

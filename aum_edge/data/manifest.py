@@ -1,4 +1,4 @@
-"""What a corpus is once its layout is read: rows of clips, each in one split."""
+"""Manifest of a corpus: rows of clips, each in one split; its fingerprint and its checks."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from aum_edge.errors import DataError
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 SAMPLED_BYTES = 1024
+SHOWN = 3
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,10 +129,6 @@ def _sample(path: Path) -> str:
             f"Audio file {path} cannot be opened ({error.strerror}): has it moved since the "
             "corpus was read?"
         ) from error
-
-
-log = logging.getLogger(__name__)
-SHOWN = 3
 
 
 def check_rows(manifest: Manifest) -> None:

@@ -1,4 +1,4 @@
-"""Which rows make up the batches of an epoch, on this process and on the others."""
+"""Sampler of whole batches: which rows an epoch's batches hold, on each of several processes."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
 from aum_edge.data.features.cache import ClipArrays
+from aum_edge.data.features.npy import Rows
 from aum_edge.errors import DataError
 
-Rows = NDArray[np.int64]
+Weights = NDArray[np.float64]
+NUMERATOR, OFFSET = 1000.0, 0.01
+"""Of a balanced weight: see :func:`balanced_weights`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,13 +25,19 @@ class BatchPlan:
 
     size_by_epoch: Mapping[int, int] = field(default_factory=dict)
     """Batch sizes from so many epochs done; none is the same one throughout."""
-    weights: NDArray[np.float64] | None = None
+    weights: Weights | None = None
     """(n,) Rows are drawn with replacement by these, as many as there are; None takes each once."""
+    repeat: int = 0
+    """Epoch e has the batches of epoch e modulo this; 0 gives every epoch its own."""
 
     def size(self, epoch: int, otherwise: int) -> int:
         """The batch size once ``epoch`` epochs are done."""
         reached = [key for key in self.size_by_epoch if key <= epoch]
         return self.size_by_epoch[max(reached)] if reached else otherwise
+
+    def of(self, epoch: int) -> int:
+        """The epoch whose batches come in ``epoch``."""
+        return epoch % self.repeat if self.repeat else epoch
 
 
 @dataclass(frozen=True)
@@ -80,7 +89,7 @@ class EpochSampler(Sampler[Rows]):
     def __iter__(self) -> Iterator[Rows]:
         place = self._place()
         size = self._size(place)
-        rows = self._rows(place.epoch)
+        rows = self._rows(self._plan.of(place.epoch))
         for batch in range(self.batches(place)):
             shared = rows[batch * size * place.world : (batch + 1) * size * place.world]
             yield self._part(shared, place)
@@ -88,7 +97,7 @@ class EpochSampler(Sampler[Rows]):
     def _size(self, place: ProcessGroupPosition) -> int:
         if self._seed is None:
             return self._batch_size
-        return self._plan.size(place.epoch, self._batch_size)
+        return self._plan.size(self._plan.of(place.epoch), self._batch_size)
 
     def _rows(self, epoch: int) -> Rows:
         rows = np.arange(self._n)
@@ -107,10 +116,6 @@ class EpochSampler(Sampler[Rows]):
             shared = np.resize(shared, each * place.world)
         each = len(shared) // place.world
         return shared[place.rank * each : (place.rank + 1) * each]
-
-
-NUMERATOR, OFFSET = 1000.0, 0.01
-Weights = NDArray[np.float64]
 
 
 def balanced_weights(arrays: ClipArrays) -> Weights:

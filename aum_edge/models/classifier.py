@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
@@ -9,9 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from aum_edge.audio.config import FrontEndConfig, Normalization
-from aum_edge.audio.frontend import FrontEnd
+from aum_edge.audio.frontend import front_end
 from aum_edge.errors import AudioError, CheckpointError
 from aum_edge.models.architectures.base import Backbone
+from aum_edge.models.predict import AudioLabeller, Ranking, Sound
 from aum_edge.models.quantized import refresh
 from aum_edge.models.storage.directory import save
 from aum_edge.models.storage.hub import model_folder
@@ -102,11 +104,44 @@ class AudioClassifier(nn.Module):
         if waveform.ndim != 2 or waveform.shape[1] != self.frontend.clip_samples:
             raise AudioError(
                 f"The model takes clips (batch, {self.frontend.clip_samples}), got "
-                f"{tuple(waveform.shape)}: cut or pad them, as audio.load.load_clip does."
+                f"{tuple(waveform.shape)}: cut or pad them, as audio.clip.batch_clips does."
             )
-        front_end = FrontEnd(self.frontend).to(waveform.device)
-        logits = self(front_end(waveform, lengths).unsqueeze(1))
+        logits = self(front_end(self.frontend, waveform.device)(waveform, lengths).unsqueeze(1))
         return probabilities(logits, self.activation)
+
+    def predict(
+        self,
+        audio: Sound | list[Sound] | tuple[Sound, ...],
+        sample_rate: int | None = None,
+        top_k: int | None = None,
+    ) -> Ranking | list[Ranking]:
+        """The ``top_k`` most probable (label, probability) pairs of a sound, or of each in a list.
+
+        Args:
+            audio: A path, or samples (n,) or (channels, n) within [-1, 1]; or a list of them.
+                Longer audio is cut into clips, whose probabilities are averaged.
+            sample_rate: Of the samples, Hz; a file says its own.
+            top_k: How many labels; ``None`` is all.
+
+        Raises:
+            CheckpointError: If the model is an encoder without classes.
+            AudioError: If a sound cannot be read or used.
+        """
+        if not self.labels:
+            raise CheckpointError("This is an encoder without classes: fine-tune it first.")
+        device, training = next(self.parameters(), torch.empty(0)).device, self.training
+
+        def logits(clips: Tensor, lengths: Tensor) -> Tensor:
+            features = front_end(self.frontend, device)(clips.to(device), lengths)
+            return self(features.unsqueeze(1)).cpu()
+
+        shares = partial(probabilities, activation=self.activation)
+        try:
+            self.eval()
+            labeller = AudioLabeller(self.labels, self.frontend, logits, shares)
+            return labeller.predict(audio, sample_rate, top_k)
+        finally:
+            self.train(training)
 
     @classmethod
     def from_pretrained(

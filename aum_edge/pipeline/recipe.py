@@ -6,7 +6,7 @@ import contextlib
 import io
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, make_dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar, cast, get_args, get_origin, get_type_hints
@@ -25,6 +25,11 @@ from aum_edge.errors import RecipeError
 from aum_edge.export.onnx.config import ExportConfig
 from aum_edge.models.config import BackboneConfig
 from aum_edge.models.presets import PRESETS, preset
+from aum_edge.pipeline.registered_parts import (
+    nest_data,
+    with_augmentations,
+    with_corpus_settings,
+)
 from aum_edge.training.config import TrainConfig
 from aum_edge.training.device_finetuning import DevicesConfig
 from aum_edge.training.distillation.config import DistillConfig
@@ -47,6 +52,20 @@ def check_plain(name: str, value: Any) -> None:
         raise RecipeError(
             f"`{name}` must be a number, text, true, false, null or a list of these, got {value!r}."
         )
+
+
+def check_values(name: str, values: dict[str, Any]) -> None:
+    """Refuse settings by name that are no plain values, nor such settings of a part.
+
+    Raises:
+        RecipeError: If they are anything else.
+    """
+    for key, value in values.items():
+        if isinstance(value, dict):
+            for part, item in value.items():
+                check_plain(f"{name}.{key}.{part}", item)
+        else:
+            check_plain(f"{name}.{key}", value)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,7 +216,7 @@ class Recipe:
 
     def resolved(self) -> dict[str, Any]:
         """Every value, defaults included, as plain JSON and YAML values."""
-        return plain(asdict(self))
+        return plain(asdict(self) | {"data": self.data.to_recipe()})
 
 
 class Named(Protocol):
@@ -209,12 +228,15 @@ class Named(Protocol):
 
 
 AnyRecipe = TypeVar("AnyRecipe", bound=Named)
+Made = TypeVar("Made")
 
 
 def plain(value: Any) -> Any:
     """Tuples as lists and paths as text, so that YAML and JSON read back the same."""
     if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
+        # Registered augmentations stand beside the others, as in a recipe.
+        value = value | (value.get("registered") or {})
+        return {key: plain(item) for key, item in value.items() if key != "registered"}
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
     return str(value) if isinstance(value, Path) else value
@@ -242,6 +264,7 @@ def load_recipe_as(kind: type[AnyRecipe], path: Path, overrides: Sequence[str] =
         raise RecipeError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):
         raise RecipeError(f"{path} must hold `key: value` lines, got {type(values).__name__}.")
+    nest_data(values, str(path))
     for text in overrides:
         key, _, value = text.partition("=")
         if not _ or not key:
@@ -250,7 +273,24 @@ def load_recipe_as(kind: type[AnyRecipe], path: Path, overrides: Sequence[str] =
             _place(values, key, text, yaml.safe_load(value))
         except yaml.YAMLError as error:
             raise RecipeError(f"`--set {text}` is not YAML: {_one_line(str(error))}") from error
+    nest_data(values, str(path), later=True)
     return _parse(kind, values, str(path))
+
+
+def _registered(kind: type[Made], own: Any, source: str, path: str) -> Made:
+    """A registered part of a recipe by its settings."""
+    if not isinstance(own, dict):
+        raise RecipeError(f"{source}: `{path}` holds settings of its own, got {own!r}.")
+    _check_keys(own, kind, source, f"{path}.")
+    # The parser reads types of plain dataclasses alone, and these have a base class. What is not
+    # given stays out, for their own defaults.
+    hints = get_type_hints(kind)
+    given = make_dataclass("Given", [(name, hints[name]) for name in own])
+    typed = vars(_instance(given, own, source, path)) if own else {}
+    try:
+        return kind(**typed)
+    except RecipeError as error:
+        raise RecipeError(f"{source}: {error}") from error
 
 
 def _place(values: dict[str, Any], key: str, text: str, value: Any) -> None:
@@ -264,18 +304,10 @@ def _place(values: dict[str, Any], key: str, text: str, value: Any) -> None:
 
 def _parse(kind: type[AnyRecipe], values: dict[str, Any], source: str) -> AnyRecipe:
     _refuse_programs(values, source)
+    values = with_corpus_settings(values, source, _registered)
+    values = with_augmentations(values, kind, source, _registered)
     _check_keys(values, kind, source)
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(kind, "recipe")
-    try:
-        with contextlib.redirect_stderr(io.StringIO()):
-            parsed = parser.parse_object({"recipe": values}, env=False)
-            made = parser.instantiate_classes(Namespace(recipe=parsed.recipe))
-            recipe: AnyRecipe = made.recipe
-    except RecipeError as error:
-        raise RecipeError(f"{source}: {error}") from error
-    except (ArgumentError, TypeError, ValueError, KeyError) as error:
-        raise RecipeError(f"{source}: {_one_line(str(error))}") from error
+    recipe = _instance(kind, values, source)
     if not re.fullmatch(r"[\w.-]+", recipe.name):
         raise RecipeError(
             f"{source}: `name` may hold letters, digits, '.', '_' and '-', got '{recipe.name}'."
@@ -304,6 +336,26 @@ def _inside(held: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         seen.add(id(value))
         entries = value.items() if isinstance(value, dict) else enumerate(value)
         waiting += [(f"{name}.{key}".removeprefix("."), item) for key, item in entries]
+
+
+def _instance(kind: type[Made], values: dict[str, Any], source: str, key: str = "") -> Made:
+    """A dataclass of plain values, its types checked; ``key`` is where it stands in the recipe."""
+    parser = ArgumentParser(exit_on_error=False)
+    group = f"recipe.{key}" if key else "recipe"
+    parser.add_class_arguments(kind, group)
+    nested: Any = values
+    for name in reversed(group.split(".")):
+        nested = {name: nested}
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):
+            made = parser.instantiate_classes(
+                Namespace(recipe=parser.parse_object(nested, env=False).recipe)
+            )
+            return cast(Made, made[group])
+    except RecipeError as error:
+        raise RecipeError(f"{source}: {error}") from error
+    except (ArgumentError, TypeError, ValueError, KeyError) as error:
+        raise RecipeError(f"{source}: {_one_line(str(error))}") from error
 
 
 def _check_keys(values: dict[str, Any], kind: type, source: str, path: str = "") -> None:

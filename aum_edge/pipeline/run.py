@@ -49,10 +49,14 @@ class Run:
     out: Path
     cache_dir: Path
     progress: Progress | None = None
+    view: AudioData | None = None
+    """A view of the corpus to work on; None is all of it."""
 
     @cached_property
     def data(self) -> AudioData:
         """The corpus with its features cached and its splits made."""
+        if self.view is not None:
+            return self.view
         data = AudioData(
             self.recipe.data,
             self.recipe.frontend,

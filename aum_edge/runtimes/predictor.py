@@ -1,9 +1,10 @@
-"""One face for model directories, .onnx files and exported .c files: audio in, labels out."""
+"""Predictions of model directories, .onnx files and exported .c files: audio in, labels out."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +13,16 @@ import torch
 from torch import Tensor
 
 from aum_edge.audio.config import FrontEndConfig
-from aum_edge.audio.frontend import FrontEnd
-from aum_edge.audio.io import read_audio
-from aum_edge.audio.padding import fit_samples
-from aum_edge.audio.resample import resample
+from aum_edge.audio.frontend import front_end
 from aum_edge.data.features.cache import ClipArrays
 from aum_edge.errors import AudioError, CheckpointError, ExportError
 from aum_edge.models.classifier import Activation, load, probabilities
+from aum_edge.models.predict import AudioLabeller
 from aum_edge.runtimes.c import CClassifier
 from aum_edge.runtimes.c_stream import CStream
 from aum_edge.runtimes.contract import WAVEFORM
 from aum_edge.runtimes.onnx import OnnxClassifier
 from aum_edge.runtimes.onnx_stream import OnnxStream
-
-SILENCE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -40,6 +37,12 @@ class Predictor:
     hears: str = "spectrogram"
     """``waveform``: ``logits`` takes clips (B, clip_samples), its front end is inside."""
 
+    @property
+    def labeller(self) -> AudioLabeller:
+        """The same by clips instead of features, as `model.predict` labels audio."""
+        shares = partial(probabilities, activation=self.activation)
+        return AudioLabeller(self.labels, self.frontend, self._clip_logits, shares)
+
     def label_file(self, path: Path) -> dict[str, Any]:
         """``{file, label, probabilities}``, or ``{file, error}`` when the file is unusable.
 
@@ -47,40 +50,15 @@ class Predictor:
         probabilities are averaged; shorter audio is padded, as the front end says.
         """
         try:
-            clips, lengths = self._clips(path)
-            logits = self._logits(clips, lengths)
+            return _answer(path, self.labels, self.labeller.shares(path))
         except (AudioError, ExportError) as error:
             return {"file": str(path), "error": str(error)}
-        if not torch.isfinite(logits).all():
-            return {"file": str(path), "error": f"{path}: the model answers NaN or infinity."}
-        mean = probabilities(logits.double(), self.activation).mean(dim=0)
-        return _answer(path, self.labels, mean)
 
-    @torch.inference_mode()
-    def _logits(self, clips: Tensor, lengths: Tensor) -> Tensor:
+    def _clip_logits(self, clips: Tensor, lengths: Tensor) -> Tensor:
         if self.hears == WAVEFORM:
             check_whole(self.frontend, lengths)
             return self.logits(clips)
-        return self.logits(FrontEnd(self.frontend)(clips, lengths).unsqueeze(1))
-
-    def _clips(self, path: Path) -> tuple[Tensor, Tensor]:
-        """Audio as clips (n, clip_samples), and how many samples of each are sound (n,)."""
-        config = self.frontend
-        samples, rate = read_audio(path, channels=config.channels)
-        if abs(samples).max() < SILENCE:
-            raise AudioError(f"{path} is silent: there is nothing to label.")
-        waveform = resample(torch.from_numpy(samples), rate, config.sample_rate)
-        size = config.clip_samples
-        pieces = list(waveform.split(size))
-        if config.padding != "audio" and config.frames_of(len(pieces[-1])) < 1:
-            pieces.pop()  # A rest of less than one window gives no frame at all.
-        if not pieces:
-            raise AudioError(
-                f"{path} has {len(waveform)} samples at {config.sample_rate} Hz, less than one "
-                f"window of {config.win_length}: there is no frame to hear."
-            )
-        clips = torch.stack([fit_samples(piece, size) for piece in pieces])
-        return clips, torch.tensor([len(piece) for piece in pieces])
+        return self.logits(front_end(self.frontend)(clips, lengths).unsqueeze(1))
 
 
 @dataclass(frozen=True)

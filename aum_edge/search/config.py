@@ -189,11 +189,12 @@ class SearchRecipe:
 
     def resolved(self) -> dict[str, Any]:
         """Every value, defaults included, as plain JSON and YAML values."""
-        return dict(plain(asdict(self)))
+        return dict(plain(asdict(self) | {"data": self.data.to_recipe()}))
 
     def key(self) -> str:
         """64 hex digits of all that decides what a trial gives, but the data itself."""
         values = {name: v for name, v in self.resolved().items() if name not in BESIDE}
+        values["data"] = plain(self.data.key())
         values["limits"] = asdict(get_limits(self.limits))
         text = json.dumps(values, sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()

@@ -1,8 +1,7 @@
-"""What the networks hear in one step of training: augmented features, and how they came about."""
+"""Training batches: augmented and mixed features with their targets."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,9 +9,9 @@ import torch
 from torch import Generator, Tensor
 
 from aum_edge.audio.augment.pipeline import Augment
-from aum_edge.audio.frontend import FrontEnd
+from aum_edge.audio.frontend import front_end
 from aum_edge.data.datamodule import AudioData
-from aum_edge.data.sampler import BatchPlan, ProcessGroupPosition, balanced_weights, read_weights
+from aum_edge.data.sampler import BatchPlan, balanced_weights, read_weights
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.training.config import TrainConfig
 from aum_edge.training.losses import as_targets
@@ -26,7 +25,7 @@ class MixedRows(NamedTuple):
 
 
 class TrainBatch(NamedTuple):
-    """One batch as the student hears it."""
+    """One batch of training, augmented and mixed."""
 
     features: Tensor
     """(B, 1, n_mels, n_frames), augmented and mixed, not normalised."""
@@ -47,7 +46,7 @@ class BatchTransform:
 
     def __init__(self, model: AudioClassifier, config: TrainConfig) -> None:
         self.augment = Augment(config.augment, model.frontend, model.normalization.scale)
-        self._front_end = FrontEnd(model.frontend)
+        self._frontend = model.frontend
         self._classes = len(model.labels)
 
     @torch.no_grad()
@@ -62,22 +61,12 @@ class BatchTransform:
             mixed = augment.mix_waveforms(waveform, lengths, targets, generator)
             waveform, targets = mixed.waveform, mixed.targets
             mixes.append(MixedRows(mixed.partner, mixed.lam))
-            self._front_end = self._front_end.to(waveform.device)
-            features = self._front_end(waveform, lengths).unsqueeze(1)
+            front = front_end(self._frontend, waveform.device)
+            features = front(waveform, lengths).unsqueeze(1)
         features = augment.features(features, generator)
         features, targets, partner, lam = augment.mixup(features, targets, generator)
         mixes.append(MixedRows(partner, lam))
         return TrainBatch(features, targets, mixes, batch["index"], waveform, lengths)
-
-
-class RepeatingData(AudioData):
-    """The same corpus, whose epochs' orders come again after so many."""
-
-    rounds: int
-
-    def _place(self) -> ProcessGroupPosition:
-        place = super()._place()
-        return replace(place, epoch=place.epoch % self.rounds)
 
 
 def with_batches_of(data: AudioData, config: TrainConfig, waveforms: bool = False) -> AudioData:
@@ -95,23 +84,8 @@ def with_batches_of(data: AudioData, config: TrainConfig, waveforms: bool = Fals
     elif settings.weight_file:
         weights = read_weights(Path(settings.weight_file), len(rows))
     plan = BatchPlan(size_by_epoch=settings.size_by_epoch, weights=weights)
-    return data.with_batches(config.batch_size, waveforms or config.augment.needs_waveforms, plan)
-
-
-def with_repeating_epochs(data: AudioData, rounds: int) -> AudioData:
-    """The same data whose epoch e has the batches of epoch e modulo ``rounds``; 0 is never."""
-    if not rounds:
-        return data
-    other = RepeatingData(
-        data.config,
-        data.frontend,
-        cache_dir=data.cache_dir,
-        batch_size=data.batch_size,
-        seed=data.seed,
-        waveforms=data.waveforms,
-        progress=data.progress,
+    return data.derive(
+        batch_size=config.batch_size,
+        waveforms=waveforms or config.augment.needs_waveforms,
+        plan=plan,
     )
-    other.manifest, other.arrays, other.plan = data.manifest, data.arrays, data.plan
-    other.normalization, other.fingerprint = data.normalization, data.fingerprint
-    other.rounds = rounds
-    return other

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from aum_edge.data.datamodule import AudioData
 from aum_edge.errors import RecipeError
 from aum_edge.models.classifier import AudioClassifier
-from aum_edge.training.batch import with_batches_of, with_repeating_epochs
+from aum_edge.training.batch import with_batches_of
 from aum_edge.training.config import TrainConfig
 from aum_edge.training.distillation.setup import Distillation as Distillation
 from aum_edge.training.distillation.setup import (
@@ -75,7 +75,8 @@ def fit(
     data = with_batches_of(data, config, needs_waveforms(distillation, model))
     _check_labels(data, config)
     course = plan_distillation(distillation, model, data, config, seed) if distillation else None
-    data = with_repeating_epochs(data, course.lessons.rounds) if course else data
+    if course:
+        data = data.derive(plan=replace(data.plan, repeat=course.lessons.rounds))
     task = ClassificationTask(
         model,
         config,

@@ -10,10 +10,9 @@ import pytest
 import soundfile
 import torch
 
-from aum_edge.audio.clip import read_clip
+from aum_edge.audio.clip import fit_samples, read_clip
 from aum_edge.audio.config import FrontEndConfig, asc_mel, aum_fbank, epic_sounds_mel
 from aum_edge.audio.frontend import FrontEnd
-from aum_edge.audio.padding import fit_samples
 from aum_edge.errors import AudioError, RecipeError
 from tests.audio.test_frontend import plain_fbank, plain_filters
 

@@ -10,8 +10,7 @@ import pytest
 
 from aum_edge.audio.config import FrontEndConfig
 from aum_edge.audio.wav import write_wav
-from aum_edge.data.config import SyntheticConfig
-from aum_edge.data.corpora.synthetic.generate import generate
+from aum_edge.data.corpora.synthetic.generate import SyntheticConfig, generate
 
 WriteTone = Callable[..., Path]
 

@@ -1,21 +1,23 @@
 from __future__ import annotations
 
+import hashlib
+from dataclasses import replace
+
 import lightning as L
 import numpy as np
 import pytest
 import torch
-from jsonargparse import ArgumentParser
 
 from aum_edge.audio.frontend import FrontEnd
-from aum_edge.data.config import DataConfig, SyntheticConfig
+from aum_edge.data.config import DataConfig
 from aum_edge.data.datamodule import AudioData
-from aum_edge.data.sampler import EpochSampler, ProcessGroupPosition
+from aum_edge.data.sampler import BatchPlan, EpochSampler, ProcessGroupPosition
 from aum_edge.errors import DataError
 
 
 @pytest.fixture(scope="module")
 def config(fsdd_corpus):
-    return DataConfig(corpus="fsdd", root=str(fsdd_corpus), test_speakers=("cy",), val_fraction=0.3)
+    return DataConfig.of("fsdd", fsdd_corpus, test_speakers=("cy",), val_fraction=0.3)
 
 
 @pytest.fixture(scope="module")
@@ -85,10 +87,10 @@ def test_validation_and_test_come_in_order(data):
 def test_epochs_differ_and_a_resumed_run_sees_the_same_batches(data, tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
-    whole = fit(data.with_batches(5), 4, tmp_path / "a")
+    whole = fit(data.derive(batch_size=5), 4, tmp_path / "a")
     assert whole[0] != whole[1]
-    fit(data.with_batches(5), 2, tmp_path / "b")
-    rest = fit(data.with_batches(5), 4, tmp_path / "b", tmp_path / "b" / "last.ckpt")
+    fit(data.derive(batch_size=5), 2, tmp_path / "b")
+    rest = fit(data.derive(batch_size=5), 4, tmp_path / "b", tmp_path / "b" / "last.ckpt")
     assert rest == {2: whole[2], 3: whole[3]}
 
 
@@ -111,7 +113,7 @@ def test_training_leaves_out_a_last_batch_of_one(n, seed, sizes):
 
 
 def test_waveforms_take_the_place_of_features_in_training_alone(data, frontend):
-    other = data.with_batches(4, waveforms=True)
+    other = data.derive(batch_size=4, waveforms=True)
     batch = next(iter(other.train_dataloader()))
     assert set(batch) == {"waveform", "y", "index"}
     features = FrontEnd(frontend)(batch["waveform"])
@@ -129,40 +131,57 @@ def test_what_is_known_after_setup(data, frontend, config, tmp_path):
     again = AudioData(config, frontend, cache_dir=data.cache_dir)
     again.setup()
     assert again.fingerprint == data.fingerprint
-    held = DataConfig(corpus="fsdd", root=config.root, test_speakers=("bo",))
+    held = DataConfig.of("fsdd", config.root, test_speakers=("bo",))
     other = AudioData(held, frontend, cache_dir=tmp_path)
     other.setup()
     assert other.fingerprint != data.fingerprint
 
 
 def test_a_corpus_without_training_clips_is_refused(fsdd_corpus, frontend, tmp_path):
-    config = DataConfig(corpus="fsdd", root=str(fsdd_corpus), test_speakers=("ada", "bo", "cy"))
+    config = DataConfig.of("fsdd", fsdd_corpus, test_speakers=("ada", "bo", "cy"))
     with pytest.raises(DataError, match="train split of corpus `fsdd` is empty"):
         AudioData(config, frontend, cache_dir=tmp_path).setup()
     with pytest.raises(DataError, match="`batch_size` must be at least 1, got 0"):
         AudioData(config, frontend, cache_dir=tmp_path, batch_size=0)
 
 
-@pytest.mark.parametrize("register", ["add_argument", "add_class_arguments"])
-def test_yaml_values_become_the_config(register):
-    parser = ArgumentParser(exit_on_error=False)
-    if register == "add_argument":
-        parser.add_argument("--data", type=DataConfig)
-    else:
-        parser.add_class_arguments(DataConfig, "data")
-    values = {
-        "corpus": "esc",
-        "test_folds": [4, 5],
-        "test_speakers": ["theo"],
-        "synthetic": {"n_train": 100},
-    }
-    parsed = parser.parse_object({"data": values})
-    config = parser.instantiate_classes(parsed).data
-    assert config == DataConfig(
-        corpus="esc",
-        test_folds=(4, 5),
-        test_speakers=("theo",),
-        synthetic=SyntheticConfig(n_train=100),
+def test_a_view_keeps_rows_arrays_and_everything_else(data):
+    rows = np.array([4, 1])
+    view = data.derive(split_rows={"train": rows}, view="two rows", batch_size=2)
+    train = data.arrays["train"]
+    assert view.arrays["train"].clips == (train.clips[4], train.clips[1])
+    np.testing.assert_array_equal(view.arrays["train"].features[[0, 1]], train.features[rows])
+    assert view.manifest.split("train") == view.arrays["train"].clips
+    assert view.manifest.split("test") == data.manifest.split("test")
+    assert view.arrays["test"] is data.arrays["test"]
+    assert (view.seed, view.normalization, view.labels) == (
+        data.seed,
+        data.normalization,
+        data.labels,
     )
-    with pytest.raises(Exception, match="test_folds"):
-        parser.parse_object({"data": {"test_folds": ["four"]}})
+    named = hashlib.sha256(f"{data.fingerprint}|two rows".encode()).hexdigest()
+    assert view.fingerprint == named
+    other = data.derive(split_rows={"train": rows[::-1]})
+    assert len({other.fingerprint, view.fingerprint, data.fingerprint}) == 3
+    assert len(train) > 2, "the data itself stay whole"
+    with pytest.raises(DataError, match="`batch_size` must be at least 1, got 0"):
+        data.derive(batch_size=0)
+
+
+def test_a_view_of_streamed_clips_reads_its_own(data, config, frontend, tmp_path):
+    streamed = AudioData(replace(config, store="stream"), frontend, cache_dir=tmp_path)
+    view = streamed.derive(split_rows={"train": np.array([3, 0])})
+    want = data.arrays["train"].features[[3, 0]]
+    np.testing.assert_allclose(view.arrays["train"].features[np.array([0, 1])], want, atol=1e-5)
+
+
+def test_epochs_that_repeat_have_the_batches_of_their_first_round(data):
+    view = data.derive(plan=BatchPlan(repeat=2))
+
+    def batches(epoch):
+        order = EpochSampler(20, 6, 1, lambda: ProcessGroupPosition(epoch), view.plan)
+        return [rows.tolist() for rows in order]
+
+    assert batches(0) == batches(2) == batches(4)
+    assert batches(1) == batches(3) != batches(0)
+    assert view.derive(batch_size=3).plan.repeat == 2

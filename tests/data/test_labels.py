@@ -11,7 +11,7 @@ import torch
 
 from aum_edge.audio.config import Normalization, aum_fbank
 from aum_edge.data.config import DataConfig
-from aum_edge.data.corpora.registry import load_manifest
+from aum_edge.data.corpora.load import load_manifest
 from aum_edge.data.datamodule import AudioData
 from aum_edge.data.features.cache import build_cache, multi_hot
 from aum_edge.data.labels import read_label_table, with_model_labels
@@ -45,9 +45,9 @@ def config(folder, **values):
         "val_root": str(folder / "eval.json"),
         "test_root": str(folder / "eval.json"),
     } | values
-    return DataConfig(
-        corpus="manifest",
-        root=str(folder / "train.json"),
+    return DataConfig.of(
+        "manifest",
+        folder / "train.json",
         label_file=str(folder / "labels.csv"),
         **values,
     )
@@ -87,8 +87,8 @@ def test_without_a_test_file_it_is_carved_from_training(folder, tmp_path):
 
 
 def test_a_test_file_alone_can_be_scored(folder, tmp_path):
-    only = DataConfig(
-        corpus="manifest",
+    only = DataConfig.of(
+        "manifest",
         test_root=str(folder / "eval.json"),
         label_file=str(folder / "labels.csv"),
     )
@@ -131,7 +131,7 @@ def test_lengths_and_frames_of_padding_come_back_from_the_cache(folder, tmp_path
 
 
 def test_a_single_label_corpus_has_no_targets(fsdd_corpus, frontend, tmp_path):
-    single = DataConfig(corpus="fsdd", root=str(fsdd_corpus), test_speakers=("cy",))
+    single = DataConfig.of("fsdd", fsdd_corpus, test_speakers=("cy",))
     arrays = build_cache(load_manifest(single, tmp_path), frontend, tmp_path)
     assert arrays["train"].targets is None
     assert arrays["train"].lengths is None
@@ -172,11 +172,11 @@ def test_fingerprints_see_the_second_label(tmp_path):
 
 def test_a_csv_with_a_separator_and_a_json_list(folder, tmp_path):
     (folder / "m.csv").write_text("path,label\ntrain/0.wav,Dog; Cat\ntrain/1.wav,Cat\n")
-    table = DataConfig(corpus="manifest", root=str(folder / "m.csv"), label_separator=";")
+    table = DataConfig.of("manifest", folder / "m.csv", label_separator=";")
     assert load_manifest(table, tmp_path).clips[0].labels == ("Dog", "Cat")
     rows = [{"path": "train/0.wav", "label": ["a, b", "c"]}, {"path": "train/1.wav", "label": "c"}]
     (folder / "m.json").write_text(json.dumps(rows))
-    plain = DataConfig(corpus="manifest", root=str(folder / "m.json"))
+    plain = DataConfig.of("manifest", folder / "m.json")
     assert load_manifest(plain, tmp_path).clips[0].labels == ("a, b", "c")
 
 
@@ -243,9 +243,9 @@ def test_two_classes_of_one_name_keep_apart(tmp_path):
 
 def test_labels_that_the_label_file_lacks_are_counted_and_named(folder, tmp_path):
     (tmp_path / "few.csv").write_text("index,mid,display_name\n0,/m/a,Dog\n")
-    short = DataConfig(
-        corpus="manifest",
-        root=str(folder / "train.json"),
+    short = DataConfig.of(
+        "manifest",
+        folder / "train.json",
         label_file=str(tmp_path / "few.csv"),
     )
     message = r"9 of 12 rows of corpus `manifest` have 2 labels that .*few.csv lacks: /m/b, /m/c"
@@ -261,7 +261,7 @@ def test_another_number_of_classes_than_the_recipe_says_is_refused(folder, tmp_p
 
 def test_settings_of_manifests_are_refused_elsewhere():
     with pytest.raises(RecipeError, match="`val_root` is for the corpus `manifest`"):
-        DataConfig(corpus="esc", root="x", val_root="y")
+        DataConfig.of("esc", "x", val_root="y")
 
 
 def test_a_model_gives_its_labels_and_their_order_to_a_corpus(folder, tmp_path):

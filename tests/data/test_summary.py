@@ -3,13 +3,13 @@ from __future__ import annotations
 import json
 
 from aum_edge.data.config import DataConfig
-from aum_edge.data.corpora.registry import load_manifest
+from aum_edge.data.corpora.load import load_manifest
 from aum_edge.data.manifest import Clip, make_manifest
 from aum_edge.data.summary import corpus_stats
 
 
 def test_counts_by_split_label_and_device(small_corpus, small_config, tmp_path):
-    config = DataConfig(root=str(small_corpus), synthetic=small_config)
+    config = DataConfig(root=str(small_corpus), settings=small_config)
     stats = corpus_stats(load_manifest(config, tmp_path))
     assert stats.files == 87
     assert stats.sample_rates == {44_100: 87}

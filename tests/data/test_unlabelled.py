@@ -8,7 +8,7 @@ import pytest
 
 from aum_edge.audio.config import FrontEndConfig
 from aum_edge.data.config import DataConfig
-from aum_edge.data.corpora.registry import load_manifest
+from aum_edge.data.corpora.load import load_manifest
 from aum_edge.data.datamodule import AudioData
 from aum_edge.data.subset import UnlabelledAudio
 from aum_edge.errors import DataError
@@ -25,7 +25,7 @@ def folder(tmp_path: Path, write_tone) -> Path:
 
 
 def test_an_audio_folder_needs_no_labels(folder, tmp_path) -> None:
-    manifest = load_manifest(DataConfig(corpus="audio", root=str(folder)), tmp_path)
+    manifest = load_manifest(DataConfig.of("audio", folder), tmp_path)
     assert manifest.labels == ("",)
     assert len(manifest.clips) == 16
     assert len({clip.clip_id for clip in manifest.clips}) == 8
@@ -36,7 +36,7 @@ def test_an_audio_folder_needs_no_labels(folder, tmp_path) -> None:
 
 
 def test_pretraining_takes_it_and_a_classifier_does_not(folder, tmp_path) -> None:
-    config = DataConfig(corpus="audio", root=str(folder))
+    config = DataConfig.of("audio", folder)
     data = UnlabelledAudio(config, SMALL, cache_dir=tmp_path / "cache", batch_size=4)
     data.setup()
     assert {name: len(arrays) for name, arrays in data.arrays.items()} == {
@@ -54,7 +54,7 @@ def test_test_clips_never_reach_pretraining(tmp_path, write_tone) -> None:
             write_tone(tmp_path / "c" / split / "one" / f"{index}.wav", seed=index)
     # A single class, and a test file that cannot be read: neither matters here.
     (tmp_path / "c" / "test" / "one" / "0.wav").write_bytes(b"RIFF")
-    config = DataConfig(corpus="folder", root=str(tmp_path / "c"))
+    config = DataConfig.of("folder", tmp_path / "c")
     data = UnlabelledAudio(config, SMALL, cache_dir=tmp_path / "cache")
     data.setup()
     assert {clip.split for clip in data.manifest.clips} == {"train", "val"}
@@ -63,7 +63,7 @@ def test_test_clips_never_reach_pretraining(tmp_path, write_tone) -> None:
 
 def test_an_empty_folder_and_a_single_file_are_refused(tmp_path, write_tone) -> None:
     (tmp_path / "c").mkdir()
-    config = DataConfig(corpus="audio", root=str(tmp_path / "c"))
+    config = DataConfig.of("audio", tmp_path / "c")
     with pytest.raises(DataError, match="no audio files"):
         load_manifest(config, tmp_path)
     write_tone(tmp_path / "c" / "a.wav")

@@ -10,7 +10,6 @@ from torch import Tensor
 from aum_edge.audio.augment.mixup import mixup_targets, waveform_mixup
 from aum_edge.audio.config import FrontEndConfig, Normalization, aum_fbank
 from aum_edge.audio.frontend import FrontEnd
-from aum_edge.audio.padding import fit_frames
 from aum_edge.audio.resample import resample
 
 Tolerance = dict[str, float]
@@ -82,7 +81,8 @@ def check_input(
     name: str, raw: Tensor, case: dict[str, Any], tensors: dict[str, Tensor], limit: Tolerance
 ) -> list[str]:
     normalization = Normalization(mean=case["mean"], std=case["std"], std_factor=2)
-    fitted = fit_frames(raw, case["target_length"])
+    missing = case["target_length"] - raw.shape[-1]
+    fitted = torch.nn.functional.pad(raw, (0, missing))  # a negative one crops
     got = (fitted - normalization.mean) / normalization.scale
     return compare(f"{name}/input", got.T, tensors[f"{name}/input"], limit)
 

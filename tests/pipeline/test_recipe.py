@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from aum_edge.data.corpora.esc import EscConfig
 from aum_edge.errors import RecipeError
 from aum_edge.pipeline.recipe import load_recipe
 
@@ -27,9 +28,11 @@ def recipe(tmp_path: Path, text: str) -> Path:
 
 
 def test_set_wins_over_the_file(tmp_path) -> None:
-    path = recipe(tmp_path, "name: a\nseed: 1\nteacher: {train: {lr: 1e-3}}\n")
-    loaded = load_recipe(path, ["seed=7", "student.train.epochs=3", "data.test_folds=[4]"])
-    assert (loaded.seed, loaded.student.train.epochs, loaded.data.test_folds) == (7, 3, (4,))
+    text = "name: a\nseed: 1\ndata: {corpus: esc}\nteacher: {train: {lr: 1e-3}}\n"
+    path = recipe(tmp_path, text)
+    loaded = load_recipe(path, ["seed=7", "student.train.epochs=3", "data.esc.test_folds=[4]"])
+    assert (loaded.seed, loaded.student.train.epochs) == (7, 3)
+    assert loaded.data.settings == EscConfig(test_folds=(4,))
     assert loaded.teacher.train.lr == pytest.approx(1e-3)
 
 
@@ -43,7 +46,25 @@ def test_set_wins_over_the_file(tmp_path) -> None:
         ("name: a\nseed: many\n", [], "seed"),
         ("name: a\nteacher: {train: {epochs: 0}}\n", [], "epochs"),
         ("name: a\nfrontend: {n_mels: 0}\n", [], "n_mels"),
-        ("name: a\ndata: {corpus: mars}\n", [], "mars"),
+        (
+            "name: a\ndata: {corpus: mars}\n",
+            [],
+            "must be one of audio, esc, folder, fsdd, manifest",
+        ),
+        ("name: a\ndata: {corpus: [esc]}\n", [], "r.yaml: Data `corpus` must be one of audio, esc"),
+        (
+            "name: a\ndata: {corpus: esc, esc: }\n",
+            [],
+            "`data.esc` holds settings of its own, got N",
+        ),
+        ("name: a\ndata: {corpus: esc, esc: {test_fold: [1]}}\n", [], "did you mean `test_folds`"),
+        ("name: a\ndata: {corpus: esc, esc: {test_folds: [x]}}\n", [], "`data.esc.test_folds`"),
+        ("name: a\ndata: {corpus: esc, esc: {segment_seconds: 0}}\n", [], "r.yaml: `segment_sec"),
+        ("name: a\ndata: {corpus: esc, esc: 3}\n", [], "`data.esc` holds settings of its own"),
+        ("name: a\ndata: {corpus: esc, settings: {a: 1}}\n", [], "holds settings of its own"),
+        ("name: a\ndata: {corpus: esc, fsdd: {test_speakers: [x]}}\n", [], "of another corpus"),
+        ("name: a\ndata: {corpus: esc, test_speakers: [x]}\n", [], "setting of the corpus `fsdd`"),
+        ("name: a\ndata: {corpus: esc}\n", ["data.corpus=mars"], "mars"),
         ("name: a\ndata: {normalization: {men: 1}}\n", [], "`data.normalization.men`; did you"),
         ("name: a\ndata: {normalization: none}\n", [], "holds settings of its own or is null"),
         ("name: a\ndata: {normalization: {std: 0}}\n", [], "r.yaml: Normalisation needs a spread"),

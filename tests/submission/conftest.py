@@ -9,8 +9,7 @@ import pytest
 
 from aum_edge.compression.quantization.config import QuantizeConfig
 from aum_edge.compression.quantization.quantize import halve, quantize
-from aum_edge.data.config import SyntheticConfig
-from aum_edge.data.corpora.synthetic.generate import generate
+from aum_edge.data.corpora.synthetic.generate import SyntheticConfig, generate
 from aum_edge.models.storage.directory import save
 from aum_edge.submission.build import Built, Sources, build_submission
 from aum_edge.submission.config import SubmissionConfig

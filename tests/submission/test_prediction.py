@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from aum_edge.audio.clip import load_clip
+from aum_edge.audio.clip import fit_samples, read_clip
 from aum_edge.audio.frontend import FrontEnd
 from aum_edge.errors import DataError
 from aum_edge.models.classifier import load
@@ -52,7 +52,8 @@ def test_every_file_gets_the_logits_of_its_devices_model(
     assert made.shape == (len(listing.names), 10)
     for row, (path, device) in enumerate(zip(listing.paths, listing.devices, strict=True)):
         model = load(models.get(device, models["general"]))
-        clip = load_clip(path, model.frontend).unsqueeze(0)
+        clip = read_clip(path, model.frontend)
+        clip = fit_samples(clip, model.frontend.clip_samples).unsqueeze(0)
         with torch.inference_mode():
             logits = model(FrontEnd(model.frontend)(clip).unsqueeze(1))[0]
         order = [model.labels.index(name) for name in SCENES]

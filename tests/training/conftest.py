@@ -13,7 +13,7 @@ from tests.small_run import FRONTEND, tones
 def data(tmp_path_factory: pytest.TempPathFactory) -> AudioData:
     root = tones(tmp_path_factory.mktemp("tones"))
     made = AudioData(
-        DataConfig(corpus="folder", root=str(root)),
+        DataConfig.of("folder", root),
         FRONTEND,
         cache_dir=tmp_path_factory.mktemp("cache"),
     )

@@ -21,7 +21,7 @@ PLAIN = AugmentConfig(roll_seconds=0.0, mixstyle_p=0.0)
 
 def trained(folder: Path, batch_size: int):
     """Two epochs on the tones of ``folder``; the same start and the same rows in every process."""
-    config = DataConfig(corpus="folder", root=str(folder / "tones"))
+    config = DataConfig.of("folder", folder / "tones")
     data = AudioData(config, FRONTEND, cache_dir=folder / "cache", seed=4)
     settings = TrainConfig(
         epochs=2,

@@ -24,7 +24,7 @@ from tests.training.fine_tuning import PLAIN, settings, weights
 @pytest.fixture
 def several(data) -> AudioData:
     """The tones with two labels on some: every low tone is a mid tone as well."""
-    made = data.with_batches(12)
+    made = data.derive(batch_size=12)
     for split, arrays in made.arrays.items():
         targets = np.eye(3, dtype=np.float32)[arrays.labels]
         targets[arrays.labels == 1, 2] = 1
@@ -94,7 +94,7 @@ def test_the_best_epoch_is_that_of_the_monitored_number(data, tmp_path, monitor:
 
 
 def test_a_number_that_the_validation_split_lacks_is_named(data, tmp_path) -> None:
-    one = data.with_batches(12)
+    one = data.derive(batch_size=12)
     val = one.arrays["val"]
     rows = np.flatnonzero(val.labels == 1)
     one.arrays["val"] = replace(
@@ -172,7 +172,7 @@ def test_batches_and_learning_rates_follow_their_tables(data, tmp_path, seen) ->
 
 
 def test_balanced_batches_hold_rare_labels_as_often(data, tmp_path, seen) -> None:
-    rare = data.with_batches(12)
+    rare = data.derive(batch_size=12)
     train = rare.arrays["train"]
     kept = np.flatnonzero((train.labels != 0) | (np.arange(36) < 2))
     rare.arrays["train"] = replace(

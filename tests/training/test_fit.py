@@ -24,7 +24,7 @@ AUGMENT = AugmentConfig(mixup_p=0.5, freq_mask=3)
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> AudioData:
     root = tones(tmp_path_factory.mktemp("tones"))
-    config = DataConfig(corpus="folder", root=str(root))
+    config = DataConfig.of("folder", root)
     cache = tmp_path_factory.mktemp("cache")
     data = AudioData(config, FRONTEND, batch_size=12, cache_dir=cache)
     data.setup()

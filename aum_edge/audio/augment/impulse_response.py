@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from torch import Generator, Tensor
 
+from aum_edge.audio.clip import fit_samples
 from aum_edge.audio.io import read_audio
-from aum_edge.audio.padding import fit_samples
 from aum_edge.audio.resample import resample
 from aum_edge.errors import AudioError
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from aum_edge.audio.padding import fit_samples
+from aum_edge.audio.clip import fit_samples
 from aum_edge.errors import AudioError
 
 

@@ -1,8 +1,8 @@
-"""Training-time variations of clips: device responses, roll, Freq-MixStyle, masks, mixup."""
+"""Augmentation of training batches: impulse responses, roll, Freq-MixStyle, masks, mixup."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -12,6 +12,7 @@ from torch import Generator, Tensor
 from aum_edge.audio.augment.impulse_response import convolve, device_responses, folder_responses
 from aum_edge.audio.augment.masking import mask, specaugment_mask
 from aum_edge.audio.augment.mixup import mix_centred
+from aum_edge.audio.augment.registry import Augmentation, check_registered
 from aum_edge.audio.augment.spectral import colour, freq_warp, noise_floor, time_stretch
 from aum_edge.audio.config import FrontEndConfig
 from aum_edge.errors import RecipeError
@@ -69,8 +70,12 @@ class AugmentConfig:
     """Folder of recorded impulse responses; empty is the built-in set of imaginary devices."""
     ir_seed: int = 0
     """Which set of imaginary devices."""
+    registered: dict[str, Augmentation] = field(default_factory=dict, hash=False)
+    """Augmentations of files of their own, by name; in a recipe ``augment: {NAME: {...}}``. They
+    come after those above, in the order of their names."""
 
     def __post_init__(self) -> None:
+        check_registered(self.registered)
         for name in ("mixstyle_p", "mixup_p", "waveform_mixup_p", "ir_p"):
             if not 0 <= getattr(self, name) <= 1:
                 raise RecipeError(
@@ -99,15 +104,26 @@ class AugmentConfig:
                     f"`augment.{name}` must be at least 0, got {getattr(self, name)}."
                 )
 
+    def __repr__(self) -> str:
+        """As of any dataclass; without registered augmentations as before there were any."""
+        shown = [e.name for e in fields(self) if e.name != "registered" or self.registered]
+        return f"AugmentConfig({', '.join(f'{name}={getattr(self, name)!r}' for name in shown)})"
+
     @property
     def moves_the_mean(self) -> bool:
         """Whether a band's mean over the clip is another one afterwards."""
         return any((self.time_stretch, self.freq_warp, self.colour_db, self.floor_db))
 
     @property
+    def in_order(self) -> list[Augmentation]:
+        """The registered augmentations in the order of their names."""
+        return [self.registered[name] for name in sorted(self.registered)]
+
+    @property
     def needs_waveforms(self) -> bool:
         """Whether batches must hold waveforms instead of features."""
-        return self.ir_p > 0 or self.waveform_mixup_p > 0
+        own = any(one.needs_waveforms for one in self.registered.values())
+        return own or self.ir_p > 0 or self.waveform_mixup_p > 0
 
 
 class MixedWaveforms(NamedTuple):
@@ -151,23 +167,29 @@ class Augment:
             )
 
     def waveform(self, x: Tensor, generator: Generator) -> Tensor:
-        """Convolve some clips with a device impulse response drawn for each.
+        """Convolve some clips with a device impulse response; then the registered variations.
 
         Shape:
             (B, samples) to the same.
 
         Source: device impulse response augmentation, Morocutti et al., arXiv 2305.07499.
         """
-        if self.responses is None:
-            return x
+        if self.responses is not None:
+            x = self._through_devices(x, self.responses, generator)
+        for one in self.config.in_order:
+            x = one.waveform(x, self.frontend, generator)
+        return x
+
+    def _through_devices(self, x: Tensor, responses: Tensor, generator: Generator) -> Tensor:
+        """Some clips (B, samples) through a device (count, taps) drawn for each."""
         chosen = torch.rand(len(x), generator=generator) < self.config.ir_p
-        device = torch.randint(len(self.responses), (len(x),), generator=generator)
+        device = torch.randint(len(responses), (len(x),), generator=generator)
         rows = chosen.nonzero().squeeze(1)
         if not len(rows):
             return x
-        responses = self.responses[device[rows]].to(x)
+        chosen_responses = responses[device[rows]].to(x)
         rows = rows.to(x.device)
-        return x.index_copy(0, rows, convolve(x[rows], responses))
+        return x.index_copy(0, rows, convolve(x[rows], chosen_responses))
 
     def mix_waveforms(
         self, x: Tensor, lengths: Tensor | None, targets: Tensor, generator: Generator
@@ -226,6 +248,14 @@ class Augment:
                     x = blank(x, dim, most, fill, generator)
         if self.config.noise:
             x = add_noise(x, self.config.noise * self.scale, generator)
+        return self._registered(x, generator)
+
+    def _registered(self, x: Tensor, generator: Generator) -> Tensor:
+        """Features (B, 1, F, T) after the registered variations, without a mean again."""
+        for one in self.config.in_order:
+            x = one.features(x, self.frontend, generator)
+        if self.frontend.clip_mean and self.config.registered:
+            x = x - x.mean(dim=3, keepdim=True)
         return x
 
     def mixup(

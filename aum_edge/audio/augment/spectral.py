@@ -1,4 +1,4 @@
-"""Variations of who speaks and through what: vocal tract, tempo, and the colour of the channel."""
+"""Spectral augmentation of log-mel features: frequency warp, time stretch, filter, noise floor."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ KNOTS = 4
 """Points of a random colour's curve; lines lie between them."""
 SPAN = 50.0
 """How much deeper than the nearest the deepest noise floor lies, dB."""
+_NEPER = 0.1 * 2.302585092994046
+"""Natural logarithm of a power ratio of 1 dB; features are natural logarithms."""
 
 
 def warped_bands(config: FrontEndConfig, factor: Tensor) -> Tensor:
@@ -79,10 +81,6 @@ def noise_floor(x: Tensor, nearest: float, config: FrontEndConfig, generator: Ge
     depth = nearest + SPAN * torch.rand(len(x), 1, 1, 1, generator=generator).to(x)
     level = x.amax(dim=(1, 2, 3), keepdim=True) - unit * depth
     return torch.logaddexp(x, level.expand_as(x))
-
-
-_NEPER = 0.1 * 2.302585092994046
-"""Natural logarithm of a power ratio of 1 dB; features are natural logarithms."""
 
 
 def interpolate(x: Tensor, at: Tensor, dim: int) -> Tensor:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import logging
 import re
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
-from aum_edge.core.progress import Progress
-from aum_edge.data.config import DataConfig
+from aum_edge.core.validation import above, one_of
 from aum_edge.data.corpora.files import audio_files, corpus_folder, no_audio, subfolders
+from aum_edge.data.corpora.registry import CorpusConfig, CorpusSource, register
 from aum_edge.data.manifest import Clip, Manifest, few, make_manifest
 from aum_edge.data.segments import cut, drop_silent
 from aum_edge.data.splits import check_held_out, split_of
@@ -18,11 +20,14 @@ from aum_edge.errors import DataError
 log = logging.getLogger(__name__)
 NAME = re.compile(r"(?P<fold>\d+)-(?P<source>\d+)-(?P<take>[A-Za-z]+)(-\d+)?")
 COLUMNS = ("filename", "fold", "category")
+SilentSegments = Literal["keep", "drop"]
 Row = tuple[Path, str, int, str]
 """File, label, fold, source recording."""
 
 
-def load_esc(config: DataConfig, cache_dir: Path, progress: Progress | None = None) -> Manifest:
+@register("esc")
+@dataclass(frozen=True, kw_only=True)
+class EscConfig(CorpusConfig):
     """Train on every fold but ``test_folds``, in segments of ``segment_seconds``.
 
     Reads ESC-50's own layout (``meta/esc50.csv`` beside ``audio/``) and folders by class
@@ -34,24 +39,39 @@ def load_esc(config: DataConfig, cache_dir: Path, progress: Progress | None = No
     hint that a class is short, which no microphone delivers. The rule looks at the audio alone,
     is the same in every split, keeps at least one segment of every clip, and is counted in the
     log; ``keep`` takes all segments.
-
-    Raises:
-        DataError: No such folder, no clips, or folds that the corpus does not have.
     """
-    root = corpus_folder(config.root, "esc")
-    table = root / "meta" / "esc50.csv"
-    rows = _from_table(table) if table.is_file() else _from_folders(root)
-    folds = sorted({fold for _, _, fold, _ in rows})
-    tested = set(config.test_folds)
-    check_held_out("esc", "fold", folds, config.val_folds, tested)
-    clips = [_clip(root, row, config) for row in rows]
-    parts = cut(clips, config.segment_seconds)
-    if config.silent_segments == "drop":
-        parts = drop_silent(parts, cache_dir, progress)
-    return make_manifest("esc", parts)
+
+    test_folds: tuple[int, ...] = ()
+    """The folds held out; at least one is needed."""
+    val_folds: tuple[int, ...] = ()
+    """The folds to validate on; without any, clips of the training folds are held out."""
+    segment_seconds: float = 1.0
+    """Length of the segments that clips are cut into, s."""
+    silent_segments: SilentSegments = "drop"
+    """What to do with the segments that its authors padded with silence."""
+
+    def __post_init__(self) -> None:
+        one_of("silent_segments", self.silent_segments, get_args(SilentSegments))
+        above("segment_seconds", self.segment_seconds, 0)
+
+    def load(self, source: CorpusSource) -> Manifest:
+        """Read it.
+
+        Raises:
+            DataError: No such folder, no clips, or folds that the corpus does not have.
+        """
+        root = corpus_folder(source.root, "esc")
+        table = root / "meta" / "esc50.csv"
+        rows = _from_table(table) if table.is_file() else _from_folders(root)
+        folds = sorted({fold for _, _, fold, _ in rows})
+        check_held_out("esc", "fold", folds, self.val_folds, set(self.test_folds))
+        parts = cut([_clip(root, row, self) for row in rows], self.segment_seconds)
+        if self.silent_segments == "drop":
+            parts = drop_silent(parts, source.cache_dir, source.progress)
+        return make_manifest("esc", parts)
 
 
-def _clip(root: Path, row: Row, config: DataConfig) -> Clip:
+def _clip(root: Path, row: Row, config: EscConfig) -> Clip:
     path, label, fold, source = row
     return Clip(
         path=path,

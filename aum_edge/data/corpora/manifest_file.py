@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from aum_edge.data.config import DataConfig
+from aum_edge.core.validation import share
+from aum_edge.data.corpora.registry import CorpusConfig, CorpusSource, register
 from aum_edge.data.manifest import SPLITS, Clip, Manifest, Split, few, make_manifest
 from aum_edge.data.splits import split_by_groups
 from aum_edge.errors import DataError
@@ -34,7 +35,9 @@ class _Line:
         return self.values.get(name, "").strip()
 
 
-def load_table(config: DataConfig) -> Manifest:
+@register("manifest")
+@dataclass(frozen=True, kw_only=True)
+class ManifestConfig(CorpusConfig):
     """Rows of ``path, label`` and, if wanted, ``split, device, start, end, clip_id, group``.
 
     ``root`` is a .csv or .tsv file with a header, or a .json file: a list of objects, or AuM's
@@ -44,46 +47,60 @@ def load_table(config: DataConfig) -> Manifest:
 
     ``val_root`` and ``test_root`` are files of their own, as the AuM recipes use them; then every
     row of a file is of its split. Both may be one file: then it is validated and tested on.
-    Without any split, ``test_fraction`` of the groups of ``root`` is held out.
-
-    Raises:
-        DataError: A missing or broken file, a missing column, or a wrong value with its line.
     """
-    files: dict[Split, str] = {"val": config.val_root, "test": config.test_root}
-    given: dict[Split, str] = {split: file for split, file in files.items() if file}
-    clips: list[Clip] = []
-    carved = not given.get("test")
-    if config.root or not given:
-        lines = _read(config.root, config)
-        clips = [_clip(line) for line in lines]
-        carved = carved and not any(line.get("split") for line in lines)
-        if given:
-            _require_split(lines, "train")
-    if carved:
-        clips = list(split_by_groups(clips, config.test_fraction, config.val_seed, "test"))
-    for split, file in given.items():
-        lines = _read(file, config)
-        _require_split(lines, split)
-        clips += [replace(_clip(line), split=split) for line in lines]
-    manifest = make_manifest("manifest", clips)
-    same = bool(config.val_root) and _same_file(config.val_root, config.test_root)
-    if same:
-        log.warning(
-            "Validation and test are the same file: what is selected on it is selected on test "
-            "data. Leave `val_root` empty to carve validation from the training rows."
-        )
-    return replace(manifest, val_is_test=same)
 
+    val_root: str = ""
+    """The file of the validation rows; without it they are carved from ``root``. The file of
+    ``test_root`` may be given again, as published recipes do: then the best epoch is chosen on
+    test data, and the score is no fair one."""
+    test_root: str = ""
+    """The file of the test rows."""
+    label_separator: str = ""
+    """What stands between several labels of one row; AuM's JSON has a comma."""
+    test_fraction: float = 0.2
+    """Share of the groups of ``root`` held out for testing, by ``val_seed``, without any split."""
 
-def label_file(config: DataConfig) -> Path | None:
-    """The label CSV that the recipe names, or AuM's where it lies beside AuM's JSON."""
-    if config.label_file:
-        return Path(config.label_file)
-    main = Path(config.root or config.test_root or config.val_root)
-    if config.corpus != "manifest" or main.suffix.lower() != ".json":
-        return None
-    beside = main.parent / AUM_LABELS
-    return beside if beside.is_file() and _is_aum(main) else None
+    def __post_init__(self) -> None:
+        share("test_fraction", self.test_fraction)
+
+    def load(self, source: CorpusSource) -> Manifest:
+        """Read it.
+
+        Raises:
+            DataError: A missing or broken file, a missing column, or a wrong value with its line.
+        """
+        files: dict[Split, str] = {"val": self.val_root, "test": self.test_root}
+        given: dict[Split, str] = {split: file for split, file in files.items() if file}
+        clips: list[Clip] = []
+        carved = not given.get("test")
+        if source.root or not given:
+            lines = _read(source.root, self.label_separator)
+            clips = [_clip(line) for line in lines]
+            carved = carved and not any(line.get("split") for line in lines)
+            if given:
+                _require_split(lines, "train")
+        if carved:
+            clips = list(split_by_groups(clips, self.test_fraction, source.seed, "test"))
+        for split, file in given.items():
+            lines = _read(file, self.label_separator)
+            _require_split(lines, split)
+            clips += [replace(_clip(line), split=split) for line in lines]
+        manifest = make_manifest("manifest", clips)
+        same = bool(self.val_root) and _same_file(self.val_root, self.test_root)
+        if same:
+            log.warning(
+                "Validation and test are the same file: what is selected on it is selected on test "
+                "data. Leave `val_root` empty to carve validation from the training rows."
+            )
+        return replace(manifest, val_is_test=same)
+
+    def label_file(self, root: str) -> Path | None:
+        """AuM's label CSV where it lies beside AuM's JSON."""
+        main = Path(root or self.test_root or self.val_root)
+        if main.suffix.lower() != ".json":
+            return None
+        beside = main.parent / AUM_LABELS
+        return beside if beside.is_file() and _is_aum(main) else None
 
 
 def _is_aum(path: Path) -> bool:
@@ -99,14 +116,14 @@ def _same_file(first: str, second: str) -> bool:
     return bool(first and second) and Path(first).resolve() == Path(second).resolve()
 
 
-def _read(file: str, config: DataConfig) -> list[_Line]:
+def _read(file: str, separator: str) -> list[_Line]:
     path = Path(file)
     if not file:
         raise DataError("Corpus `manifest` needs `root`: a .csv, .tsv or .json file.")
     if not path.is_file():
         raise DataError(f"There is no manifest {path}: a .csv, .tsv or .json file is needed.")
     is_json = path.suffix.lower() == ".json"
-    lines = _read_json(path, config) if is_json else _read_csv(path, config)
+    lines = _read_json(path, separator) if is_json else _read_csv(path, separator)
     if not lines:
         raise DataError(f"{path} has no rows.")
     _check_columns(path, lines)
@@ -122,7 +139,7 @@ def _require_split(lines: list[_Line], split: Split) -> None:
             )
 
 
-def _read_csv(path: Path, config: DataConfig) -> list[_Line]:
+def _read_csv(path: Path, separator: str) -> list[_Line]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             header = file.readline()
@@ -136,7 +153,7 @@ def _read_csv(path: Path, config: DataConfig) -> list[_Line]:
                         f"{where}: the header has "
                         f"{len(reader.fieldnames or [])} columns, this line has another number."
                     )
-                labels = _split_labels(row.get("label", ""), config.label_separator)
+                labels = _split_labels(row.get("label", ""), separator)
                 lines.append(_Line(path, where, row, labels))
             return lines
     except (UnicodeDecodeError, csv.Error) as error:
@@ -150,13 +167,13 @@ def _load_json(path: Path) -> Any:
         raise DataError(f"{path} is not JSON: {error}.") from error
 
 
-def _read_json(path: Path, config: DataConfig) -> list[_Line]:
+def _read_json(path: Path, separator: str) -> list[_Line]:
     value = _load_json(path)
     aum = isinstance(value, dict) and "data" in value
     entries = value["data"] if aum else value
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise DataError(f'{path} must hold a list of objects, or AuM\'s {{"data": [...]}}.')
-    separator = config.label_separator or ("," if aum else "")
+    separator = separator or ("," if aum else "")
     lines = []
     for number, entry in enumerate(entries, start=1):
         fields = {AUM_FIELDS.get(key, key) if aum else key: item for key, item in entry.items()}

@@ -1,80 +1,122 @@
-"""Every corpus by its name."""
+"""Registry of corpora: a corpus is a dataclass of its settings that reads its own layout.
+
+A file of this folder is a corpus once it holds a class under :func:`register`; nothing else names
+it. A class registered anywhere else, as in a notebook, serves as well.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import logging
-from dataclasses import asdict, replace
+import pkgutil
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
+from functools import cache
+from importlib import import_module
 from pathlib import Path
+from typing import Any, ClassVar, TypeVar
 
 from aum_edge.core.progress import Progress
-from aum_edge.data.config import DataConfig
-from aum_edge.data.corpora.esc import load_esc
-from aum_edge.data.corpora.folder import load_audio_folder, load_folder
-from aum_edge.data.corpora.fsdd import load_fsdd
-from aum_edge.data.corpora.manifest_file import label_file, load_table
-from aum_edge.data.corpora.speech_commands import load_speech_commands
-from aum_edge.data.corpora.synthetic.generate import VERSION, generate
-from aum_edge.data.corpora.tau2022 import load_tau2022, read_layout
-from aum_edge.data.labels import apply_label_table, read_label_table
-from aum_edge.data.manifest import Manifest, check_rows, few
-from aum_edge.data.splits import split_validation
-from aum_edge.errors import DataError
-
-log = logging.getLogger(__name__)
+from aum_edge.data.manifest import Manifest
+from aum_edge.errors import RecipeError
 
 
-def load_manifest(
-    config: DataConfig, cache_dir: Path, progress: Progress | None = None
-) -> Manifest:
-    """Read a corpus and carve its validation split if it brings none.
+@dataclass(frozen=True, kw_only=True)
+class CorpusSource:
+    """Where a corpus lies, and what reading it may need."""
 
-    The rows are checked, but a split may be empty, so that a folder with test clips alone can be
-    scored; training calls :func:`aum_edge.data.manifest.validate` as well. ``synthetic`` is
-    generated below ``cache_dir`` unless it is there already.
+    root: str
+    """A folder or a file; empty where the recipe gives none."""
+    cache_dir: Path
+    seed: int = 0
+    """Of splits that are drawn: ``val_seed``."""
+    progress: Progress | None = None
+
+
+class CorpusConfig(ABC):
+    """Settings of one corpus, a frozen dataclass with a default for each, and its reader."""
+
+    corpus: ClassVar[str] = ""
+    """Its name in recipes, given by :func:`register`."""
+
+    @abstractmethod
+    def load(self, source: CorpusSource) -> Manifest:
+        """Read the corpus; without validation clips they are carved from the training ones.
+
+        Raises:
+            DataError: Whatever is wrong with the folder or its tables, in one line.
+        """
+
+    def label_file(self, root: str) -> Path | None:
+        """The label CSV that lies beside the corpus, where a recipe names none."""
+        return None
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """Names of its settings."""
+        return tuple(entry.name for entry in fields(cls))  # type: ignore[arg-type]
+
+    def values(self) -> dict[str, Any]:
+        """Its settings as plain values."""
+        return asdict(self)  # type: ignore[call-overload]
+
+    @property
+    def title(self) -> str:
+        """What lineages call these data."""
+        return self.corpus
+
+
+Kind = TypeVar("Kind", bound=CorpusConfig)
+_CORPORA: dict[str, type[CorpusConfig]] = {}
+
+
+def register(name: str) -> Callable[[type[Kind]], type[Kind]]:
+    """Make a class a corpus: ``data: {corpus: NAME, NAME: {its fields}}`` in a recipe.
 
     Raises:
-        DataError: A missing folder, a broken table or label file, labels that the label file
-            lacks, another number of classes than ``n_classes``, no clips, rows given twice,
-            missing files, or recordings that cross splits.
+        TypeError: If the class is no dataclass, a field has no default, or the name is taken.
     """
-    manifest = _read(config, cache_dir, progress)
-    table = label_file(config)
-    if table is not None:
-        manifest = apply_label_table(manifest, read_label_table(table))
-    if config.n_classes and len(manifest.labels) != config.n_classes:
-        raise DataError(
-            f"Corpus `{manifest.name}` has {len(manifest.labels)} classes "
-            f"({few(manifest.labels)}), `n_classes` says {config.n_classes}: check the corpus and "
-            "its label file."
-        )
-    if not manifest.split("val") and manifest.split("train"):
-        clips = split_validation(manifest.clips, config.val_fraction, config.val_seed)
-        manifest = replace(manifest, clips=clips)
-    check_rows(manifest)
-    return manifest
+
+    def add(kind: type[Kind]) -> type[Kind]:
+        if not is_dataclass(kind):
+            raise TypeError(f"The corpus `{name}` must be a frozen dataclass: {kind.__name__}.")
+        bare = [
+            entry.name
+            for entry in fields(kind)
+            if entry.default is MISSING and entry.default_factory is MISSING
+        ]
+        if bare:
+            raise TypeError(f"Settings of the corpus `{name}` need defaults: {', '.join(bare)}.")
+        if name in _CORPORA:
+            raise TypeError(f"There is a corpus `{name}` already: {_CORPORA[name].__name__}.")
+        kind.corpus = name
+        _CORPORA[name] = kind
+        return kind
+
+    return add
 
 
-def _read(config: DataConfig, cache_dir: Path, progress: Progress | None) -> Manifest:
-    if config.corpus == "tau2022":
-        return load_tau2022(config)
-    if config.corpus == "esc":
-        return load_esc(config, cache_dir, progress)
-    if config.corpus == "fsdd":
-        return load_fsdd(config)
-    if config.corpus == "speech_commands":
-        return load_speech_commands(config)
-    if config.corpus == "folder":
-        return load_folder(config)
-    if config.corpus == "manifest":
-        return load_table(config)
-    if config.corpus == "audio":
-        return load_audio_folder(config)
-    root = Path(config.root) if config.root else _synthetic_folder(config, cache_dir)
-    return read_layout(generate(config.synthetic, root, progress), "split100", "synthetic")
+def corpus_names() -> tuple[str, ...]:
+    """All corpora, in the order of their names."""
+    _discover()
+    return tuple(sorted(_CORPORA))
 
 
-def _synthetic_folder(config: DataConfig, cache_dir: Path) -> Path:
-    text = json.dumps([VERSION, asdict(config.synthetic)])
-    return cache_dir / f"synthetic-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+def corpus_class(name: str) -> type[CorpusConfig]:
+    """The settings of a corpus.
+
+    Raises:
+        RecipeError: If there is no such corpus.
+    """
+    _discover()
+    if not isinstance(name, str) or name not in _CORPORA:
+        names = ", ".join(corpus_names())
+        raise RecipeError(f"Data `corpus` must be one of {names}; got '{name}'.")
+    return _CORPORA[name]
+
+
+@cache
+def _discover() -> None:
+    """Import every file of this folder, so that the corpora in them register."""
+    package = __name__.rpartition(".")[0]
+    for found in pkgutil.walk_packages([str(Path(__file__).parent)], f"{package}."):
+        import_module(found.name)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from aum_edge.data.config import DataConfig
 from aum_edge.data.corpora.files import audio_files, corpus_folder, no_audio, subfolders
+from aum_edge.data.corpora.registry import CorpusConfig, CorpusSource, register
 from aum_edge.data.manifest import Clip, Manifest, Split, few, make_manifest
 from aum_edge.errors import DataError
 
@@ -17,34 +17,40 @@ LISTS: dict[Split, str] = {"val": "validation_list.txt", "test": "testing_list.t
 SPEAKER_END = "_nohash_"
 
 
-def load_speech_commands(config: DataConfig) -> Manifest:
+@register("speech_commands")
+@dataclass(frozen=True, kw_only=True)
+class SpeechCommandsConfig(CorpusConfig):
     """Every word is a class (30 in version 1, 35 in version 2); splits by the official lists.
 
     ``root`` holds ``<word>/<speaker>_nohash_<take>.wav``, ``validation_list.txt`` and
     ``testing_list.txt``. Folders that begin with ``_`` (``_background_noise_``) are left out.
     A speaker's clips are one group. Source: Warden, arXiv 1804.03209.
-
-    Raises:
-        DataError: No such folder, no recordings, no lists, or lists that name clips not there.
     """
-    root = corpus_folder(config.root, "speech_commands")
-    words = [folder for folder in subfolders(root) if not folder.name.startswith("_")]
-    files = {f"{word.name}/{path.name}": path for word in words for path in audio_files(word)}
-    if not files:
-        layout = "<word>/<speaker>_nohash_<take>.wav and the two lists"
-        raise no_audio("speech_commands", root, layout)
-    listed = _listed(root, files)
-    clips = [
-        Clip(
-            path=path,
-            label=path.parent.name,
-            split=listed.get(name, "train"),
-            clip_id=name,
-            group=_speaker(path),
-        )
-        for name, path in files.items()
-    ]
-    return make_manifest("speech_commands", _own_groups_where_split(clips))
+
+    def load(self, source: CorpusSource) -> Manifest:
+        """Read it.
+
+        Raises:
+            DataError: No such folder, no recordings, no lists, or lists that name clips not there.
+        """
+        root = corpus_folder(source.root, "speech_commands")
+        words = [folder for folder in subfolders(root) if not folder.name.startswith("_")]
+        files = {f"{word.name}/{path.name}": path for word in words for path in audio_files(word)}
+        if not files:
+            layout = "<word>/<speaker>_nohash_<take>.wav and the two lists"
+            raise no_audio("speech_commands", root, layout)
+        listed = _listed(root, files)
+        clips = [
+            Clip(
+                path=path,
+                label=path.parent.name,
+                split=listed.get(name, "train"),
+                clip_id=name,
+                group=_speaker(path),
+            )
+            for name, path in files.items()
+        ]
+        return make_manifest("speech_commands", _own_groups_where_split(clips))
 
 
 def _own_groups_where_split(clips: list[Clip]) -> list[Clip]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 
-from aum_edge.data.config import SUBSETS, DataConfig
+from aum_edge.core.validation import one_of
 from aum_edge.data.corpora.files import corpus_folder
+from aum_edge.data.corpora.registry import CorpusConfig, CorpusSource, register
 from aum_edge.data.corpora.tsv import read_tsv
 from aum_edge.data.manifest import Clip, Manifest, Split, few, make_manifest
 from aum_edge.errors import DataError
 
+SUBSETS = ("split5", "split10", "split25", "split50", "split100")
 log = logging.getLogger(__name__)
 META = ("filename", "scene_label", "identifier", "source_label")
 EXCLUDED = "excluded.csv"
@@ -22,17 +25,33 @@ Rows = dict[str, dict[str, str]]
 """Lines of a table by their filename."""
 
 
-def load_tau2022(config: DataConfig) -> Manifest:
+@register("tau2022")
+@dataclass(frozen=True, kw_only=True)
+class Tau2022Config(CorpusConfig):
     """The challenge's training subset and its test split.
 
     ``root`` holds ``meta.csv`` and ``audio/``; ``<subset>.csv`` and ``test.csv`` lie beside them
     or in ``split_setup/``. All tables are separated by tabs. Every location is one group.
-
-    Raises:
-        DataError: A missing folder, table or column, or a clip that meta.csv does not know.
     """
-    root = corpus_folder(config.root, "tau2022")
-    return read_layout(root, config.subset, "tau2022")
+
+    subset: str = "split25"
+    """Which of the challenge's training subsets."""
+
+    def __post_init__(self) -> None:
+        one_of("subset", self.subset, SUBSETS)
+
+    def load(self, source: CorpusSource) -> Manifest:
+        """Read it.
+
+        Raises:
+            DataError: A missing folder, table or column, or a clip that meta.csv does not know.
+        """
+        return read_layout(corpus_folder(source.root, "tau2022"), self.subset, "tau2022")
+
+    @property
+    def title(self) -> str:
+        """The corpus and its subset."""
+        return f"tau2022 {self.subset}"
 
 
 def read_layout(root: Path, subset: str, name: str) -> Manifest:

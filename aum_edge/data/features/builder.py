@@ -16,10 +16,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from aum_edge.audio.clip import read_clip
+from aum_edge.audio.clip import batch_clips, read_clip
 from aum_edge.audio.config import FrontEndConfig
-from aum_edge.audio.frontend import FrontEnd
-from aum_edge.audio.padding import fit_samples
+from aum_edge.audio.frontend import front_end
 from aum_edge.core.files import new_folder, read_json, require_space, write_json
 from aum_edge.core.progress import Progress
 from aum_edge.data.features.npy import ArrayWriter, Stored
@@ -137,15 +136,14 @@ class _Loaded(NamedTuple):
 
 def _batches(job: Job, progress: Progress | None, first: int = 0) -> Iterator[_Loaded]:
     """Rows from ``first`` on in order, a few batches in the making at a time."""
-    front_end = FrontEnd(job.frontend)
     unreadable: list[str] = []
     starts = iter(range(first, len(job.clips), BATCH))
     with ThreadPoolExecutor(BUILDERS) as pool:
-        waiting = [pool.submit(_batch, job, front_end, s) for s in islice(starts, BUILDERS + 2)]
+        waiting = [pool.submit(_batch, job, s) for s in islice(starts, BUILDERS + 2)]
         done = first
         while waiting:
             made, broken = waiting.pop(0).result()
-            waiting += [pool.submit(_batch, job, front_end, s) for s in islice(starts, 1)]
+            waiting += [pool.submit(_batch, job, s) for s in islice(starts, 1)]
             unreadable += broken
             done = min(done + BATCH, len(job.clips))
             if made is not None and not unreadable:
@@ -160,17 +158,15 @@ def _batches(job: Job, progress: Progress | None, first: int = 0) -> Iterator[_L
 
 
 @torch.inference_mode()
-def _batch(job: Job, front_end: FrontEnd, start: int) -> tuple[_Loaded | None, list[str]]:
+def _batch(job: Job, start: int) -> tuple[_Loaded | None, list[str]]:
     """One batch, or what is wrong with its files."""
     loaded = [_load(clip, job.frontend) for clip in job.clips[start : start + BATCH]]
     broken = [item for item in loaded if isinstance(item, str)]
     if broken:
         return None, broken
     clips = [item for item in loaded if not isinstance(item, str)]
-    size = job.frontend.clip_samples
-    waveforms = torch.stack([fit_samples(clip, size) for clip in clips])
-    lengths = torch.tensor([len(clip) for clip in clips])
-    return _Loaded(waveforms, lengths, front_end(waveforms, lengths)), []
+    batch = batch_clips(clips, job.frontend)
+    return _Loaded(*batch, front_end(job.frontend)(*batch)), []
 
 
 def _load(clip: Clip, config: FrontEndConfig) -> torch.Tensor | str:

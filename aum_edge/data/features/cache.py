@@ -7,8 +7,9 @@ import json
 import logging
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,14 +20,13 @@ from aum_edge.core.locks import hold_lock
 from aum_edge.core.progress import Progress
 from aum_edge.data.features.builder import Job, build
 from aum_edge.data.features.builder import checksum as checksum
-from aum_edge.data.features.npy import Stored, open_array
+from aum_edge.data.features.npy import ArrayRows, Floats, Rows, Stored, open_array
 from aum_edge.data.manifest import SPLITS, Clip, Manifest, fingerprint
 from aum_edge.errors import DataError
 
 log = logging.getLogger(__name__)
 CACHE_VERSION = 1
 """Raised whenever the same audio and front end would give other numbers."""
-Floats = NDArray[np.float32]
 Lengths = NDArray[np.int64]
 
 
@@ -67,6 +67,23 @@ class ClipArrays:
         if self.waveforms is None:
             raise DataError("The cache was built without waveforms: ask for them.")
         return self.waveforms[rows], None if self.lengths is None else self.lengths[rows]
+
+    def device_rows(self, device: str) -> Rows:
+        """Rows of one recording device, in order."""
+        return np.flatnonzero(np.asarray(self.devices, dtype=object) == device)
+
+    def take(self, rows: Rows) -> Self:
+        """Some rows of the split, as views: nothing is read or copied."""
+        waveforms = self.waveforms
+        return replace(
+            self,
+            features=cast(Floats, ArrayRows(self.features, rows)),
+            waveforms=None if waveforms is None else cast(Floats, ArrayRows(waveforms, rows)),
+            labels=self.labels[rows],
+            clips=tuple(self.clips[row] for row in rows),
+            targets=None if self.targets is None else self.targets[rows],
+            lengths=None if self.lengths is None else self.lengths[rows],
+        )
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -1,4 +1,4 @@
-""".npy files written a batch at a time and read back without loading them."""
+"""Arrays on disk: .npy files written a batch at a time, and read by rows on demand."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
+Rows = NDArray[np.int64]
 Stored = Literal["float32", "float16"]
 TYPES: dict[str, str] = {"float32": "<f4", "float16": "<f2"}
 
@@ -73,6 +74,26 @@ class HalfArray:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.asarray(self._base, dtype=dtype or np.float32)
+
+
+class ArrayRows:
+    """Some rows of an array that stays where it is; looks like an array (n, ...) to readers."""
+
+    def __init__(self, base: Floats, rows: Rows) -> None:
+        self._base = base
+        self._rows = rows
+        self.shape = (len(rows), *base.shape[1:])
+        self.size = int(np.prod(self.shape))
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: Any) -> Floats:
+        made: Floats = self._base[self._rows[index]]
+        return made
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self._base[self._rows], dtype=dtype)
 
 
 def open_array(path: Path) -> Floats:

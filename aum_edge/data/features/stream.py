@@ -4,24 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import cast
+from dataclasses import dataclass, replace
+from typing import Self, cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch.utils.data import get_worker_info
 
-from aum_edge.audio.clip import read_clip
+from aum_edge.audio.clip import batch_clips, read_clip
 from aum_edge.audio.config import FrontEndConfig
-from aum_edge.audio.frontend import FrontEnd
-from aum_edge.audio.padding import fit_samples
-from aum_edge.data.features.cache import ClipArrays, Floats, Lengths, targets_of
+from aum_edge.audio.frontend import front_end
+from aum_edge.data.features.cache import ClipArrays, Lengths, targets_of
+from aum_edge.data.features.npy import Floats, Rows
 from aum_edge.data.manifest import SPLITS, Clip, Manifest
 from aum_edge.data.segments import WORKERS
 from aum_edge.errors import AudioError, DataError
-
-Rows = NDArray[np.int64]
 
 
 class ClipError(DataError):
@@ -43,7 +40,6 @@ class StreamedFeatures:
         self.frontend = frontend
         self.shape = (len(clips), frontend.n_mels, frontend.n_frames)
         self.size = len(clips) * frontend.n_mels * frontend.n_frames
-        self._front_end = FrontEnd(frontend)
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -53,7 +49,7 @@ class StreamedFeatures:
             waveforms, lengths = self.waveforms(rows)
             if not len(waveforms):
                 return np.zeros((0, *self.shape[1:]), dtype=np.float32)
-            made = self._front_end(torch.from_numpy(waveforms), torch.from_numpy(lengths))
+            made = front_end(self.frontend)(torch.from_numpy(waveforms), torch.from_numpy(lengths))
             features: Floats = made.numpy()
             return features
 
@@ -64,12 +60,10 @@ class StreamedFeatures:
             ClipError: If a file cannot be read; another clip never takes its place.
         """
         picked = np.arange(len(self))[rows].reshape(-1).tolist()
-        loaded = self._read([self.clips[row] for row in picked])
-        size = self.frontend.clip_samples
-        waveforms = np.zeros((len(loaded), size), dtype=np.float32)
-        for place, clip in zip(waveforms, loaded, strict=True):
-            place[:] = fit_samples(clip, size).numpy()
-        return waveforms, np.array([len(clip) for clip in loaded], dtype=np.int64)
+        if not picked:
+            return np.zeros((0, self.frontend.clip_samples), np.float32), np.zeros(0, np.int64)
+        batch = batch_clips(self._read([self.clips[row] for row in picked]), self.frontend)
+        return batch.waveforms.numpy(), batch.lengths.numpy()
 
     def _read(self, clips: Sequence[Clip]) -> list[torch.Tensor]:
         if get_worker_info() is not None:
@@ -96,6 +90,19 @@ class StreamedArrays(ClipArrays):
         """Waveforms and lengths of some rows."""
         waveforms, lengths = self.stream.waveforms(rows)
         return waveforms, None if self.stream.frontend.padding == "audio" else lengths
+
+    def take(self, rows: Rows) -> Self:
+        """Some rows of the split, read from their own clips."""
+        clips = tuple(self.clips[row] for row in rows)
+        stream = StreamedFeatures(clips, self.stream.frontend)
+        return replace(
+            self,
+            features=cast(Floats, stream),
+            stream=stream,
+            labels=self.labels[rows],
+            clips=clips,
+            targets=None if self.targets is None else self.targets[rows],
+        )
 
 
 def stream_splits(manifest: Manifest, frontend: FrontEndConfig) -> dict[str, ClipArrays]:

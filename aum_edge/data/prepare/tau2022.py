@@ -13,8 +13,7 @@ from typing import Any
 
 from aum_edge.core.files import require_space, write_json, write_text
 from aum_edge.core.progress import Progress
-from aum_edge.data.config import SUBSETS
-from aum_edge.data.corpora.tau2022 import CLEANED, EXCLUDED, META
+from aum_edge.data.corpora.tau2022 import CLEANED, EXCLUDED, META, SUBSETS
 from aum_edge.data.prepare.download import RetryPolicy, fetch, list_record, read_text
 from aum_edge.data.prepare.integrity import check_files
 from aum_edge.data.prepare.tau2022_tables import (

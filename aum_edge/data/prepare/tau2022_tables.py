@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from aum_edge.data.config import SUBSETS
-from aum_edge.data.corpora.tau2022 import META, SPLIT_FOLDERS, recording
+from aum_edge.data.corpora.tau2022 import META, SPLIT_FOLDERS, SUBSETS, recording
 from aum_edge.data.corpora.tsv import read_tsv
 
 SCENES = (

@@ -39,10 +39,11 @@ def check_rules(run: Run) -> None:
     if recipe.data.corpus != CHALLENGE or recipe.limits not in SUBSETS:
         return
     allowed = SUBSETS[recipe.limits]
-    if recipe.data.subset not in allowed:
+    subset = data_name(recipe).partition(" ")[2]
+    if subset not in allowed:
         raise RecipeError(
-            f"{recipe.limits} allows training on {', '.join(allowed)}, got `data.subset: "
-            f"{recipe.data.subset}`: change it, or give other `limits` for a run outside the "
+            f"{recipe.limits} allows training on {', '.join(allowed)}, got `data.tau2022.subset: "
+            f"{subset}`: change it, or give other `limits` for a run outside the "
             "challenge."
         )
     check_separate(run.data.manifest)
@@ -104,8 +105,7 @@ def outside_sources(recipe: Recipe) -> Iterator[str]:
 
 def data_name(recipe: Recipe) -> str:
     """What lineages call the data that a run trains on."""
-    data = recipe.data
-    return f"{data.corpus} {data.subset}" if data.corpus == CHALLENGE else data.corpus
+    return recipe.data.corpus_config.title
 
 
 def _starts(recipe: Recipe) -> Iterator[tuple[str, str]]:

@@ -15,7 +15,7 @@ from aum_edge.compression.quantization.quantize import halve
 from aum_edge.core.distributed import broadcast, is_rank_zero, require_launch
 from aum_edge.core.files import read_json, write_json
 from aum_edge.data.datamodule import AudioData
-from aum_edge.data.subset import device_data, rows_of
+from aum_edge.data.subset import device_data
 from aum_edge.models.classifier import AudioClassifier, load
 from aum_edge.pipeline.run import Run
 from aum_edge.pipeline.stages.quantize import calibration_clips, round_model
@@ -133,14 +133,14 @@ def _fine_tuned(
         title=f"{family.title} for device {device}",
         distillation=_teachers(run, family, device) if settings.distill else None,
     )
-    return family.rounding(_run_on(run, data), folder, result.model)
+    return family.rounding(replace(run, view=data), folder, result.model)
 
 
 def _teachers(run: Run, family: DeviceTuning, device: str) -> Distillation:
     """The run's teachers by their stored answers, cut to the device's training clips."""
     kind = run.recipe.control.train.loss if family.kind == "control" else None
     whole = distillation(run, kind)
-    rows = torch.from_numpy(rows_of(run.data.arrays["train"], device))
+    rows = torch.from_numpy(run.data.arrays["train"].device_rows(device))
     logits = whole.logits
     # Answers to the clips as they are: views and tokens would be another store for each device.
     plain = replace(whole.config, teaching="cached", views=0, feature_weight=0.0, feature_pairs=())
@@ -152,13 +152,6 @@ def _quantized(run: Run, folder: Path, model: AudioClassifier) -> AudioClassifie
     config = run.recipe.quantize
     clips = calibration_clips(run, config.calibration.clips)
     return round_model(run, folder / "rounding", model, config, clips, {})
-
-
-def _run_on(run: Run, data: AudioData) -> Run:
-    """The run with another corpus in its hands."""
-    other = replace(run)
-    other.__dict__["data"] = data
-    return other
 
 
 def _mark(model: AudioClassifier, data: AudioData) -> Scores:
@@ -185,7 +178,7 @@ def _scores(
     alone = predict_logits(general, arrays.features, progress=run.progress)
     routed = alone.clone()
     for device in rows:
-        of_device = rows_of(arrays, device)
+        of_device = arrays.device_rows(device)
         if len(of_device):
             routed[of_device] = _answers(
                 load(folder / device / "model"), arrays.features, of_device

@@ -53,7 +53,7 @@ class PretrainRecipe:
 
     def resolved(self) -> dict[str, Any]:
         """Every value, defaults included, as plain JSON and YAML values."""
-        return dict(plain(asdict(self)))
+        return dict(plain(asdict(self) | {"data": self.data.to_recipe()}))
 
     def network(self) -> MaskedPatchConfig:
         """The network: the preset without overlap, pooled over its patches unless told otherwise.
@@ -157,7 +157,7 @@ STAGES = (
     Stage(
         name="data",
         needs=(),
-        settings=lambda r: {"data": asdict(r.data), "frontend": asdict(r.frontend)},
+        settings=lambda r: {"data": r.data.key(), "frontend": asdict(r.frontend)},
         work=prepare,
     ),
     Stage(name="pretrain", needs=("data",), settings=_settings, work=pretrain_encoder, trains=True),

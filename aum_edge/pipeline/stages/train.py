@@ -116,13 +116,12 @@ def _first_step(
 ) -> dict[str, Any]:
     """How a model came to be, with the data from outside that its run declares."""
     recipe = run.recipe
-    subset = f" {recipe.data.subset}" if recipe.data.corpus == "tau2022" else ""
     step: dict[str, Any] = {
         "step": title,
         "preset": choice.preset,
         "seed": seed,
         "loss": train.loss,
-        "data": f"{recipe.data.corpus}{subset}",
+        "data": recipe.data.corpus_config.title,
     }
     if recipe.external_data:
         step["external_data"] = [asdict(entry) for entry in recipe.external_data]
@@ -133,7 +132,7 @@ def _heard_through(run: Run, frontend: FrontEndConfig | None) -> Run:
     """The run, or one whose corpus is heard through another front end."""
     if frontend is None or frontend == run.data.frontend:
         return run
-    other = replace(run, recipe=replace(run.recipe, frontend=frontend))
+    other = replace(run, recipe=replace(run.recipe, frontend=frontend), view=None)
     with rank_zero_first():
         _ = other.data
     return other

@@ -9,10 +9,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import torch
 from torch import Tensor
 
-from aum_edge.audio.clip import read_clip
+from aum_edge.audio.clip import fit_samples, read_clip
 from aum_edge.audio.config import FrontEndConfig
 from aum_edge.audio.frontend import FrontEnd
-from aum_edge.audio.padding import fit_samples
 
 MOST_WORKERS = 16
 Clip = tuple[Tensor, int]

@@ -9,8 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from aum_edge.data.features.cache import ClipArrays
-from aum_edge.data.features.stream import StreamedArrays
-from aum_edge.data.subset import Rows, rows_of, some_rows
+from aum_edge.data.features.npy import Rows
 from aum_edge.models.classifier import Activation
 from aum_edge.training.metrics.classification import score
 
@@ -39,7 +38,7 @@ def device_scores(
     """Scores of each device of a split, from segment logits (n, C) of all its rows."""
     devices = sorted(set(arrays.devices) - {""})
     return {
-        device: row_scores(logits, arrays, labels, activation, rows_of(arrays, device))
+        device: row_scores(logits, arrays, labels, activation, arrays.device_rows(device))
         for device in devices
     }
 
@@ -54,7 +53,7 @@ def group_scores(
     """Scores over all clips of each group of devices."""
     made = {}
     for group, devices in device_groups(set(arrays.devices), trained).items():
-        rows = np.sort(np.concatenate([rows_of(arrays, device) for device in devices]))
+        rows = np.sort(np.concatenate([arrays.device_rows(device) for device in devices]))
         made[group] = row_scores(logits, arrays, labels, activation, rows)
     return made
 
@@ -67,23 +66,10 @@ def row_scores(
     rows: Rows,
 ) -> Scores:
     """Accuracy, macro accuracy and log loss of some rows."""
-    found = score(logits[rows], _rows(arrays, rows), labels, activation)
+    found = score(logits[rows], arrays.take(rows), labels, activation)
     return {
         "n": found.n,
         "accuracy": found.accuracy or 0.0,
         "macro_accuracy": found.macro_accuracy or 0.0,
         "log_loss": found.log_loss,
     }
-
-
-def _rows(arrays: ClipArrays, rows: Rows) -> ClipArrays:
-    """Labels and clips of some rows; scoring reads no features."""
-    if isinstance(arrays, StreamedArrays):
-        arrays = ClipArrays(
-            features=np.zeros((len(arrays), 0), np.float32),
-            waveforms=None,
-            labels=arrays.labels,
-            clips=arrays.clips,
-            targets=arrays.targets,
-        )
-    return some_rows(arrays, rows)

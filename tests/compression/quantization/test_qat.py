@@ -29,7 +29,7 @@ from tests.small_run import FRONTEND, student, tones
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> AudioData:
     root = tones(tmp_path_factory.mktemp("tones"))
-    config = DataConfig(corpus="folder", root=str(root))
+    config = DataConfig.of("folder", root)
     made = AudioData(config, FRONTEND, cache_dir=root / "cache", batch_size=12)
     made.prepare_data()
     return made

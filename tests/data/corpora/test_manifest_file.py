@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from aum_edge.data.config import DataConfig
-from aum_edge.data.corpora.registry import load_manifest
+from aum_edge.data.corpora.load import load_manifest
 from aum_edge.data.manifest import validate
 from aum_edge.errors import DataError
 
@@ -19,7 +19,7 @@ def folder(tmp_path, write_tone):
 
 
 def load(path, **values):
-    return load_manifest(DataConfig(corpus="manifest", root=str(path), **values), path.parent)
+    return load_manifest(DataConfig.of("manifest", path, **values), path.parent)
 
 
 def write(folder, text, name="m.csv"):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from aum_edge.data.config import DataConfig
-from aum_edge.data.corpora.registry import load_manifest
+from aum_edge.data.corpora.load import load_manifest
 from aum_edge.data.manifest import validate
 from aum_edge.errors import DataError, RecipeError
 
@@ -29,7 +29,7 @@ def esc_corpus(tmp_path_factory, write_tone):
 
 def esc(root: Path, cache: Path, **values):
     values = {"test_folds": (3,), "val_fraction": 0.3, **values}
-    return load_manifest(DataConfig(corpus="esc", root=str(root), **values), cache)
+    return load_manifest(DataConfig.of("esc", root, **values), cache)
 
 
 def test_esc_segments_share_their_clip_and_sources_stay_together(esc_corpus, tmp_path):
@@ -108,7 +108,7 @@ def test_a_corpus_with_test_clips_alone_can_be_scored_but_not_trained_on(esc_cor
 
 def fsdd(root: Path, cache: Path, **values):
     values = {"test_speakers": ("cy",), **values}
-    return load_manifest(DataConfig(corpus="fsdd", root=str(root), **values), cache)
+    return load_manifest(DataConfig.of("fsdd", root, **values), cache)
 
 
 def test_fsdd_holds_out_speakers_and_validates_inside_the_others(fsdd_corpus, tmp_path):
@@ -163,14 +163,15 @@ def test_fsdd_leaves_out_strangers_loudly(fsdd_corpus, tmp_path, write_tone, cap
 
 @pytest.mark.parametrize("corpus", ["tau2022", "esc", "fsdd", "folder"])
 def test_missing_and_empty_folders(corpus, tmp_path):
-    values = {"test_folds": (1,), "test_speakers": ("cy",)}
+    held = {"esc": {"test_folds": (1,)}, "fsdd": {"test_speakers": ("cy",)}}
+    values = held.get(corpus, {})
     with pytest.raises(DataError, match=f"Corpus `{corpus}` has no folder .*nowhere"):
-        load_manifest(DataConfig(corpus=corpus, root=str(tmp_path / "nowhere"), **values), tmp_path)
+        load_manifest(DataConfig.of(corpus, tmp_path / "nowhere", **values), tmp_path)
     with pytest.raises(DataError, match=f"Corpus `{corpus}` needs `root`"):
-        load_manifest(DataConfig(corpus=corpus, **values), tmp_path)
+        load_manifest(DataConfig.of(corpus, **values), tmp_path)
     expected = "meta.csv" if corpus == "tau2022" else "no audio files"
     with pytest.raises(DataError, match=expected):
-        load_manifest(DataConfig(corpus=corpus, root=str(tmp_path), **values), tmp_path)
+        load_manifest(DataConfig.of(corpus, tmp_path, **values), tmp_path)
 
 
 def test_folder_with_splits_and_without(tmp_path, write_tone):
@@ -180,12 +181,12 @@ def test_folder_with_splits_and_without(tmp_path, write_tone):
         for split in ("train", "test"):
             for number in range(4):
                 write_tone(tmp_path / "split" / split / label / f"{number}.wav", 2.0, seed=number)
-    flat = load_manifest(DataConfig(corpus="folder", root=str(tmp_path / "flat")), tmp_path)
+    flat = load_manifest(DataConfig.of("folder", tmp_path / "flat"), tmp_path)
     validate(flat)
     assert (len(flat.split("test")), len(flat.split("val"))) == (4, 2)
-    again = load_manifest(DataConfig(corpus="folder", root=str(tmp_path / "flat")), tmp_path)
+    again = load_manifest(DataConfig.of("folder", tmp_path / "flat"), tmp_path)
     assert again == flat
-    split = load_manifest(DataConfig(corpus="folder", root=str(tmp_path / "split")), tmp_path)
+    split = load_manifest(DataConfig.of("folder", tmp_path / "split"), tmp_path)
     validate(split)
     assert len(split.split("test")) == 16
     assert len({clip.clip_id for clip in split.split("test")}) == 8
@@ -193,7 +194,7 @@ def test_folder_with_splits_and_without(tmp_path, write_tone):
 
 
 def tau(root: Path, cache: Path, subset: str = "split100"):
-    return load_manifest(DataConfig(corpus="tau2022", root=str(root), subset=subset), cache)
+    return load_manifest(DataConfig.of("tau2022", root, subset=subset), cache)
 
 
 def test_tau_reads_tables_with_crlf_beside_or_in_split_setup(small_corpus, tmp_path):
@@ -245,16 +246,21 @@ def test_a_location_in_both_published_splits_is_said_and_kept(small_corpus, tmp_
 
 
 @pytest.mark.parametrize(
-    "values",
+    ("corpus", "values"),
     [
-        {"corpus": "audioset"},
-        {"subset": "split7"},
-        {"val_fraction": 0.0},
-        {"test_fraction": 1.0},
-        {"segment_seconds": 0.0},
-        {"silent_segments": "maybe"},
+        ("synthetic", {"corpus": "audioset"}),
+        ("tau2022", {"subset": "split7"}),
+        ("synthetic", {"val_fraction": 0.0}),
+        ("folder", {"test_fraction": 1.0}),
+        ("manifest", {"test_fraction": 0.0}),
+        ("folder", {"segment_seconds": 0.0}),
+        ("audio", {"segment_seconds": -1.0}),
+        ("esc", {"segment_seconds": float("inf")}),
+        ("esc", {"silent_segments": "maybe"}),
+        ("synthetic", {"store": "tape"}),
+        ("synthetic", {"n_classes": -1}),
     ],
 )
-def test_bad_settings_are_named_with_what_is_allowed(values):
+def test_bad_settings_are_named_with_what_is_allowed(corpus, values):
     with pytest.raises(RecipeError, match=f"`{next(iter(values))}` must"):
-        DataConfig(**values)
+        DataConfig(corpus=corpus).changed(values)

@@ -8,12 +8,12 @@ import logging
 import pytest
 
 from aum_edge.data.config import DataConfig
-from aum_edge.data.corpora.registry import load_manifest
+from aum_edge.data.corpora.load import load_manifest
 from aum_edge.data.manifest import validate
 from aum_edge.data.prepare.published_tables import write_manifest
 from aum_edge.errors import DataError
 
-CONFIG = {"corpus": "speech_commands"}
+CONFIG: dict[str, object] = {}
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def corpus(tmp_path, write_tone):
 
 
 def load(root, tmp_path):
-    return load_manifest(DataConfig(root=str(root), **CONFIG), tmp_path)
+    return load_manifest(DataConfig.of("speech_commands", root, **CONFIG), tmp_path)
 
 
 def test_official_lists_decide_and_noise_is_no_word(corpus, tmp_path):
@@ -104,7 +104,7 @@ def test_published_tables_become_manifests_that_load(tmp_path, write_tone, kind)
     row = json.loads(out.read_text())["data"][0]
     assert row.pop("wav") == str(tmp_path / "audio" / files[0])
     assert row == first
-    manifest = load_manifest(DataConfig(corpus="manifest", root=str(out)), tmp_path)
+    manifest = load_manifest(DataConfig.of("manifest", out), tmp_path)
     assert len(manifest.clips) == 2
     labels = first["labels"]
     assert manifest.clips[0].labels == tuple(

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from aum_edge.audio.clip import load_clip
+from aum_edge.audio.clip import fit_samples, read_clip
 from aum_edge.audio.frontend import FrontEnd
 from aum_edge.data.config import DataConfig
-from aum_edge.data.corpora.registry import load_manifest
+from aum_edge.data.corpora.load import load_manifest
 from aum_edge.data.features import builder, cache
 from aum_edge.data.features.cache import build_cache, normalization
 from aum_edge.data.features.npy import ArrayWriter, open_array
@@ -23,7 +23,7 @@ from aum_edge.errors import DataError
 
 @pytest.fixture(scope="module")
 def manifest(fsdd_corpus, tmp_path_factory):
-    config = DataConfig(corpus="fsdd", root=str(fsdd_corpus), test_speakers=("cy",))
+    config = DataConfig.of("fsdd", fsdd_corpus, test_speakers=("cy",))
     return load_manifest(config, tmp_path_factory.mktemp("cache"))
 
 
@@ -39,7 +39,7 @@ def test_rows_are_what_the_front_end_makes_of_each_clip(manifest, frontend, tmp_
     front_end = FrontEnd(frontend)
     for split, stored in arrays.items():
         for row, clip in enumerate(manifest.split(split)):
-            waveform = load_clip(clip.path, frontend)
+            waveform = fit_samples(read_clip(clip.path, frontend), frontend.clip_samples)
             assert np.array_equal(stored.waveforms[row], waveform.numpy())
             wanted = front_end(waveform[None])[0].numpy()
             np.testing.assert_allclose(stored.features[row], wanted, atol=1e-4)
@@ -99,9 +99,7 @@ def test_whatever_the_features_depend_on_makes_new_ones(
 
 def test_a_changed_split_seed_keeps_the_test_features(fsdd_corpus, frontend, tmp_path, manifest):
     build_cache(manifest, frontend, tmp_path)
-    config = DataConfig(
-        corpus="fsdd", root=str(fsdd_corpus), test_speakers=("cy",), val_seed=5, val_fraction=0.4
-    )
+    config = DataConfig.of("fsdd", fsdd_corpus, test_speakers=("cy",), val_seed=5, val_fraction=0.4)
     build_cache(load_manifest(config, tmp_path), frontend, tmp_path)
     assert len(list(tmp_path.glob("features-*"))) == 5
 
@@ -159,13 +157,13 @@ def test_a_stopped_build_leaves_whole_splits_and_nothing_half(
         seen.append(clip)
         if len(seen) > len(manifest.split("train")) + 1:
             raise KeyboardInterrupt
-        return load_clip(clip, *rest)
+        return read_clip(clip, *rest)
 
     monkeypatch.setattr(builder, "read_clip", stop)
     with pytest.raises(KeyboardInterrupt):
         build_cache(manifest, frontend, tmp_path)
     assert sorted(path.suffix for path in tmp_path.iterdir()) == ["", ".draft"]
-    monkeypatch.setattr(builder, "read_clip", load_clip)
+    monkeypatch.setattr(builder, "read_clip", read_clip)
     assert len(build_cache(manifest, frontend, tmp_path)["test"]) == 12
 
 

@@ -10,7 +10,7 @@ import pytest
 from aum_edge.audio.config import aum_fbank
 from aum_edge.cli.main import main
 from aum_edge.data.config import DataConfig
-from aum_edge.data.corpora.registry import load_manifest
+from aum_edge.data.corpora.load import load_manifest
 from aum_edge.data.features.cache import build_cache, normalization
 from aum_edge.data.features.statistics import feature_statistics
 from aum_edge.data.manifest import Manifest
@@ -29,7 +29,7 @@ frontend: {{kind: kaldi_fbank, sample_rate: 8000, n_fft: 256, win_length: 200, h
 @pytest.fixture(scope="module")
 def arrays(fsdd_corpus, tmp_path_factory):
     cache = tmp_path_factory.mktemp("cache")
-    config = DataConfig(corpus="fsdd", root=str(fsdd_corpus), test_speakers=("cy",))
+    config = DataConfig.of("fsdd", fsdd_corpus, test_speakers=("cy",))
     return build_cache(load_manifest(config, cache), FBANK, cache)
 
 
@@ -52,7 +52,7 @@ def test_both_conventions_equal_plain_sums(arrays):
 
 
 def test_padding_that_is_heard_has_one_convention(fsdd_corpus, frontend, tmp_path):
-    config = DataConfig(corpus="fsdd", root=str(fsdd_corpus), test_speakers=("cy",))
+    config = DataConfig.of("fsdd", fsdd_corpus, test_speakers=("cy",))
     stored = build_cache(load_manifest(config, tmp_path), frontend, tmp_path)
     got = feature_statistics(stored["train"], frontend)
     assert got.sound == got.padded

@@ -10,7 +10,7 @@ import torch
 
 from aum_edge.audio.config import FrontEndConfig, aum_fbank
 from aum_edge.data.config import DataConfig
-from aum_edge.data.corpora.registry import load_manifest
+from aum_edge.data.corpora.load import load_manifest
 from aum_edge.data.datamodule import AudioData
 from aum_edge.data.features.cache import build_cache, normalization
 from aum_edge.data.features.stream import stream_splits
@@ -22,7 +22,7 @@ MEL = FrontEndConfig(sample_rate=8000, n_fft=256, win_length=256, hop_length=200
 
 @pytest.fixture(scope="module")
 def config(fsdd_corpus):
-    return DataConfig(corpus="fsdd", root=str(fsdd_corpus), test_speakers=("cy",))
+    return DataConfig.of("fsdd", fsdd_corpus, test_speakers=("cy",))
 
 
 @pytest.mark.parametrize("frontend", [FBANK, MEL], ids=["zero", "audio"])

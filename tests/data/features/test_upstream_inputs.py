@@ -11,12 +11,11 @@ import torch
 from safetensors.torch import load_file
 
 from aum_edge.audio.augment.mixup import mix_centred
-from aum_edge.audio.clip import read_clip
+from aum_edge.audio.clip import fit_samples, read_clip
 from aum_edge.audio.config import FrontEndConfig, Normalization, aum_fbank
 from aum_edge.audio.frontend import FrontEnd
-from aum_edge.audio.padding import fit_samples
 from aum_edge.data.config import DataConfig
-from aum_edge.data.corpora.registry import load_manifest
+from aum_edge.data.corpora.load import load_manifest
 from aum_edge.data.features.cache import build_cache
 
 FOLDER = Path(__file__).parents[2] / "parity" / "data"
@@ -42,8 +41,8 @@ def write_corpus(folder: Path, tensors, case) -> DataConfig:
     row = {"wav": str(folder / "a.wav"), "labels": case["labels"].split(" ")[0]}
     (folder / "m.json").write_text(json.dumps({"data": [row]}))
     (folder / "l.csv").write_text("index,mid,display_name\n0,/m/a,A\n1,/m/b,B\n2,/m/c,C\n")
-    return DataConfig(
-        corpus="manifest", test_root=str(folder / "m.json"), label_file=str(folder / "l.csv")
+    return DataConfig.of(
+        "manifest", test_root=str(folder / "m.json"), label_file=str(folder / "l.csv")
     )
 
 

@@ -8,7 +8,7 @@ import json
 import pytest
 
 from aum_edge.data.config import DataConfig
-from aum_edge.data.corpora.registry import load_manifest
+from aum_edge.data.corpora.load import load_manifest
 from aum_edge.data.prepare.reroot import reroot
 from aum_edge.errors import DataError
 
@@ -48,9 +48,9 @@ def test_files_are_found_by_how_their_paths_end(tmp_path, audio):
 def test_the_manifest_may_be_mended_in_place_and_read(tmp_path, audio):
     path = aum(tmp_path)
     with pytest.raises(DataError, match=r"4 of 4 audio files .*`aum-edge data reroot`"):
-        load_manifest(DataConfig(corpus="manifest", root=str(path)), tmp_path)
+        load_manifest(DataConfig.of("manifest", path), tmp_path)
     reroot(path, path, audio)
-    assert len(load_manifest(DataConfig(corpus="manifest", root=str(path)), tmp_path).clips) == 4
+    assert len(load_manifest(DataConfig.of("manifest", path), tmp_path).clips) == 4
 
 
 def test_a_given_beginning_is_replaced_and_nothing_else_is_tried(tmp_path, audio):

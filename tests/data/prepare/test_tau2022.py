@@ -12,7 +12,7 @@ import soundfile
 
 from aum_edge.cli.main import main
 from aum_edge.data.config import DataConfig
-from aum_edge.data.corpora.registry import load_manifest
+from aum_edge.data.corpora.load import load_manifest
 from aum_edge.data.prepare import integrity
 from aum_edge.data.prepare.download import RetryPolicy
 from aum_edge.data.prepare.integrity import check_files
@@ -71,7 +71,7 @@ def test_from_a_site_to_a_corpus_that_can_be_read(small_corpus, tmp_path):
         asked = len(site.requests)
         prepare("tau2022", root, settings(site))
         assert len(site.requests) == asked
-    manifest = load_manifest(DataConfig(corpus="tau2022", root=str(root), subset="split100"), root)
+    manifest = load_manifest(DataConfig.of("tau2022", root, subset="split100"), root)
     assert len(manifest.clips) == 87
     published = (small_corpus / "split_setup" / "test.csv").read_bytes()
     assert (root / "split_setup" / "test.csv").read_bytes() == published
@@ -154,7 +154,7 @@ def test_a_cleaned_corpus_can_be_read_and_says_what_is_gone(corpus, caplog):
     damage(corpus)
     lines = (corpus / "meta.csv").read_text().splitlines()
     (corpus / "meta.csv").write_text("\n".join([*lines, lines[10]]) + "\n")
-    config = DataConfig(corpus="tau2022", root=str(corpus), subset="split100")
+    config = DataConfig.of("tau2022", corpus, subset="split100")
     with pytest.raises(DataError):
         load_manifest(config, corpus)
     summary = prepare("tau2022", corpus, Prepare(download=False, clean=True))
@@ -165,14 +165,14 @@ def test_a_cleaned_corpus_can_be_read_and_says_what_is_gone(corpus, caplog):
 
 
 def test_a_repaired_corpus_is_whole_again(small_corpus, corpus):
-    whole = len(load_manifest(DataConfig(corpus="tau2022", root=str(corpus)), corpus).clips)
+    whole = len(load_manifest(DataConfig.of("tau2022", corpus), corpus).clips)
     victim = next((corpus / "audio").iterdir())
     victim.write_bytes(b"RIFF")
     assert prepare("tau2022", corpus, Prepare(download=False, clean=True))["unusable"] == 1
     shutil.copyfile(small_corpus / "audio" / victim.name, victim)
     assert prepare("tau2022", corpus, GIVEN)["fit"]
     assert not (corpus / "meta.cleaned.csv").exists()
-    config = DataConfig(corpus="tau2022", root=str(corpus))
+    config = DataConfig.of("tau2022", corpus)
     assert len(load_manifest(config, corpus).clips) == whole
 
 

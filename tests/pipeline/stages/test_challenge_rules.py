@@ -10,7 +10,7 @@ import pytest
 from aum_edge.audio.augment.pipeline import AugmentConfig
 from aum_edge.core.files import write_json
 from aum_edge.data.config import DataConfig
-from aum_edge.data.corpora.registry import load_manifest
+from aum_edge.data.corpora.load import load_manifest
 from aum_edge.data.external_data import ExternalData
 from aum_edge.data.manifest import Clip, make_manifest
 from aum_edge.errors import RecipeError
@@ -30,7 +30,7 @@ def run_of(recipe: Recipe, tmp_path) -> Run:
 
 
 def challenge(**values) -> Recipe:
-    data = DataConfig(corpus="tau2022", root="x", subset=values.pop("subset", "split25"))
+    data = DataConfig.of("tau2022", "x", subset=values.pop("subset", "split25"))
     return Recipe(name="x", data=data, **values)
 
 
@@ -107,7 +107,7 @@ def test_a_recording_of_the_test_split_trains_nothing_even_by_another_device(tmp
 
 def test_the_generated_corpus_keeps_its_recordings_apart(tmp_path):
     config = DataConfig(corpus="synthetic")
-    config = replace(config, synthetic=replace(config.synthetic, n_train=40, n_test=20))
+    config = config.changed({"n_train": 40, "n_test": 20})
     check_separate(load_manifest(config, tmp_path))
 
 

@@ -14,7 +14,8 @@ from aum_edge.complexity.limits import get_limits
 from aum_edge.compression.quantization.quantize import halve, quantize
 from aum_edge.core.files import write_json
 from aum_edge.data.config import DataConfig
-from aum_edge.data.subset import DataSubset, device_data, rows_of
+from aum_edge.data.features.npy import ArrayRows
+from aum_edge.data.subset import device_data
 from aum_edge.errors import DataError, RecipeError
 from aum_edge.models.classifier import load
 from aum_edge.models.storage.directory import save
@@ -57,7 +58,7 @@ def make_run(table: Path, out: Path, **devices) -> Run:
     settings = DevicesConfig(**({"names": ("a", "s1"), "train": TRAIN} | devices))
     recipe = Recipe(
         name="x",
-        data=DataConfig(corpus="manifest", root=str(table)),
+        data=DataConfig.of("manifest", table),
         frontend=FRONTEND,
         devices=settings,
     )
@@ -100,7 +101,7 @@ def test_each_test_clip_is_answered_by_its_devices_model_and_unknown_ones_by_the
     arrays = run.data.arrays["test"]
     general, own = (load(tmp_path / p / "model") for p in ("quantize", "devices/a"))
     logits = predict_logits(general, arrays.features)
-    rows = rows_of(arrays, "a")
+    rows = arrays.device_rows("a")
     logits[rows] = predict_logits(own, arrays.features)[rows]
     wanted = device_scores(logits, arrays, run.data.labels, "softmax")
     for device in ("a", "s1", "s4"):
@@ -182,9 +183,9 @@ def test_device_data_are_views_of_the_same_arrays(table, tmp_path):
     run = make_run(table, tmp_path)
     part = device_data(run.data, "s1", waveforms=True)
     train = part.arrays["train"]
-    assert isinstance(train.features, DataSubset)
+    assert isinstance(train.features, ArrayRows)
     assert set(train.devices) == {"s1"}
-    rows = rows_of(run.data.arrays["train"], "s1")
+    rows = run.data.arrays["train"].device_rows("s1")
     np.testing.assert_array_equal(train.features[:3], run.data.arrays["train"].features[rows[:3]])
     assert train.waveforms[np.array([1, 0])].shape == (2, RATE)
     assert part.fingerprint != run.data.fingerprint

@@ -37,7 +37,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def job(corpus: Path, out: Path, **settings: Any) -> Run:
     recipe = Recipe(
         name="x",
-        data=DataConfig(corpus="folder", root=str(corpus)),
+        data=DataConfig.of("folder", corpus),
         frontend=FRONTEND,
         quantize=QuantizeConfig(calibration=CalibrationConfig(clips=12), **settings),
     )

@@ -55,7 +55,7 @@ def lessons(monkeypatch) -> list[tuple[int, TrainBatch, torch.Tensor]]:
 @pytest.fixture
 def corpus(data, tmp_path) -> AudioData:
     """The tones with a cache folder of this test alone for answers."""
-    own = data.with_batches(12)
+    own = data.derive(batch_size=12)
     own.cache_dir = tmp_path / "answers"
     return own
 
@@ -141,7 +141,7 @@ def test_a_training_with_live_teachers_resumes_byte_by_byte(
     config = dataclasses.replace(config, **fields)
     taught = Distillation(config=config, teachers=(teacher(5), student(6)), weights=(2, 1))
     train = settings(epochs=3, augment=augment)
-    apart = corpus.with_batches(12)
+    apart = corpus.derive(batch_size=12)
     apart.cache_dir = tmp_path / "other"
     whole = fit(student(), corpus, train, tmp_path / "whole", seed=3, distillation=taught)
     resumed = fit_in_two_parts(

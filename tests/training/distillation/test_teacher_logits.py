@@ -17,7 +17,7 @@ from tests.small_run import FRONTEND, student, tones
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> AudioData:
     root = tones(tmp_path_factory.mktemp("tones"), per_class=5)
-    config = DataConfig(corpus="folder", root=str(root))
+    config = DataConfig.of("folder", root)
     data = AudioData(config, FRONTEND, cache_dir=tmp_path_factory.mktemp("cache"))
     data.setup()
     return data

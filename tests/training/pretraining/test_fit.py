@@ -22,7 +22,7 @@ FAST = {"batch_size": 12, "lr": 5e-3, "masked_patches": 8}
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> UnlabelledAudio:
     root = tones(tmp_path_factory.mktemp("tones"))
-    config = DataConfig(corpus="folder", root=str(root))
+    config = DataConfig.of("folder", root)
     data = UnlabelledAudio(
         config, FRONTEND, batch_size=12, cache_dir=tmp_path_factory.mktemp("cache")
     )

@@ -7,6 +7,8 @@ pipeline works and how two models compare on it, not how either does on real sce
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 import shutil
 from collections.abc import Iterator
@@ -19,12 +21,13 @@ import numpy as np
 from aum_edge.audio.wav import write_wav
 from aum_edge.core.files import new_folder, read_json, require_space, write_json
 from aum_edge.core.progress import Progress
-from aum_edge.data.config import SUBSETS, SyntheticConfig
+from aum_edge.data.corpora.registry import CorpusConfig, CorpusSource, register
 from aum_edge.data.corpora.synthetic.devices import SEEN, UNSEEN, device_generator, record
 from aum_edge.data.corpora.synthetic.events import RATE, Samples
 from aum_edge.data.corpora.synthetic.scenes import SCENES, Location, make_location, make_segment
-from aum_edge.data.manifest import Split
-from aum_edge.errors import DataError
+from aum_edge.data.corpora.tau2022 import SUBSETS, read_layout
+from aum_edge.data.manifest import Manifest, Split
+from aum_edge.errors import DataError, RecipeError
 
 log = logging.getLogger(__name__)
 VERSION = 1
@@ -36,6 +39,54 @@ CITIES = (
 )  # fmt: skip
 PLACES = {"train": (0, 1), "test": (2,)}
 """Of three locations per class and city, two are trained on and one is tested on."""
+
+
+@register("synthetic")
+@dataclass(frozen=True, kw_only=True)
+class SyntheticConfig(CorpusConfig):
+    """The generated scenes: ten classes, ten cities, nine devices, clips of 1 s.
+
+    Without ``root`` they are generated below the cache folder.
+    """
+
+    seed: int = 0
+    n_train: int = 1200
+    """Clips of 1 s to learn from; validation is carved from them."""
+    n_test: int = 450
+    """Clips of 1 s from other locations, spread evenly over all nine devices."""
+    pieces: int = 2
+    """Clips cut from one recorded segment."""
+    spread: float = 1.0
+    """Scales how far locations and segments of one class lie apart; larger is harder."""
+    device_strength: float = 1.0
+    """Scales how much each device colours what it records; larger is harder."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.pieces <= 10:
+            raise RecipeError(f"Synthetic `pieces` must be 1 to 10, got {self.pieces}.")
+        least = {"n_train": 20 * self.pieces, "n_test": 10}
+        for name, low in least.items():
+            if getattr(self, name) < low:
+                raise RecipeError(
+                    f"Synthetic `{name}` must be at least {low} (every class needs clips from two "
+                    f"locations), got {getattr(self, name)}."
+                )
+        for name in ("spread", "device_strength"):
+            if not 0 <= getattr(self, name) <= 5:
+                raise RecipeError(f"Synthetic `{name}` must be 0 to 5, got {getattr(self, name)}.")
+
+    def load(self, source: CorpusSource) -> Manifest:
+        """Generate the corpus unless it is there, and read it.
+
+        Raises:
+            DataError: As :func:`generate`.
+        """
+        root = Path(source.root) if source.root else source.cache_dir / self._folder()
+        return read_layout(generate(self, root, source.progress), "split100", "synthetic")
+
+    def _folder(self) -> str:
+        text = json.dumps([VERSION, asdict(self)])
+        return f"synthetic-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 
 from aum_edge.audio.io import audio_info, read_audio
-from aum_edge.data.config import DataConfig, SyntheticConfig
-from aum_edge.data.corpora.registry import load_manifest
+from aum_edge.data.config import DataConfig
+from aum_edge.data.corpora.load import load_manifest
 from aum_edge.data.corpora.synthetic import generate as synthetic
 from aum_edge.data.corpora.synthetic.devices import DEVICES, SEEN, UNSEEN, record, response
 from aum_edge.data.corpora.synthetic.events import EVENTS, RATE
-from aum_edge.data.corpora.synthetic.generate import generate
+from aum_edge.data.corpora.synthetic.generate import SyntheticConfig, generate
 from aum_edge.data.corpora.synthetic.scenes import SCENES
 from aum_edge.data.corpora.tau2022 import read_layout
 from aum_edge.data.manifest import validate
@@ -113,9 +113,8 @@ def test_foreign_folders_are_left_alone(tmp_path):
 def test_a_killed_generation_leaves_no_corpus_and_the_next_cleans_up(tmp_path):
     root = tmp_path / "corpus"
     code = (
-        "from pathlib import Path; from aum_edge.data.config import SyntheticConfig as C; "
-        "from aum_edge.data.corpora.synthetic.generate import generate; "
-        f"generate(C(), Path({str(root)!r}))"
+        "from pathlib import Path; from aum_edge.data.corpora.synthetic import generate as g; "
+        f"g.generate(g.SyntheticConfig(), Path({str(root)!r}))"
     )
     process = subprocess.Popen([sys.executable, "-c", code])
     deadline = time.monotonic() + 60
@@ -171,7 +170,7 @@ def test_device_strength_zero_records_all_alike_but_for_noise():
 
 
 def test_default_config_through_the_loader(tmp_path, small_config):
-    config = DataConfig(synthetic=small_config, val_fraction=0.2)
+    config = DataConfig(settings=small_config, val_fraction=0.2)
     manifest = load_manifest(config, tmp_path)
     validate(manifest)
     assert manifest.name == "synthetic"

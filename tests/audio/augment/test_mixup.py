@@ -1,4 +1,4 @@
-"""Fitting lengths, and AuM's waveform mixup that builds on it."""
+"""AuM's waveform mixup, pair by pair."""
 
 from __future__ import annotations
 
@@ -6,15 +6,7 @@ import pytest
 import torch
 
 from aum_edge.audio.augment.mixup import mixup_targets, waveform_mixup
-from aum_edge.audio.padding import fit_frames, fit_samples
 from aum_edge.errors import AudioError
-
-
-def test_fitting_pads_with_zeros_and_crops_at_the_end() -> None:
-    x = torch.arange(1.0, 7.0).reshape(2, 3)
-    assert fit_samples(x, 5).tolist() == [[1, 2, 3, 0, 0], [4, 5, 6, 0, 0]]
-    assert fit_frames(x, 2).tolist() == [[1, 2], [4, 5]]
-    assert torch.equal(fit_frames(x, 3), x)
 
 
 def test_mixup_centres_cuts_weighs_and_centres_again() -> None:
