@@ -144,4 +144,4 @@ def test_ordinary_texts_stay_as_they_are(tmp_path: Path) -> None:
     assert recipe.title == "Search: {what}"
     assert recipe.arms["student"].model.config(2, recipe.frontend).dropout == 0.1
     assert recipe.data_of("a").root == "C:\\data a"
-    assert recipe.data_of("a").label_separator == ","
+    assert recipe.data_of("a").corpus_config.label_separator == ","

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from aum_edge.audio.config import FrontEndConfig, Normalization
-from aum_edge.audio.io import read_audio, write_wav
+from aum_edge.audio.io import read_audio
+from aum_edge.audio.wav import write_wav
 from aum_edge.errors import AudioError, CheckpointError
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.presets import preset

@@ -50,6 +50,7 @@ class SyntheticConfig(CorpusConfig):
     """
 
     seed: int = 0
+    """Of the generated sounds."""
     n_train: int = 1200
     """Clips of 1 s to learn from; validation is carved from them."""
     n_test: int = 450
