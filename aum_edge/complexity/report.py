@@ -61,6 +61,12 @@ class Complexity:
         return [*lines, *self.notes]
 
     @property
+    def verdict(self) -> dict[str, bool | None]:
+        """Whether it is within the limits by each count; None where that is not known."""
+        found: dict[str, bool | None] = self.to_dict()["within_limits"]
+        return found
+
+    @property
     def over(self) -> list[dict[str, Any]]:
         """Every figure that is over its limit: by which count, and by how much."""
         rows = []

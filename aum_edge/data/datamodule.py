@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import torch
@@ -13,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from aum_edge.audio.config import FrontEndConfig, Normalization
 from aum_edge.core.progress import Progress
-from aum_edge.data.config import DataConfig
+from aum_edge.data.config import Corpus, DataConfig
 from aum_edge.data.corpora.registry import load_manifest
 from aum_edge.data.features.cache import ClipArrays, build_cache, normalization
 from aum_edge.data.features.npy import Stored
@@ -21,9 +23,11 @@ from aum_edge.data.features.stream import stream_splits
 from aum_edge.data.manifest import Manifest, validate
 from aum_edge.data.sampler import BatchPlan, EpochSampler, ProcessGroupPosition, Rows
 from aum_edge.data.segments import WORKERS
-from aum_edge.errors import DataError
+from aum_edge.errors import DataError, RecipeError
 
 Batch = dict[str, Tensor]
+CACHE = Path("runs/cache")
+"""Where features are kept when no folder is named."""
 
 
 class BatchRows(Dataset[Batch]):
@@ -85,6 +89,29 @@ class AudioData(L.LightningDataModule):
         self.waveforms = waveforms
         self.progress = progress
         self.plan = BatchPlan()
+
+    @classmethod
+    def of(
+        cls,
+        corpus: Corpus,
+        root: str | Path,
+        frontend: FrontEndConfig,
+        *,
+        cache_dir: str | Path = CACHE,
+        progress: Progress | None = None,
+        **settings: Any,
+    ) -> AudioData:
+        """A corpus by its name and folder; ``settings`` are fields of :class:`DataConfig`.
+
+        Raises:
+            RecipeError: If there is no such corpus or setting.
+        """
+        known = [field.name for field in fields(DataConfig)]
+        unknown = sorted(settings.keys() - set(known))
+        if unknown:
+            raise RecipeError(f"There is no data setting `{unknown[0]}`; allowed are {known}.")
+        config = DataConfig(corpus=corpus, root=str(root), **settings)
+        return cls(config, frontend, cache_dir=Path(cache_dir), progress=progress)
 
     @property
     def labels(self) -> tuple[str, ...]:

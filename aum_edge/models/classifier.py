@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -105,6 +106,10 @@ class AudioClassifier(nn.Module):
         front_end = FrontEnd(self.frontend).to(waveform.device)
         logits = self(front_end(waveform, lengths).unsqueeze(1))
         return probabilities(logits, self.activation)
+
+    def predict(self, audio: str | Path | Sequence[str | Path], top_k: int | None = None) -> Any:
+        """Labels of audio files, see :func:`aum_edge.api.predict`."""
+        return import_module("aum_edge").predict(self, audio, top_k=top_k)
 
     @classmethod
     def from_pretrained(

@@ -17,7 +17,7 @@ from jsonargparse import ArgumentError, ArgumentParser, Namespace
 from aum_edge.audio.config import FrontEndConfig
 from aum_edge.bench.config import BenchConfig
 from aum_edge.compression.pruning.config import PruneConfig
-from aum_edge.compression.quantization.config import QuantizeConfig
+from aum_edge.compression.quantization.config import QuantizeConfig, StaticConfig
 from aum_edge.data.config import DataConfig
 from aum_edge.data.external_data import ExternalData, check_external
 from aum_edge.errors import RecipeError
@@ -94,8 +94,16 @@ class TeacherConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DistillSettings:
+    """The settings of a distillation that no recipe describes."""
+
+    train: TrainConfig = TrainConfig()
+    distill: DistillConfig = DistillConfig()
+
+
+@dataclass(frozen=True, kw_only=True)
 class StudentConfig:
-    """The small model and how it listens to the teacher."""
+    """The small model, its training, and its distillation loss."""
 
     model: ModelChoice = ModelChoice(preset="student-ssd")
     train: TrainConfig = TrainConfig()
@@ -136,6 +144,9 @@ class Recipe:
     devices: DevicesConfig = DevicesConfig()
     control: ControlConfig = ControlConfig()
     export: ExportConfig = ExportConfig()
+    static_int8: StaticConfig | None = None
+    """Also write ``student_int8_static.onnx``, int8 weights and activations in QDQ form. Null
+    leaves it out: most of a student stays float there, so that file saves little."""
     bench: BenchConfig = BenchConfig()
     external_data: tuple[ExternalData, ...] = ()
     """What weights, teachers or variations of this run owe to data from outside its corpus; every
@@ -143,6 +154,11 @@ class Recipe:
 
     def __post_init__(self) -> None:
         check_external(self.external_data)
+        if self.export.streaming:
+            raise RecipeError(
+                "A run compares its files on whole clips: leave `export.streaming` out, and export "
+                "the finished model with `aum-edge export MODEL step.onnx --streaming`."
+            )
         if self.export.with_frontend or self.export.dynamic_length:
             raise RecipeError(
                 "A run compares and quantizes its files on features of one length: leave "
@@ -164,6 +180,7 @@ class Named(Protocol):
 
 
 AnyRecipe = TypeVar("AnyRecipe", bound=Named)
+Settings = TypeVar("Settings")
 
 
 def plain(value: Any) -> Any:
@@ -197,12 +214,7 @@ def load_recipe_as(kind: type[AnyRecipe], path: Path, overrides: Sequence[str] =
         raise RecipeError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):
         raise RecipeError(f"{path} must hold `key: value` lines, got {type(values).__name__}.")
-    for text in overrides:
-        key, _, value = text.partition("=")
-        if not _ or not key:
-            raise RecipeError(f"`--set {text}` must read key=value, for example seed=3.")
-        _place(values, key, text, yaml.safe_load(value))
-    return _parse(kind, values, str(path))
+    return _parse(kind, _changed(values, overrides), str(path))
 
 
 def _place(values: dict[str, Any], key: str, text: str, value: Any) -> None:
@@ -214,7 +226,36 @@ def _place(values: dict[str, Any], key: str, text: str, value: Any) -> None:
     values[last] = value
 
 
+def settings_as(kind: type[Settings], changes: Sequence[str]) -> Settings:
+    """A config of some kind from its defaults and ``a.b=value`` texts.
+
+    Raises:
+        RecipeError: An unknown key, or a value of the wrong type or outside of what is allowed.
+    """
+    return _made(kind, _changed({}, changes), "--set")
+
+
+def _changed(values: dict[str, Any], changes: Sequence[str]) -> dict[str, Any]:
+    """The values with ``a.b=value`` texts in their places."""
+    for text in changes:
+        key, mark, value = text.partition("=")
+        if not mark or not key:
+            raise RecipeError(f"`--set {text}` must read key=value, for example seed=3.")
+        _place(values, key, text, yaml.safe_load(value))
+    return values
+
+
 def _parse(kind: type[AnyRecipe], values: dict[str, Any], source: str) -> AnyRecipe:
+    recipe = _made(kind, values, source)
+    if not re.fullmatch(r"[\w.-]+", recipe.name):
+        raise RecipeError(
+            f"{source}: `name` may hold letters, digits, '.', '_' and '-', got '{recipe.name}'."
+        )
+    return recipe
+
+
+def _made(kind: type[Settings], values: dict[str, Any], source: str) -> Settings:
+    """An instance of a dataclass from plain values."""
     _check_keys(values, kind, source)
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(kind, "recipe")
@@ -222,16 +263,12 @@ def _parse(kind: type[AnyRecipe], values: dict[str, Any], source: str) -> AnyRec
         with contextlib.redirect_stderr(io.StringIO()):
             parsed = parser.parse_object({"recipe": values})
             made = parser.instantiate_classes(Namespace(recipe=parsed.recipe))
-            recipe: AnyRecipe = made.recipe
+            settings: Settings = made.recipe
     except RecipeError as error:
         raise RecipeError(f"{source}: {error}") from error
     except (ArgumentError, TypeError, ValueError, KeyError) as error:
         raise RecipeError(f"{source}: {_one_line(str(error))}") from error
-    if not re.fullmatch(r"[\w.-]+", recipe.name):
-        raise RecipeError(
-            f"{source}: `name` may hold letters, digits, '.', '_' and '-', got '{recipe.name}'."
-        )
-    return recipe
+    return settings
 
 
 def _check_keys(values: dict[str, Any], kind: type, source: str, path: str = "") -> None:

@@ -21,6 +21,7 @@ from aum_edge.models.quantized import refresh, replace_layer
 from aum_edge.models.registry import ARCHITECTURES, architecture_of, build
 from aum_edge.models.storage.card import short_card
 from aum_edge.models.storage.labels import label_maps, read_labels
+from aum_edge.models.storage.run_directory import model_directory
 
 FORMAT_VERSION = 2
 """2: `pooling` of an AuM names the class token too (`class`); 1 pooled it whatever it said."""
@@ -62,13 +63,13 @@ def save(model: AudioClassifier, folder: str | Path, card: str | None = None) ->
 def load(folder: str | Path) -> AudioClassifier:
     """Read a model directory, ready to classify: in eval mode, on the CPU, in float32.
 
-    The global random state is left as it was.
+    Of a run directory it is the final model. The global random state is left as it was.
 
     Raises:
         CheckpointError: If the folder or a file is missing, truncated, of another architecture
             or format, or a tensor is missing, unexpected or of another shape or type.
     """
-    folder = Path(folder)
+    folder = model_directory(folder)
     config = _read_config(folder)
     try:
         with torch.random.fork_rng(devices=[]):
@@ -82,6 +83,11 @@ def load(folder: str | Path) -> AudioClassifier:
     _fill(model.backbone, folder / WEIGHTS)
     refresh(model)
     return model.eval()
+
+
+def as_model(model: AudioClassifier | str | Path) -> AudioClassifier:
+    """The model itself, or the one that a path names."""
+    return load(model) if isinstance(model, str | Path) else model
 
 
 def describe(model: AudioClassifier) -> dict[str, Any]:

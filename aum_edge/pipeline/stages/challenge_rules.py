@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from aum_edge.core.files import read_json
+from aum_edge.data.config import DataConfig
 from aum_edge.data.corpora.tau2022 import recording
 from aum_edge.data.manifest import Manifest, few
 from aum_edge.errors import RecipeError
@@ -93,7 +94,7 @@ def check_separate(manifest: Manifest) -> None:
 
 def outside_sources(recipe: Recipe) -> Iterator[str]:
     """Settings of a recipe that bring in something from outside its corpus."""
-    trained_on = data_name(recipe)
+    trained_on = data_name(recipe.data)
     for name, folder in _starts(recipe):
         if folder and not _home_made(Path(folder), trained_on):
             yield f"`{name}` {folder}"
@@ -102,9 +103,8 @@ def outside_sources(recipe: Recipe) -> Iterator[str]:
             yield f"`{name}.augment.ir_dir` {train.augment.ir_dir}"
 
 
-def data_name(recipe: Recipe) -> str:
-    """What lineages call the data that a run trains on."""
-    data = recipe.data
+def data_name(data: DataConfig) -> str:
+    """What lineages call the data that a model is trained on."""
     return f"{data.corpus} {data.subset}" if data.corpus == CHALLENGE else data.corpus
 
 

@@ -155,6 +155,14 @@ STAGES = (
         needs=(),
         settings=lambda r: {"data": asdict(r.data), "frontend": asdict(r.frontend)},
         work=prepare,
+        job="pretrain",
     ),
-    Stage(name="pretrain", needs=("data",), settings=_settings, work=pretrain_encoder, trains=True),
+    Stage(
+        name="pretrain",
+        needs=("data",),
+        settings=_settings,
+        work=pretrain_encoder,
+        trains=True,
+        job="pretrain",
+    ),
 )

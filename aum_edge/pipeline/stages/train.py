@@ -16,12 +16,13 @@ from aum_edge.data.manifest import Split
 from aum_edge.models.classifier import Activation, AudioClassifier
 from aum_edge.models.registry import architecture_of, build
 from aum_edge.models.storage.directory import load, save
-from aum_edge.pipeline.recipe import ModelChoice, TeacherMember
-from aum_edge.pipeline.run import Run
+from aum_edge.pipeline.recipe import ModelChoice, Recipe, TeacherMember
+from aum_edge.pipeline.run import Run, Stage
+from aum_edge.pipeline.stages.challenge_rules import data_name
 from aum_edge.training.config import Loss, TrainConfig
 from aum_edge.training.distillation.teacher_logits import teacher_logits
 from aum_edge.training.fit import Distillation, fit
-from aum_edge.training.initialise import initial_model
+from aum_edge.training.initialise import initial_model, initial_model_key
 from aum_edge.training.metrics.classification import evaluate, score
 
 History = list[dict[str, float | int]]
@@ -116,13 +117,12 @@ def _first_step(
 ) -> dict[str, Any]:
     """How a model came to be, with the data from outside that its run declares."""
     recipe = run.recipe
-    subset = f" {recipe.data.subset}" if recipe.data.corpus == "tau2022" else ""
     step: dict[str, Any] = {
         "step": title,
         "preset": choice.preset,
         "seed": seed,
         "loss": train.loss,
-        "data": f"{recipe.data.corpus}{subset}",
+        "data": data_name(recipe.data),
     }
     if recipe.external_data:
         step["external_data"] = [asdict(entry) for entry in recipe.external_data]
@@ -212,3 +212,43 @@ def scores(run: Run, model: AudioClassifier) -> dict[str, Any]:
         "val": evaluate(model, arrays["val"], labels, model.activation).to_dict(),
         "test": evaluate(model, arrays["test"], labels, model.activation).to_dict(),
     }
+
+
+def _teacher_settings(recipe: Recipe) -> Any:
+    teacher = recipe.teacher
+    settings = _training_settings("teacher", recipe, teacher, teacher.model)
+    others = [initial_model_key(kind.model.init) for kind in teacher.also]
+    return settings | {
+        "given": [initial_model_key(path) for path in teacher.checkpoints],
+        "also": others,
+    }
+
+
+def _training_settings(
+    name: str, recipe: Recipe, settings: Any, choice: ModelChoice
+) -> dict[str, Any]:
+    made = {"seed": recipe.seed, name: asdict(settings), "init": initial_model_key(choice.init)}
+    # Lineages hold declarations; without any, keys stay as they were.
+    outside = [asdict(entry) for entry in recipe.external_data]
+    return {**made, "external_data": outside} if outside else made
+
+
+STAGES = (
+    Stage(
+        name="teacher", needs=("data",), settings=_teacher_settings, work=train_teacher, trains=True
+    ),
+    Stage(
+        name="distill",
+        needs=("teacher",),
+        settings=lambda r: _training_settings("student", r, r.student, r.student.model),
+        work=distill,
+        trains=True,
+    ),
+    Stage(
+        name="control",
+        needs=("data", "teacher"),
+        settings=lambda r: _training_settings("control", r, r.control, r.control.model),
+        work=train_control,
+        trains=True,
+    ),
+)
