@@ -26,7 +26,7 @@ from aum_edge.compression.quantization.qat import train_quantized
 from aum_edge.compression.quantization.quantize import quantize as quantize_by_clips
 from aum_edge.core.progress import Progress
 from aum_edge.data.datamodule import AudioData
-from aum_edge.errors import CheckpointError, RecipeError
+from aum_edge.errors import AudioError, CheckpointError, RecipeError
 from aum_edge.models.architectures.masked_patch import MaskedPatchConfig
 from aum_edge.models.classifier import Activation, AudioClassifier
 from aum_edge.models.registry import build
@@ -42,6 +42,8 @@ from aum_edge.training.fit import fit as train_in_place
 from aum_edge.training.initialise import front_end_differences
 from aum_edge.training.loop.history import Row
 
+Ranking = list[tuple[str, float]]
+"""(label, probability) pairs, the most probable first."""
 Model = AudioClassifier | str | Path
 """A classifier, or the path of its model directory or run directory."""
 
@@ -194,34 +196,34 @@ def quantize(
 
 def predict(
     model: Model, audio: str | Path | Sequence[str | Path], *, top_k: int | None = None
-) -> Any:
-    """Labels of audio files by a model, a model directory or an exported file.
+) -> Ranking | list[Ranking]:
+    """The most probable classes of audio files by a model or by an exported file.
 
     Args:
-        model: What labels them.
-        audio: One file, or several.
-        top_k: The most probable classes that are told; all of them if None.
+        model: A classifier, its directory, or an exported file.
+        audio: A path, or several. Longer audio is cut into clips, whose probabilities are
+            averaged.
+        top_k: How many classes are told; all of them if None.
 
     Returns:
-        ``{file, label, probabilities}`` of one file, or a list of these. A file that cannot be
-        used has ``{file, error}``.
+        (label, probability) pairs of one file, the most probable first, or a list of these.
 
     Raises:
         CheckpointError: If the model is an encoder without classes, or no model.
+        AudioError: If a file cannot be read or used.
         RecipeError: If ``top_k`` is below 1.
     """
     if top_k is not None and top_k < 1:
         raise RecipeError(f"`top_k` must be at least 1, got {top_k}.")
     predictor = open_predictor(model)
-    one = isinstance(audio, str | Path)
-    rows = []
+    rankings = []
     for path in [audio] if isinstance(audio, str | Path) else audio:
         row = predictor.label_file(Path(path))
-        if top_k is not None and "probabilities" in row:
-            ranked = sorted(row["probabilities"].items(), key=lambda item: -item[1])
-            row["probabilities"] = dict(ranked[:top_k])
-        rows.append(row)
-    return rows[0] if one else rows
+        if "error" in row:
+            raise AudioError(row["error"])
+        ranked = sorted(row["probabilities"].items(), key=lambda item: -item[1])
+        rankings.append(ranked[:top_k])
+    return rankings[0] if isinstance(audio, str | Path) else rankings
 
 
 def _train(

@@ -17,7 +17,7 @@ import torch
 
 import aum_edge as ae
 from aum_edge.audio.io import write_wav
-from aum_edge.errors import CheckpointError, CompressionError, RecipeError
+from aum_edge.errors import AudioError, CheckpointError, CompressionError, RecipeError
 from aum_edge.models.architectures.masked_patch import MaskedPatchModel, masked_patch_config
 from aum_edge.models.classifier import AudioClassifier
 from tests.small_run import FRONTEND, LABELS, RATE, student, teacher, tones
@@ -74,7 +74,12 @@ def test_the_notebooks_program(
     assert [step["step"] for step in int8.lineage] == steps
     assert whole.lineage == ()
     assert Path("student.onnx").is_file()
-    assert ae.predict("student.onnx", "dog.wav")["label"] in LABELS
+    ranking = ae.predict("student.onnx", "dog.wav", top_k=2)
+    assert len(ranking) == 2
+    assert ranking[0][1] >= ranking[1][1]
+    assert ae.predict(int8, ["dog.wav"])[0][0][0] == ranking[0][0]
+    with pytest.raises(AudioError, match=r"none\.wav"):
+        ae.predict(int8, "none.wav")
 
 
 ORDERS = [

@@ -214,7 +214,12 @@ def load_recipe_as(kind: type[AnyRecipe], path: Path, overrides: Sequence[str] =
         raise RecipeError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):
         raise RecipeError(f"{path} must hold `key: value` lines, got {type(values).__name__}.")
-    return _parse(kind, _changed(values, overrides), str(path))
+    recipe = _parse(kind, _changed(values, overrides), str(path))
+    if not re.fullmatch(r"[\w.-]+", recipe.name):
+        raise RecipeError(
+            f"{path}: `name` may hold letters, digits, '.', '_' and '-', got '{recipe.name}'."
+        )
+    return recipe
 
 
 def _place(values: dict[str, Any], key: str, text: str, value: Any) -> None:
@@ -232,7 +237,7 @@ def settings_as(kind: type[Settings], changes: Sequence[str]) -> Settings:
     Raises:
         RecipeError: An unknown key, or a value of the wrong type or outside of what is allowed.
     """
-    return _made(kind, _changed({}, changes), "--set")
+    return _parse(kind, _changed({}, changes), "--set")
 
 
 def _changed(values: dict[str, Any], changes: Sequence[str]) -> dict[str, Any]:
@@ -241,21 +246,14 @@ def _changed(values: dict[str, Any], changes: Sequence[str]) -> dict[str, Any]:
         key, mark, value = text.partition("=")
         if not mark or not key:
             raise RecipeError(f"`--set {text}` must read key=value, for example seed=3.")
-        _place(values, key, text, yaml.safe_load(value))
+        try:
+            _place(values, key, text, yaml.safe_load(value))
+        except yaml.YAMLError as error:
+            raise RecipeError(f"`--set {text}` is not YAML: {_one_line(str(error))}") from error
     return values
 
 
-def _parse(kind: type[AnyRecipe], values: dict[str, Any], source: str) -> AnyRecipe:
-    recipe = _made(kind, values, source)
-    if not re.fullmatch(r"[\w.-]+", recipe.name):
-        raise RecipeError(
-            f"{source}: `name` may hold letters, digits, '.', '_' and '-', got '{recipe.name}'."
-        )
-    return recipe
-
-
-def _made(kind: type[Settings], values: dict[str, Any], source: str) -> Settings:
-    """An instance of a dataclass from plain values."""
+def _parse(kind: type[Settings], values: dict[str, Any], source: str) -> Settings:
     _check_keys(values, kind, source)
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(kind, "recipe")

@@ -1,4 +1,4 @@
-"""Models that are made once a session, as the tests of the exports have them."""
+"""Exported files, as the tests of the exports make them."""
 
 from tests.export.conftest import classifier, clips, exported
 
