@@ -33,7 +33,9 @@ __version__ = "0.1.0"
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 _NAMES = {
-    "api": "fit distill prune quantize predict",
+    "api.compression": "prune quantize",
+    "api.prediction": "predict",
+    "api.training": "fit distill",
     "audio.augment.config": "AugmentConfig",
     "audio.config": "FrontEndConfig Normalization",
     "bench.config": "BenchConfig BenchPlan",
@@ -54,6 +56,7 @@ _NAMES = {
     "models.storage.directory": "load save",
     "models.storage.hub": "from_pretrained",
     "models.student_config": "MambaStudentConfig",
+    "pipeline.pretrain_recipe": "PretrainRecipe",
     "pipeline.recipe": "Recipe TeacherConfig StudentConfig PruningConfig ControlConfig",
     "search.config": "SearchRecipe SamplerConfig",
     "submission.config": "SubmissionConfig",

@@ -1,10 +1,10 @@
 """Public names of aum_edge, as editors and type checkers see them."""
 
-from aum_edge.api import distill as distill
-from aum_edge.api import fit as fit
-from aum_edge.api import predict as predict
-from aum_edge.api import prune as prune
-from aum_edge.api import quantize as quantize
+from aum_edge.api.compression import prune as prune
+from aum_edge.api.compression import quantize as quantize
+from aum_edge.api.prediction import predict as predict
+from aum_edge.api.training import distill as distill
+from aum_edge.api.training import fit as fit
 from aum_edge.audio.augment.config import AugmentConfig as AugmentConfig
 from aum_edge.audio.config import FrontEndConfig as FrontEndConfig
 from aum_edge.audio.config import Normalization as Normalization
@@ -39,6 +39,7 @@ from aum_edge.models.storage.directory import load as load
 from aum_edge.models.storage.directory import save as save
 from aum_edge.models.storage.hub import from_pretrained as from_pretrained
 from aum_edge.models.student_config import MambaStudentConfig as MambaStudentConfig
+from aum_edge.pipeline.pretrain_recipe import PretrainRecipe as PretrainRecipe
 from aum_edge.pipeline.recipe import ControlConfig as ControlConfig
 from aum_edge.pipeline.recipe import PruningConfig as PruningConfig
 from aum_edge.pipeline.recipe import Recipe as Recipe

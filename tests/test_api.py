@@ -89,7 +89,7 @@ ORDERS = [
     "from aum_edge import {name}",
     "import aum_edge.{name}.{module}",
     "from aum_edge.{name}.{module} import __doc__; import aum_edge",
-    "import aum_edge.pipeline.recipe; import aum_edge.api",
+    "import aum_edge.pipeline.recipe; import aum_edge.api.training",
     "import aum_edge; vars(aum_edge).pop('{name}', None); import aum_edge.{name}.{module}",
 ]
 MODULES = {"bench": "config", "complexity": "limits", "export": "target"}

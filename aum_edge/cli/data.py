@@ -127,12 +127,13 @@ def _look_over(options: argparse.Namespace) -> int:
 
 
 def _normalization(options: argparse.Namespace) -> int:
-    from aum_edge.data.corpora.registry import load_manifest
-    from aum_edge.data.features.cache import build_cache
-    from aum_edge.data.features.statistics import feature_statistics
     from aum_edge.pipeline.recipe import load_recipe
 
     recipe = load_recipe(options.recipe, options.set)
+    from aum_edge.data.corpora.registry import load_manifest
+    from aum_edge.data.features.cache import build_cache
+    from aum_edge.data.features.statistics import feature_statistics
+
     progress = stderr_progress()
     manifest = load_manifest(recipe.data, options.cache, progress)
     arrays = build_cache(manifest, recipe.frontend, options.cache, False, progress)["train"]

@@ -33,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
     from aum_edge.pipeline.recipe import DistillSettings, settings_as
 
     target, config = model_target(options), settings_as(DistillSettings, options.set)
-    from aum_edge.api import distill
+    from aum_edge.api.training import distill
     from aum_edge.models.storage.directory import load, save
 
     if not options.teacher:

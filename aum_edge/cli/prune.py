@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
     limits = (config.max_macs, config.max_bytes, config.macs_share, config.bytes_share)
     if limits == (None, None, None, None):
         raise RecipeError("Say how small: give --macs-share, --bytes-share, --max-macs or more.")
-    from aum_edge.api import prune
+    from aum_edge.api.compression import prune
     from aum_edge.models.storage.directory import load, save
 
     model = load(options.recipe)

@@ -30,7 +30,7 @@ def run(options: argparse.Namespace) -> int:
 
     method = [f"method={options.method}"] if options.method else []
     target, config = model_target(options), settings_as(QuantizeConfig, [*options.set, *method])
-    from aum_edge.api import quantize
+    from aum_edge.api.compression import quantize
     from aum_edge.models.storage.directory import load, save
 
     model = load(options.recipe)

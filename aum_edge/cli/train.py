@@ -28,7 +28,7 @@ def run(options: argparse.Namespace) -> int:
     from aum_edge.training.config import TrainConfig
 
     target, config = model_target(options), settings_as(TrainConfig, options.set)
-    from aum_edge.api import fit
+    from aum_edge.api.training import fit
     from aum_edge.models.storage.directory import load, save
 
     model = load(options.recipe)

@@ -108,7 +108,7 @@ class AudioClassifier(nn.Module):
         return probabilities(logits, self.activation)
 
     def predict(self, audio: str | Path | Sequence[str | Path], top_k: int | None = None) -> Any:
-        """Labels of audio files, see :func:`aum_edge.api.predict`."""
+        """Labels of audio files, see :func:`aum_edge.api.prediction.predict`."""
         return import_module("aum_edge").predict(self, audio, top_k=top_k)
 
     @classmethod

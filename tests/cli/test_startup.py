@@ -62,6 +62,15 @@ def test_a_wrong_value_imports_nothing_heavy(setting: str, message: str, tmp_pat
     assert message in error
 
 
+@pytest.mark.parametrize("command", [("pretrain",), ("data", "normalization")])
+def test_so_it_is_with_other_recipes(command: tuple[str, ...], tmp_path: Path) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_text("name: x\nfront_end: {}\n")
+    code, heavy, error = call(*command, str(path))
+    assert (code, heavy) == (2, [])
+    assert "did you mean `frontend`?" in error
+
+
 @pytest.mark.parametrize(
     "words", [("--help",), ("run", "--help"), ("export", "--help"), ("bench", "--help")]
 )
