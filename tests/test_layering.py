@@ -18,7 +18,7 @@ FLOORS = [
     {"bench", "report"},
     {"submission"},
     {"pipeline"},
-    {"search", "comparison"},
+    {"search", "comparison", "api"},
     {"cli"},
     {"__main__"},
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from aum_edge.errors import RecipeError
-from aum_edge.runtimes.open import checked_runtimes
+from aum_edge.runtimes.registry import checked_runtimes
 
 
 @dataclass(frozen=True, kw_only=True)

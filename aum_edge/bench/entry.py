@@ -1,4 +1,4 @@
-"""A model to be timed in a runtime: a model directory, an .onnx file or an exported .c file."""
+"""A model to be timed in a runtime: a model directory or an exported file."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ import torch
 
 from aum_edge.bench.footprint import footprint
 from aum_edge.errors import ExportError
-from aum_edge.export.c.export import export_c
-from aum_edge.export.onnx.export import export_onnx
-from aum_edge.models.classifier import load
+from aum_edge.export.registry import export, export_targets
+from aum_edge.models.storage.run_directory import model_directory
+from aum_edge.runtimes.registry import ending_of, endings, runtimes_for
+from aum_edge.runtimes.runtime import DIRECTORY
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +47,8 @@ class LoadedEntry:
 def entry_of(path: Path, runtime: str | None, folder: Path) -> Entry | None:
     """What is opened for a model in a runtime; None if it has no form for it.
 
-    A directory is exported into ``folder`` for onnxruntime and OpenVINO, once for both, and for c.
-    An .onnx file runs in those two only, a .c file in c only.
+    A directory is exported into ``folder`` for the runtimes of files, once for all that run the
+    same file. A file runs only in the runtimes that take its ending.
 
     Raises:
         CheckpointError: If the directory holds no usable model.
@@ -55,27 +56,42 @@ def entry_of(path: Path, runtime: str | None, folder: Path) -> Entry | None:
     """
     if not path.exists():
         raise ExportError(
-            f"There is no model {path}: give a model directory, an .onnx or a .c file."
+            f"There is no model {path}: give a model directory, {_kinds_of_files()} file."
         )
-    possible = _runtimes_of(path)
-    runtime = runtime or possible[0]
-    if runtime not in possible:
+    forms = _forms(path)
+    if not forms:
+        raise ExportError(
+            f"{path} is no file that a runtime takes: give a model directory, "
+            f"{_kinds_of_files()} file."
+        )
+    runtime = runtime or next(iter(forms))
+    if runtime not in forms:
         return None
-    if path.is_file() or runtime == "torch":
+    ending = forms[runtime]
+    if ending == ending_of(path):
         return Entry(model=str(path), runtime=runtime, path=path)
     name = hashlib.sha256(str(path).encode()).hexdigest()[:12]
-    file = folder / f"{path.resolve().name}-{name}.{'c' if runtime == 'c' else 'onnx'}"
+    file = folder / f"{path.resolve().name}-{name}{ending}"
     if not file.exists():
-        write = export_c if runtime == "c" else export_onnx
-        write(load(path), file)
+        export(path, file)
     return Entry(model=str(path), runtime=runtime, path=file)
 
 
-def _runtimes_of(path: Path) -> tuple[str, ...]:
-    """Those that a model has a form for, its usual one first."""
-    if not path.is_file():
-        return ("torch", "onnxruntime", "openvino", "c")
-    return ("c",) if path.suffix == ".c" else ("onnxruntime", "openvino")
+def _forms(path: Path) -> dict[str, str]:
+    """Runtimes that a model has a form for, its usual one first, with the ending of that form."""
+    own = ending_of(path)
+    forms = {runtime.name: own for runtime in runtimes_for(own)}
+    if own == DIRECTORY:
+        for ending in export_targets():
+            for runtime in runtimes_for(ending):
+                forms.setdefault(runtime.name, ending)
+    return forms
+
+
+def _kinds_of_files() -> str:
+    """The endings that some runtime takes, in words."""
+    *others, last = (("an " if e[1] in "aeio" else "a ") + e for e in endings())
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def load_entry(entry: Entry, threads: int, batch: int, seed: int) -> LoadedEntry:
@@ -111,4 +127,4 @@ def load_entry(entry: Entry, threads: int, batch: int, seed: int) -> LoadedEntry
 
 
 def _timed_file(path: Path) -> Path:
-    return path if path.is_file() else path / "model.safetensors"
+    return path if path.is_file() else model_directory(path) / "model.safetensors"

@@ -21,7 +21,8 @@ import torch
 
 import aum_edge
 from aum_edge.errors import BenchError
-from aum_edge.runtimes.open import Opened, open_model
+from aum_edge.runtimes.open import open_model
+from aum_edge.runtimes.runtime import Opened
 
 LOADS = 3
 """Times a model is loaded; the median counts."""

@@ -14,13 +14,12 @@ import aum_edge
 
 CPU_INFO = Path("/proc/cpuinfo")
 GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
-
-
 VECTORS = (
     "sse4_2 avx fma avx2 f16c avx_vnni avx512f avx512bw avx512vl avx512_vnni avx512_bf16 "
     "avx512_fp16 amx_tile amx_int8 amx_bf16 neon asimd asimddp asimdhp i8mm bf16 sve sve2"
 ).split()
 """Instructions that kernels are chosen by."""
+SHOWN_VECTORS = ("avx2", "avx512f", "avx512_vnni", "asimd", "sve")
 BUSY = 0.3
 """Load average, as a share of the cores, from which on others' work shows in the numbers."""
 
@@ -43,6 +42,22 @@ def host() -> dict[str, Any]:
         "openvino": _version("openvino"),
         "aum_edge": aum_edge.__version__,
     }
+
+
+def host_line(machine: dict[str, Any]) -> str:
+    """A described host in one line."""
+    flags = machine.get("cpu_flags") or ()
+    vectors = [name for name in SHOWN_VECTORS if name in flags]
+    versions = [f"{x} {machine[x]}" for x in ("onnxruntime", "torch", "openvino") if machine[x]]
+    load = machine["load_average"]
+    parts = [
+        f"{machine['cpu']}, {machine['logical_cores']} cores",
+        " ".join(vectors),
+        f"governor {machine['governor']}" if machine["governor"] else "",
+        f"load {load[0]:g}" if load else "",
+        *versions,
+    ]
+    return "; ".join(filter(None, parts))
 
 
 def busy(machine: dict[str, Any]) -> str | None:

@@ -77,6 +77,7 @@ def measure(
         warnings=tuple(filter(None, [busy(before)])),
         skipped=tuple(skipped),
         failed=tuple({"model": m, "reason": str(error)} for m, error in failures),
+        warmup=config.warmup,
     )
 
 

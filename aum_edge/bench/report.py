@@ -9,6 +9,10 @@ from typing import Any
 import numpy as np
 
 from aum_edge.bench.entry import LoadedEntry
+from aum_edge.bench.host import host_line
+
+NAME_WIDTH = 48
+"""Characters of a model's name in the table."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,11 +61,45 @@ class BenchReport:
     warnings: tuple[str, ...] = ()
     skipped: tuple[dict[str, str], ...] = ()
     failed: tuple[dict[str, str], ...] = ()
+    warmup: int = 0
+    """Runs of each model before those that are timed."""
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON values."""
         values = asdict(self)
         return {key: list(v) if isinstance(v, tuple) else v for key, v in values.items()}
+
+    def __str__(self) -> str:
+        """A table, what its columns mean, and the machine."""
+        width = min(NAME_WIDTH, max(len(row.model) for row in self.rows))
+        head = (
+            f"{'model':<{width}} {'runtime':<11} {'thr':>3} {'p50 ms':>8} {'p90':>8} {'p99':>8} "
+            f"{'min':>8} {'+-%':>4} {'load ms':>8} {'MB':>6} {'rtf':>8} {'ratio':>5}  sha256"
+        )
+        batch = self.rows[0].batch
+        clips = "one clip" if batch == 1 else f"{batch} clips"
+        lines = [
+            head,
+            *(_line(row, width) for row in self.rows),
+            f"{clips} a run, {self.rows[0].runs} runs after {self.warmup}, in turns; ratio to "
+            f"{self.control} at as many threads. +-%: half the distance of the quartiles. "
+            "MB: what loading and one run added to a fresh process.",
+        ]
+        inside = [row.model for row in self.rows if row.input == "waveform"]
+        if inside:
+            lines.append(f"Front end included: {', '.join(dict.fromkeys(inside))}")
+        return "\n".join([*lines, host_line(self.host)])
+
+
+def _line(row: BenchRow, width: int) -> str:
+    """One row of the table; a long name keeps its end, a missing ratio is a dash."""
+    name = row.model if len(row.model) <= width else "…" + row.model[1 - width :]
+    ratio = "–" if row.ratio is None else f"{row.ratio:.2f}"
+    return (
+        f"{name:<{width}} {row.runtime:<11} {row.threads:>3} {row.p50_ms:>8.3f} "
+        f"{row.p90_ms:>8.3f} {row.p99_ms:>8.3f} {row.min_ms:>8.3f} {50 * row.spread:>4.0f} "
+        f"{row.load_ms:>8.1f} {row.rss_mb:>6.1f} {row.rtf:>8.5f} {ratio:>5}  {row.sha256[:8]}"
+    )
 
 
 def row_of(model: LoadedEntry, taken: np.ndarray, batch: int) -> BenchRow:

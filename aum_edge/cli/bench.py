@@ -1,4 +1,4 @@
-"""`aum-edge bench MODEL ...`: latency side by side, the first model being the control."""
+"""`aum-edge bench MODEL ...`: latency side by side, against a preset or the first model."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aum_edge.core.progress import stderr_progress
 from aum_edge.errors import RecipeError
+from aum_edge.runtimes.registry import runtimes
 
 if TYPE_CHECKING:
     from aum_edge.bench.compare import Change
@@ -22,23 +23,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     parser.add_argument(
         "models",
-        type=Path,
         nargs="+",
         metavar="MODEL",
-        help="model directories, .onnx and .c files",
+        help="model or run directories, exported files, and presets such as cp-mobile",
     )
     parser.add_argument(
         "--runtime",
         metavar="NAME,...",
         default="",
-        help="onnxruntime, torch, openvino, c; by default torch for directories, c for .c files "
-        "and onnxruntime for .onnx files. A directory is exported for the others",
+        help=f"{', '.join(runtimes())}; by default torch for directories and the usual one of a "
+        "file's ending. A directory is exported for the others",
     )
     parser.add_argument("--threads", metavar="N,...", default="1", help="for example 1,2")
     parser.add_argument("--runs", type=int, default=200, help="timed runs of each")
     parser.add_argument("--warmup", type=int, default=20, help="runs before these")
     parser.add_argument("--batch", type=int, default=1, help="clips at once")
-    parser.add_argument("--control", metavar="MODEL", help="what ratios are against")
+    parser.add_argument(
+        "--control",
+        metavar="MODEL",
+        help="what ratios are against: the first preset, or the first model",
+    )
     parser.add_argument("--plot", type=Path, metavar="FILE", help="a picture, .svg or .png")
     parser.add_argument("--save", type=Path, metavar="FILE.json", help="keep the numbers")
     parser.add_argument(
@@ -56,8 +60,6 @@ def run(options: argparse.Namespace) -> int:
         _make_room(path)
     from aum_edge.bench.compare import changes, check_same_host, read_earlier
     from aum_edge.bench.config import BenchConfig, BenchPlan
-    from aum_edge.bench.host import host
-    from aum_edge.bench.latency import measure
 
     plan = BenchPlan(
         runtimes=tuple(filter(None, options.runtime.split(","))),
@@ -67,10 +69,15 @@ def run(options: argparse.Namespace) -> int:
         tolerant=True,
     )
     config = BenchConfig(threads=threads[0], runs=options.runs, warmup=options.warmup)
+    from aum_edge.bench.bench import bench
+    from aum_edge.bench.host import host
+
     machine = host()
     earlier = read_earlier(options.compare) if options.compare else None
     notes = check_same_host(machine, earlier["host"]) if earlier else []
-    report = measure(options.models, config, options.control, progress=stderr_progress(), plan=plan)
+    report = bench(
+        options.models, config, plan=plan, control=options.control, progress=stderr_progress()
+    )
     values = report.to_dict()
     compared = changes(values, earlier) if earlier else []
     for line in [*values["warnings"], *notes, *(row["reason"] for row in values["skipped"])]:
@@ -86,7 +93,7 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(values, indent=1))
     else:
-        _print_table(values, options)
+        print(report)
         if earlier:
             _print_changes(compared, options.compare)
     return 1 if values["failed"] else 0
@@ -122,60 +129,6 @@ def _write(path: Path, text: str) -> None:
     from aum_edge.core.files import write_text
 
     write_text(path, text)
-
-
-def _print_table(values: dict[str, Any], options: argparse.Namespace) -> None:
-    rows = values["rows"]
-    width = min(48, max(len(row["model"]) for row in rows))
-    print(
-        f"{'model':<{width}} {'runtime':<11} {'thr':>3} {'p50 ms':>8} {'p90':>8} {'p99':>8} "
-        f"{'min':>8} {'+-%':>4} {'load ms':>8} {'MB':>6} {'rtf':>8} {'ratio':>5}  sha256"
-    )
-    for row in rows:
-        name = row["model"] if len(row["model"]) <= width else "…" + row["model"][1 - width :]
-        print(
-            f"{name:<{width}} {row['runtime']:<11} {row['threads']:>3} {row['p50_ms']:>8.3f} "
-            f"{row['p90_ms']:>8.3f} {row['p99_ms']:>8.3f} {row['min_ms']:>8.3f} "
-            f"{50 * row['spread']:>4.0f} {row['load_ms']:>8.1f} {row['rss_mb']:>6.1f} "
-            f"{row['rtf']:>8.5f} {_ratio(row['ratio']):>5}  {row['sha256'][:8]}"
-        )
-    machine = values["host"]
-    clips = "one clip" if options.batch == 1 else f"{options.batch} clips"
-    inside = [row["model"] for row in rows if row["input"] == "waveform"]
-    print(
-        f"{clips} a run, {rows[0]['runs']} runs after {options.warmup}, in turns; ratio to "
-        f"{values['control']} at as many threads. +-%: half the distance of the quartiles. "
-        "MB: what loading and one run added to a fresh process."
-    )
-    if inside:
-        print(f"Front end included: {', '.join(dict.fromkeys(inside))}")
-    print(_machine(machine))
-
-
-def _ratio(value: float | None) -> str:
-    """A dash where the control has no row at as many threads."""
-    return "–" if value is None else f"{value:.2f}"
-
-
-def _machine(machine: dict[str, Any]) -> str:
-    """The host in one line."""
-    vectors = [
-        x for x in ("avx2", "avx512f", "avx512_vnni", "asimd", "sve") if x in _flags(machine)
-    ]
-    versions = [f"{x} {machine[x]}" for x in ("onnxruntime", "torch", "openvino") if machine[x]]
-    load = machine["load_average"]
-    parts = [
-        f"{machine['cpu']}, {machine['logical_cores']} cores",
-        " ".join(vectors),
-        f"governor {machine['governor']}" if machine["governor"] else "",
-        f"load {load[0]:g}" if load else "",
-        *versions,
-    ]
-    return "; ".join(filter(None, parts))
-
-
-def _flags(machine: dict[str, Any]) -> Sequence[str]:
-    return machine.get("cpu_flags") or ()
 
 
 def _print_changes(found: Sequence[Change], path: Path) -> None:

@@ -8,10 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aum_edge.cli.export import core_lines
-
 if TYPE_CHECKING:
-    from aum_edge.complexity.limits import Limits
     from aum_edge.complexity.report import Complexity
     from aum_edge.export.c.budget import Budget
 
@@ -22,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "models",
         nargs="+",
         metavar="MODEL",
-        help="model directory, .onnx file, or package.module:name of any torch.nn.Module",
+        help="model or run directory, .onnx file, or package.module:name of a torch.nn.Module",
     )
     parser.add_argument("--limits", default="dcase2025", help="a preset or a YAML file")
     parser.add_argument(
@@ -53,11 +50,17 @@ def run(options: argparse.Namespace) -> int:
 
     What is over or not known is said on stderr; not known alone is exit code 0.
     """
+    from aum_edge.complexity.complexity import complexity
     from aum_edge.complexity.limits import get_limits
 
     limits = get_limits(options.limits)
     _check(options)
-    results = {name: _analyse(name, options, limits) for name in options.models}
+    results = {
+        name: complexity(
+            name, limits, input_shape=options.input_shape, crosscheck=options.crosscheck
+        )
+        for name in options.models
+    }
     if options.json:
         print(json.dumps(_document(results, options), indent=1))
     else:
@@ -84,35 +87,8 @@ def _check(options: argparse.Namespace) -> None:
     if options.engine and (options.csv or options.submission):
         raise RecipeError("`--engine` stands beside text, --markdown or --json.")
     for name in options.models:
-        if options.engine and (is_import_path(name) or name.endswith(".onnx")):
+        if options.engine and (is_import_path(name) or name.lower().endswith(".onnx")):
             raise RecipeError(f"`--engine` needs a model directory of a student, got {name}.")
-        if options.crosscheck and name.endswith(".onnx"):
-            raise RecipeError("`--crosscheck` needs the torch model: other tools read no .onnx.")
-        if options.input_shape and not is_import_path(name):
-            raise RecipeError(f"`--input-shape` is for package.module:name; {name} has its own.")
-
-
-def _analyse(name: str, options: argparse.Namespace, limits: Limits) -> Complexity:
-    from aum_edge.complexity.import_path import input_shape, is_import_path, network_at
-    from aum_edge.complexity.onnx.report import analyse_onnx
-    from aum_edge.complexity.report import analyse, analyse_module
-    from aum_edge.errors import RecipeError
-    from aum_edge.models.classifier import load
-
-    if is_import_path(name):
-        if not options.input_shape:
-            raise RecipeError(f"{name} needs `--input-shape`, for example 1,1,256,65.")
-        shape = input_shape(options.input_shape)
-        try:
-            return analyse_module(network_at(name), shape, limits, options.crosscheck)
-        except RecipeError:
-            raise
-        except Exception as error:
-            text = " ".join(str(error).split())[:200]
-            raise RecipeError(f"{name} does not take an input of {shape}: {text}.") from error
-    if name.endswith(".onnx"):
-        return analyse_onnx(name, limits)
-    return analyse(load(Path(name)), limits, options.crosscheck)
 
 
 def _document(results: dict[str, Complexity], options: argparse.Namespace) -> dict[str, Any]:
@@ -166,7 +142,7 @@ def _printed(name: str, result: Complexity, options: argparse.Namespace, models:
             f"{budget.network_instructions:,} instructions a clip for the network, "
             f"{budget.front_end_instructions:,} for the front end (estimate)"
         )
-        lines += core_lines(budget)
+        lines += budget.lines()
     if options.graph:
         found = _graph(result, options.graph)
         gap = result.counts.macs - found["macs"]

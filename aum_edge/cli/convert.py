@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from aum_edge.errors import RecipeError
+
 KINDS = ("aum", "ssamba", "vim", "asc", "ast-ssl")
 
 
@@ -35,20 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Convert, save, and say what was resized, left out or started fresh."""
-    from aum_edge.checkpoints.hf_folder import read_folder
-    from aum_edge.checkpoints.read import read_checkpoint
-    from aum_edge.checkpoints.upstream import from_upstream
-    from aum_edge.models.storage.directory import save
+    from aum_edge.checkpoints.convert import convert, read_flags
 
-    flags = read_flags(options.flags, options.flag)
-    if options.kind == "ast-ssl" and options.checkpoint.is_dir():
-        tensors, written = read_folder(options.checkpoint)
-        flags = written | flags
-    else:
-        wrapper = flags.get("imagenet_pretrain_modelkey") if options.kind == "vim" else None
-        tensors = read_checkpoint(options.checkpoint, wrapper).tensors
-    model = from_upstream(tensors, options.kind, flags)
-    save(model, options.out)
+    flags = read_flags(options.flags) if options.flags else {}
+    model = convert(
+        options.checkpoint, options.out, kind=options.kind, flags=flags | _pairs(options.flag)
+    )
     facts = {
         "model": str(options.out),
         "kind": options.kind,
@@ -65,27 +59,16 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def read_flags(path: Path | None, pairs: list[str]) -> dict[str, Any]:
-    """Flags of a JSON file and of ``NAME=VALUE`` texts, which win.
+def _pairs(texts: list[str]) -> dict[str, Any]:
+    """``NAME=VALUE`` texts.
 
     Raises:
-        RecipeError: If the file is missing or no JSON object, or a text has no ``=``.
+        RecipeError: If a text has no ``=``.
     """
-    from aum_edge.errors import RecipeError
-
     flags: dict[str, Any] = {}
-    if path is not None:
-        try:
-            flags = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError as error:
-            raise RecipeError(f"There is no flags file {path}: give a JSON object.") from error
-        except (OSError, ValueError) as error:
-            raise RecipeError(f"{path} is no JSON: {error}.") from error
-        if not isinstance(flags, dict):
-            raise RecipeError(f'{path} must hold a JSON object such as {{"n_class": 35}}.')
-    for pair in pairs:
-        name, mark, value = pair.partition("=")
+    for text in texts:
+        name, mark, value = text.partition("=")
         if not mark or not name:
-            raise RecipeError(f"`--flag {pair}` must read NAME=VALUE, for example n_class=35.")
+            raise RecipeError(f"`--flag {text}` must read NAME=VALUE, for example n_class=35.")
         flags[name] = value
     return flags

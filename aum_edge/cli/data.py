@@ -7,11 +7,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from aum_edge.cli.options import add_corpus_arguments, corpus_config
+from aum_edge.cli.options import CACHE, add_corpus_arguments, add_recipe, corpus_config
 from aum_edge.core.progress import stderr_progress
 from aum_edge.errors import RecipeError
 
-CACHE = Path("runs/cache")
 KINDS = ("audioset", "vggsound", "voxceleb", "epic-sounds")
 CHALLENGE = ("tau2022", "tau2025-evaluation")
 BUILT_IN = "builtin"
@@ -31,13 +30,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_normalization(actions.add_parser("normalization", help="mean and std of the features"))
     _add_reroot(actions.add_parser("reroot", help="a manifest made elsewhere, with paths here"))
     _add_manifest(actions.add_parser("manifest", help="a manifest from a published table"))
-    add_prepare(actions.add_parser("prepare", help="make a corpus ready: challenge or built-in"))
+    _add_prepare(actions.add_parser("prepare", help="make a corpus ready: challenge or built-in"))
 
 
 def run(options: argparse.Namespace) -> int:
     """Do what the action says."""
     actions = {
-        "prepare": run_prepare,
+        "prepare": _prepare,
         "normalization": _normalization,
         "reroot": _reroot,
         "manifest": _manifest,
@@ -51,8 +50,7 @@ def _common(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_normalization(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("recipe", type=Path, metavar="RECIPE", help="its corpus and front end")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+    add_recipe(parser, "RECIPE", "its corpus and front end")
     _common(parser)
 
 
@@ -85,6 +83,35 @@ def _missing(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
 
 
+def _add_prepare(parser: argparse.ArgumentParser) -> None:
+    """Options of the action."""
+    parser.add_argument(
+        "what",
+        metavar="CORPUS",
+        help=f"{', '.join(CHALLENGE)} or {BUILT_IN}; without DIR: the built-in corpus's folder",
+    )
+    parser.add_argument("out", type=Path, nargs="?", metavar="DIR", help="where it lies or goes")
+    built_in = parser.add_argument_group(BUILT_IN)
+    built_in.add_argument("--seed", type=int, default=0)
+    built_in.add_argument("--train", type=int, default=1200, help="clips to learn from")
+    built_in.add_argument("--test", type=int, default=450, help="clips to test on")
+    challenge = parser.add_argument_group(" and ".join(CHALLENGE))
+    challenge.add_argument(
+        "--no-download", action="store_true", help="DIR holds the corpus, or its archives"
+    )
+    challenge.add_argument("--splits", type=Path, metavar="DIR", help="the published split files")
+    challenge.add_argument("--site", metavar="URL", help="where the record is listed")
+    challenge.add_argument("--split-site", metavar="URL", help="where the split files are")
+    challenge.add_argument("--tables-only", action="store_true", help="do not decode the audio")
+    challenge.add_argument(
+        "--clean", action="store_true", help="take unusable clips out wherever the corpus is read"
+    )
+    challenge.add_argument(
+        "--strict", action="store_true", help="exit code 1 for silent or clipped clips as well"
+    )
+    challenge.add_argument("--json", action="store_true", help="one JSON document on stdout")
+
+
 def _look_over(options: argparse.Namespace) -> int:
     from aum_edge.data.corpora.load import load_manifest
     from aum_edge.data.summary import corpus_stats
@@ -100,12 +127,13 @@ def _look_over(options: argparse.Namespace) -> int:
 
 
 def _normalization(options: argparse.Namespace) -> int:
-    from aum_edge.data.corpora.load import load_manifest
-    from aum_edge.data.features.cache import build_cache
-    from aum_edge.data.features.statistics import feature_statistics
     from aum_edge.pipeline.recipe import load_recipe
 
     recipe = load_recipe(options.recipe, options.set)
+    from aum_edge.data.corpora.load import load_manifest
+    from aum_edge.data.features.cache import build_cache
+    from aum_edge.data.features.statistics import feature_statistics
+
     progress = stderr_progress()
     manifest = load_manifest(recipe.data, options.cache, progress)
     arrays = build_cache(manifest, recipe.frontend, options.cache, False, progress)["train"]
@@ -168,36 +196,7 @@ def _print(values: dict[str, Any], as_json: bool) -> None:
         print(f"{name}: {json.dumps(value)}")
 
 
-def add_prepare(parser: argparse.ArgumentParser) -> None:
-    """Options of the action."""
-    parser.add_argument(
-        "what",
-        metavar="CORPUS",
-        help=f"{', '.join(CHALLENGE)} or {BUILT_IN}; without DIR: the built-in corpus's folder",
-    )
-    parser.add_argument("out", type=Path, nargs="?", metavar="DIR", help="where it lies or goes")
-    built_in = parser.add_argument_group(BUILT_IN)
-    built_in.add_argument("--seed", type=int, default=0)
-    built_in.add_argument("--train", type=int, default=1200, help="clips to learn from")
-    built_in.add_argument("--test", type=int, default=450, help="clips to test on")
-    challenge = parser.add_argument_group(" and ".join(CHALLENGE))
-    challenge.add_argument(
-        "--no-download", action="store_true", help="DIR holds the corpus, or its archives"
-    )
-    challenge.add_argument("--splits", type=Path, metavar="DIR", help="the published split files")
-    challenge.add_argument("--site", metavar="URL", help="where the record is listed")
-    challenge.add_argument("--split-site", metavar="URL", help="where the split files are")
-    challenge.add_argument("--tables-only", action="store_true", help="do not decode the audio")
-    challenge.add_argument(
-        "--clean", action="store_true", help="take unusable clips out wherever the corpus is read"
-    )
-    challenge.add_argument(
-        "--strict", action="store_true", help="exit code 1 for silent or clipped clips as well"
-    )
-    challenge.add_argument("--json", action="store_true", help="one JSON document on stdout")
-
-
-def run_prepare(options: argparse.Namespace) -> int:
+def _prepare(options: argparse.Namespace) -> int:
     """Prepare; exit code 1 if something is wrong that keeps the corpus from being trained on."""
     if options.what in CHALLENGE:
         if options.out is None:

@@ -7,7 +7,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from aum_edge.cli.options import add_corpus_arguments, corpus_config
+from aum_edge.cli.options import CACHE, add_corpus_arguments, corpus_config
 from aum_edge.core.progress import stderr_progress
 
 NAMES = {
@@ -27,11 +27,11 @@ NAMES = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     parser.add_argument(
-        "model", type=Path, metavar="MODEL", help="model directory, .onnx or .c file"
+        "model", type=Path, metavar="MODEL", help="model or run directory, or an exported file"
     )
     add_corpus_arguments(parser)
     parser.add_argument("--split", default="test", choices=("train", "val", "test"))
-    parser.add_argument("--cache", type=Path, default=Path("runs/cache"), help="feature cache")
+    parser.add_argument("--cache", type=Path, default=CACHE, help="feature cache")
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
 
 

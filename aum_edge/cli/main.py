@@ -16,16 +16,16 @@ from aum_edge.errors import AumEdgeError, Stopped
 
 COMMANDS = {
     "run": "all stages of a recipe, from audio to report",
-    "train": "a recipe up to its trained teacher",
+    "train": "a recipe up to its trained teacher, or a model directory fine-tuned on data",
     "pretrain": "an encoder from audio without labels, by masked patches",
-    "distill": "a recipe up to its distilled student",
-    "prune": "a recipe up to its pruned student",
+    "distill": "a recipe up to its distilled student, or one model from others on data",
+    "prune": "a recipe up to its pruned student, or a model directory made smaller",
     "compare": "arms, folds and seeds: is a Mamba better than a CNN on these data?",
     "search": "models of the student family under a budget, with a Pareto front",
     "quantize": "a recipe up to its int8 student, or a model directory to int8 weights",
     "convert": "a published checkpoint (AuM, SSAMBA, Vim, ...) to a model directory",
     "complexity": "MACs, bytes and the verdict of a model or an ONNX file",
-    "export": "a model directory to a verified ONNX file",
+    "export": "a model directory to a verified file that runs elsewhere",
     "bench": "latency of models side by side",
     "eval": "accuracy of a model on a corpus",
     "predict": "labels of audio files",
@@ -96,8 +96,6 @@ def _line(error: Exception) -> str:
 
 
 def _module(name: str) -> str:
-    if name in ("train", "distill", "prune"):
-        return "run"
     return {"eval": "evaluate"}.get(name, name)
 
 

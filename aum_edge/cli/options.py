@@ -1,19 +1,28 @@
-"""`--data NAME=DIR` and the settings that choose a corpus's splits."""
+"""Options that several commands share: a corpus, a recipe, and a model in the place of a recipe."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from aum_edge.data.config import DataConfig
 from aum_edge.errors import RecipeError
 
+if TYPE_CHECKING:
+    from aum_edge.data.datamodule import AudioData
+    from aum_edge.models.classifier import AudioClassifier
 
-def add_corpus_arguments(parser: argparse.ArgumentParser) -> None:
+CACHE = Path("runs/cache")
+"""The feature cache of commands without a run folder."""
+
+
+def add_corpus_arguments(parser: argparse._ActionsContainer, required: bool = True) -> None:
     """Which corpus, where, what its labels are, and what is held out."""
     parser.add_argument(
         "--data",
-        required=True,
+        required=required,
+        default="",
         metavar="CORPUS=DIR",
         help="for example esc=DIR, fsdd=DIR, speech_commands=DIR, folder=DIR, manifest=FILE",
     )
@@ -49,11 +58,79 @@ def corpus_config(options: argparse.Namespace) -> DataConfig:
     return DataConfig.of(name, root, **{key: value for key, value in given.items() if value})
 
 
-def add_recipe_options(parser: argparse.ArgumentParser, which: str) -> None:
+def add_recipe_options(
+    parser: argparse.ArgumentParser, which: str, metavar: str = "RECIPE"
+) -> None:
     """RECIPE, --out, --cache and --set; ``which`` says where there are such recipes."""
-    parser.add_argument("recipe", type=Path, metavar="RECIPE", help=f"a YAML file, see {which}")
+    add_recipe(parser, metavar, f"a YAML file, see {which}")
     parser.add_argument("--out", type=Path, help="run folder (default: runs/<recipe name>)")
     parser.add_argument("--cache", type=Path, help="feature cache (default: cache beside --out)")
+
+
+def add_recipe(parser: argparse.ArgumentParser, metavar: str, text: str) -> None:
+    """A recipe and the values of it that are changed."""
+    parser.add_argument("recipe", type=Path, metavar=metavar, help=text)
     parser.add_argument(
-        "--set", action="append", default=[], metavar="A.B=V", help="change one recipe value"
+        "--set", action="append", default=[], metavar="A.B=V", help="change one setting"
+    )
+
+
+def add_model_options(parser: argparse.ArgumentParser, settings: str) -> None:
+    """OUT and a corpus, for a command that takes MODEL in the place of RECIPE."""
+    group = parser.add_argument_group(
+        "with MODEL OUT", f"--set changes {settings}; data are read by the model's front end"
+    )
+    group.add_argument("target", type=Path, nargs="?", metavar="OUT", help="new model directory")
+    add_corpus_arguments(group, required=False)
+
+
+def model_target(options: argparse.Namespace) -> Path:
+    """Where the new model goes.
+
+    Raises:
+        RecipeError: If it is not said, or an option is for recipes alone.
+    """
+    if options.target is None:
+        raise RecipeError(
+            f"Say where the new model goes: aum-edge {options.command} {options.recipe} OUT."
+        )
+    for name in ("out", "start"):
+        if getattr(options, name) is not None:
+            option = {"start": "from"}.get(name, name)
+            raise RecipeError(f"`--{option}` is for recipes: give MODEL OUT without it.")
+    return Path(options.target)
+
+
+def check_recipe_options(options: argparse.Namespace) -> None:
+    """Refuse options of the form with a model where a recipe is given.
+
+    Raises:
+        RecipeError: If OUT or --data is given.
+    """
+    if options.target is not None or options.data:
+        given = "OUT" if options.target is not None else "--data"
+        raise RecipeError(
+            f"{options.recipe} is no model directory, and `{given}` goes with a model: give a "
+            "model or run directory, or a recipe alone."
+        )
+
+
+def data_for(model: AudioClassifier, options: argparse.Namespace) -> AudioData:
+    """The corpus that the options name, as the model hears it.
+
+    Raises:
+        RecipeError: If no corpus is named.
+    """
+    from aum_edge.core.progress import stderr_progress
+    from aum_edge.data.datamodule import AudioData
+
+    if not options.data:
+        raise RecipeError(
+            f"`aum-edge {options.command} MODEL OUT` needs data: give --data CORPUS=DIR."
+        )
+    return AudioData(
+        corpus_config(options),
+        model.frontend,
+        cache_dir=options.cache or CACHE,
+        progress=stderr_progress(),
     )

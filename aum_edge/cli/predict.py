@@ -12,7 +12,7 @@ from typing import Any
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     parser.add_argument(
-        "model", type=Path, metavar="MODEL", help="model directory, .onnx or .c file"
+        "model", type=Path, metavar="MODEL", help="model or run directory, or an exported file"
     )
     parser.add_argument("audio", type=Path, nargs="+", metavar="AUDIO")
     parser.add_argument(

@@ -17,17 +17,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Pretrain; prints the numbers of the epoch that was kept and the encoder's folder."""
-    from aum_edge.core.distributed import is_rank_zero
+    from aum_edge.pipeline.pretrain_recipe import PretrainRecipe
     from aum_edge.pipeline.recipe import load_recipe_as
-    from aum_edge.pipeline.run import run_stages
-    from aum_edge.pipeline.stages.pretrain import STAGES, PretrainRecipe, PretrainRun, check
 
     recipe = load_recipe_as(PretrainRecipe, options.recipe, options.set)
+    from aum_edge.core.distributed import is_rank_zero
+    from aum_edge.pipeline.run import run_stages
+    from aum_edge.pipeline.stages.pretrain import PretrainRun, check
+    from aum_edge.pipeline.stages.registry import stages_of
+
     check(recipe)
     out = options.out or Path("runs") / recipe.name
     cache = options.cache or out.parent / "cache"
     job = PretrainRun(recipe=recipe, out=out, cache_dir=cache, progress=stderr_progress())  # type: ignore[arg-type]
-    run_stages(job, STAGES, options.start)
+    run_stages(job, stages_of("pretrain"), options.start)
     if not is_rank_zero():
         return 0
     result = job.result("pretrain")

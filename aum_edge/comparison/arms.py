@@ -12,11 +12,11 @@ from aum_edge.compression.quantization.config import QuantizeConfig
 from aum_edge.compression.quantization.quantize import halve
 from aum_edge.pipeline.run import Run, Stage
 from aum_edge.pipeline.stages.quantize import calibration_clips, round_model
-from aum_edge.pipeline.stages.registry import STAGES
+from aum_edge.pipeline.stages.registry import main_stages
 from aum_edge.pipeline.stages.train import distillation, keep, scores, train_model
 from aum_edge.training.initialise import initial_model_key
 
-ORDINARY = {stage.name: stage for stage in STAGES}
+ORDINARY = {stage.name: stage for stage in main_stages()}
 
 
 def train_arm(
@@ -52,7 +52,7 @@ def round_and_train(run: Run, folder: Path) -> dict[str, Any]:
 
 
 def _rounded(run: Run, folder: Path, config: QuantizeConfig) -> dict[str, Any]:
-    clips = calibration_clips(run, config.calibration.clips)
+    clips = calibration_clips(run.data, config.calibration.clips, run.recipe.seed)
     facts: dict[str, Any] = {}
     small = round_model(run, folder, run.model("distill"), config, clips, facts)
     keep(small, folder / "model")

@@ -18,6 +18,7 @@ from aum_edge.models.quantized import refresh
 from aum_edge.models.storage.directory import save
 from aum_edge.models.storage.hub import model_folder
 from aum_edge.models.storage.read import read_parts
+from aum_edge.models.storage.run_directory import model_directory
 
 Activation = Literal["softmax", "sigmoid"]
 
@@ -198,13 +199,13 @@ class AudioClassifier(nn.Module):
 def load(folder: str | Path) -> AudioClassifier:
     """Read a model directory, ready to classify: in eval mode, on the CPU, in float32.
 
-    The global random state is left as it was.
+    Of a run directory it is the final model. The global random state is left as it was.
 
     Raises:
         CheckpointError: If the folder or a file is missing, truncated, of another architecture
             or format, or a tensor is missing, unexpected or of another shape or type.
     """
-    parts = read_parts(Path(folder))
+    parts = read_parts(model_directory(folder))
     model = AudioClassifier(
         parts.backbone,
         frontend=parts.frontend,
@@ -215,6 +216,11 @@ def load(folder: str | Path) -> AudioClassifier:
         activation=cast("Activation", parts.activation),
     )
     return model.eval()
+
+
+def as_model(model: AudioClassifier | str | Path) -> AudioClassifier:
+    """The model itself, or the one that a path names."""
+    return load(model) if isinstance(model, str | Path) else model
 
 
 from_pretrained = AudioClassifier.from_pretrained

@@ -18,7 +18,7 @@ from aum_edge.audio.config import FrontEndConfig
 from aum_edge.bench.config import BenchConfig
 from aum_edge.complexity.limits import get_limits
 from aum_edge.compression.pruning.config import PruneConfig
-from aum_edge.compression.quantization.config import QuantizeConfig
+from aum_edge.compression.quantization.config import QuantizeConfig, StaticConfig
 from aum_edge.data.config import DataConfig
 from aum_edge.data.external_data import ExternalData, check_external
 from aum_edge.errors import RecipeError
@@ -145,8 +145,16 @@ class TeacherConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DistillSettings:
+    """The settings of a distillation that no recipe describes."""
+
+    train: TrainConfig = TrainConfig()
+    distill: DistillConfig = DistillConfig()
+
+
+@dataclass(frozen=True, kw_only=True)
 class StudentConfig:
-    """The small model and how it listens to the teacher."""
+    """The small model, its training, and its distillation loss."""
 
     model: ModelChoice = ModelChoice(preset="student-ssd")
     """The architecture of the student."""
@@ -199,6 +207,9 @@ class Recipe:
     devices: DevicesConfig = DevicesConfig()
     control: ControlConfig = ControlConfig()
     export: ExportConfig = ExportConfig()
+    static_int8: StaticConfig | None = None
+    """Also write ``student_int8_static.onnx``, int8 weights and activations in QDQ form. Null
+    leaves it out: most of a student stays float there, so that file saves little."""
     bench: BenchConfig = BenchConfig()
     external_data: tuple[ExternalData, ...] = ()
     """What weights, teachers or variations of this run owe to data from outside its corpus; every
@@ -207,6 +218,11 @@ class Recipe:
     def __post_init__(self) -> None:
         get_limits(self.limits)
         check_external(self.external_data)
+        if self.export.streaming:
+            raise RecipeError(
+                "A run compares its files on whole clips: leave `export.streaming` out, and export "
+                "the finished model with `aum-edge export MODEL step.onnx --streaming`."
+            )
         if self.export.with_frontend or self.export.dynamic_length:
             raise RecipeError(
                 "A run compares and quantizes its files on features of one length: leave "
@@ -264,17 +280,13 @@ def load_recipe_as(kind: type[AnyRecipe], path: Path, overrides: Sequence[str] =
         raise RecipeError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):
         raise RecipeError(f"{path} must hold `key: value` lines, got {type(values).__name__}.")
-    nest_data(values, str(path))
-    for text in overrides:
-        key, _, value = text.partition("=")
-        if not _ or not key:
-            raise RecipeError(f"`--set {text}` must read key=value, for example seed=3.")
-        try:
-            _place(values, key, text, yaml.safe_load(value))
-        except yaml.YAMLError as error:
-            raise RecipeError(f"`--set {text}` is not YAML: {_one_line(str(error))}") from error
-    nest_data(values, str(path), later=True)
-    return _parse(kind, values, str(path))
+    values = _changed(values, overrides, str(path))
+    recipe = _parse(kind, values, str(path))
+    if not re.fullmatch(r"[\w.-]+", recipe.name):
+        raise RecipeError(
+            f"{path}: `name` may hold letters, digits, '.', '_' and '-', got '{recipe.name}'."
+        )
+    return recipe
 
 
 def _registered(kind: type[Made], own: Any, source: str, path: str) -> Made:
@@ -302,17 +314,37 @@ def _place(values: dict[str, Any], key: str, text: str, value: Any) -> None:
     values[last] = value
 
 
-def _parse(kind: type[AnyRecipe], values: dict[str, Any], source: str) -> AnyRecipe:
+def settings_as(kind: type[Made], changes: Sequence[str]) -> Made:
+    """A config of some kind from its defaults and ``a.b=value`` texts.
+
+    Raises:
+        RecipeError: An unknown key, or a value of the wrong type or outside of what is allowed.
+    """
+    return _parse(kind, _changed({}, changes, "--set"), "--set")
+
+
+def _changed(values: dict[str, Any], changes: Sequence[str], source: str) -> dict[str, Any]:
+    """The values with ``a.b=value`` texts in their places."""
+    nest_data(values, source)
+    for text in changes:
+        key, mark, value = text.partition("=")
+        if not mark or not key:
+            raise RecipeError(f"`--set {text}` must read key=value, for example seed=3.")
+        try:
+            _place(values, key, text, yaml.safe_load(value))
+        except yaml.YAMLError as error:
+            raise RecipeError(f"`--set {text}` is not YAML: {_one_line(str(error))}") from error
+    nest_data(values, source, later=True)
+    return values
+
+
+def _parse(kind: type[Made], values: dict[str, Any], source: str) -> Made:
+    """Values as a dataclass; nothing that they name is imported or run."""
     _refuse_programs(values, source)
     values = with_corpus_settings(values, source, _registered)
     values = with_augmentations(values, kind, source, _registered)
     _check_keys(values, kind, source)
-    recipe = _instance(kind, values, source)
-    if not re.fullmatch(r"[\w.-]+", recipe.name):
-        raise RecipeError(
-            f"{source}: `name` may hold letters, digits, '.', '_' and '-', got '{recipe.name}'."
-        )
-    return recipe
+    return _instance(kind, values, source)
 
 
 def _refuse_programs(values: dict[str, Any], source: str) -> None:

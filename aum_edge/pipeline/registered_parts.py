@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import is_dataclass
 from typing import Any, cast, get_args, get_origin, get_type_hints
 
-from aum_edge.audio.augment.pipeline import AugmentConfig
+from aum_edge.audio.augment.config import AugmentConfig
 from aum_edge.audio.augment.registry import augmentations
 from aum_edge.data.config import DataConfig
 from aum_edge.data.corpora.registry import corpus_class

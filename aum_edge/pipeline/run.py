@@ -96,6 +96,8 @@ class Stage:
     """Whether every process of a run takes part; the other stages are the first one's alone."""
     check: Callable[[Run], None] | None = None
     """Called before any stage runs: refuses data that this one could do nothing with."""
+    job: str = "run"
+    """The command that it is a stage of: run, or pretrain."""
 
 
 def run_stages(
@@ -104,7 +106,8 @@ def run_stages(
     """Run what is missing, in order, and return ``{name, seconds, resumed}`` of each stage.
 
     A stage whose recipe values, data and inputs are unchanged is skipped. One that was killed goes
-    on from its last finished epoch. ``start`` redoes that stage and what depends on it.
+    on from its last finished epoch. ``start`` redoes that stage and what depends on it; ``until``
+    runs that stage and what it needs alone.
 
     Raises:
         RecipeError: The folder belongs to another recipe, or a stage name is unknown.
@@ -116,7 +119,7 @@ def run_stages(
             raise RecipeError(f"There is no stage `{asked}`; the stages are {', '.join(names)}.")
     join_processes()
     with _claimed(run) if is_rank_zero() else contextlib.nullcontext():
-        wanted = stages[: names.index(until) + 1] if until else stages
+        wanted = _needed_for(until, stages) if until else stages
         _open_data(run, wanted)
         if start and is_rank_zero():
             _forget(run, stages, start)
@@ -127,6 +130,16 @@ def run_stages(
             hashes[stage.name] = _stage_hash(run, stage, hashes)
             done.append(_one_stage(run, stage, hashes[stage.name]))
         return done
+
+
+def _needed_for(name: str, stages: tuple[Stage, ...]) -> tuple[Stage, ...]:
+    """A stage and all that it needs, directly or not, in order."""
+    by_name = {stage.name: stage for stage in stages}
+    found, waiting = set(), [name]
+    while waiting:
+        found.add(here := waiting.pop())
+        waiting += set(by_name[here].needs) - found
+    return tuple(stage for stage in stages if stage.name in found)
 
 
 def _open_data(run: Run, wanted: tuple[Stage, ...]) -> None:

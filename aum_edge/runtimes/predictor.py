@@ -15,14 +15,12 @@ from torch import Tensor
 from aum_edge.audio.config import FrontEndConfig
 from aum_edge.audio.frontend import front_end
 from aum_edge.data.features.cache import ClipArrays
-from aum_edge.errors import AudioError, CheckpointError, ExportError
-from aum_edge.models.classifier import Activation, load, probabilities
+from aum_edge.errors import AudioError, ExportError
+from aum_edge.models.classifier import Activation, AudioClassifier, probabilities
 from aum_edge.models.predict import AudioLabeller
-from aum_edge.runtimes.c import CClassifier
-from aum_edge.runtimes.c_stream import CStream
 from aum_edge.runtimes.contract import WAVEFORM
-from aum_edge.runtimes.onnx import OnnxClassifier
-from aum_edge.runtimes.onnx_stream import OnnxStream
+from aum_edge.runtimes.registry import stream_runtime, usual_runtime
+from aum_edge.runtimes.torch_runtime import as_opened
 
 
 @dataclass(frozen=True)
@@ -65,7 +63,8 @@ class Predictor:
 class StreamPredictor:
     """The same for a step graph or a C file: a file is one stream of any length."""
 
-    stream: OnnxStream | CStream
+    stream: Any
+    """A ``StreamClassifier`` with ``labels`` and ``metadata``."""
 
     def label_file(self, path: Path) -> dict[str, Any]:
         """``{file, label, probabilities}``, or ``{file, error}`` when the file is unusable."""
@@ -117,14 +116,9 @@ def open_stream(path: Path) -> StreamPredictor:
     Raises:
         ExportError: If it is neither.
     """
-    if path.suffix == ".c":
-        return StreamPredictor(CStream(path))
-    if path.suffix != ".onnx":
-        raise ExportError(
-            f"`--stream` takes a step graph: make one with `aum-edge export {path} step.onnx "
-            "--streaming`."
-        )
-    return StreamPredictor(OnnxStream(path))
+    stream = stream_runtime(path).stream
+    assert stream is not None
+    return StreamPredictor(stream(path))
 
 
 def _answer(path: Path, labels: tuple[str, ...], mean: Tensor) -> dict[str, Any]:
@@ -133,37 +127,17 @@ def _answer(path: Path, labels: tuple[str, ...], mean: Tensor) -> dict[str, Any]
     return {"file": str(path), "label": labels[int(mean.argmax())], "probabilities": shares}
 
 
-def open_predictor(path: Path) -> Predictor:
-    """A model directory, an .onnx file or an exported .c file, ready to label audio.
+def open_predictor(model: AudioClassifier | str | Path) -> Predictor:
+    """A model, its directory or an exported file in its usual runtime, ready to label audio.
 
     Raises:
         CheckpointError: If the directory holds no usable model.
-        ExportError: If the file is no ONNX classifier of ours.
+        ExportError: If the file is no classifier of ours.
     """
-    if path.suffix == ".onnx":
-        runner = OnnxClassifier(path)
-        activation = runner.metadata.get("activation", "softmax")
-        return Predictor(
-            tuple(runner.labels), runner.frontend, runner.logits, activation, runner.hears
-        )
-    if path.suffix == ".c":
-        return _of_c(CClassifier(path))
-    model = load(path)
-    if not model.labels:
-        raise CheckpointError(
-            f"{path} is an encoder without classes: fine-tune it first, with "
-            "`teacher.model.init` in a recipe."
-        )
-    return Predictor(tuple(model.labels), model.frontend, model, model.activation)
-
-
-def _of_c(program: CClassifier) -> Predictor:
-    """It hears samples; padding that is no sound is torch's work, and then it is given features."""
-    hears = program.frontend.padding == "audio"
-    return Predictor(
-        tuple(program.labels),
-        program.frontend,
-        program.hear if hears else program.logits,
-        program.metadata.get("activation", "softmax"),
-        WAVEFORM if hears else "spectrogram",
-    )
+    if isinstance(model, AudioClassifier):
+        return Predictor(*as_opened(model, "The model"))
+    path = Path(model)
+    opened = usual_runtime(path).classifier
+    if opened is None:
+        raise ExportError(f"{path} can be timed and not heard: give the model directory.")
+    return Predictor(*opened(path))

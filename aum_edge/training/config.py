@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from aum_edge.audio.augment.pipeline import AugmentConfig
+from aum_edge.audio.augment.config import AugmentConfig
 from aum_edge.core.validation import at_least, check_words, one_of, require, within
 from aum_edge.errors import RecipeError
 

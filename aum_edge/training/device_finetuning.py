@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from aum_edge.audio.augment.pipeline import AugmentConfig
+from aum_edge.audio.augment.config import AugmentConfig
 from aum_edge.core.validation import at_least, one_of
 from aum_edge.errors import RecipeError
 from aum_edge.training.config import ScheduleConfig, TrainConfig

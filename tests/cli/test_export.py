@@ -63,7 +63,7 @@ def test_a_file_for_any_number_of_frames(
         ("s6 --streaming --dynamic-length", 2, "leave out --with-frontend and --dynamic-length"),
         ("s6 --opset 17", 2, "`opset` must be between 18 and"),
         ("s6 --atol 0", 2, "`atol` must be above 0"),
-        ("s6 --name net", 2, "--name and --separate-weights are for .c files"),
+        ("s6 --name net", 2, "`--name` is for .c files"),
         ("aum --dynamic-length", 1, "made for one number of frames"),
         ("nothing", 1, "nothing"),
     ],
@@ -88,5 +88,5 @@ def test_a_file_of_another_ending_is_refused(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert export(folder / "s6", tmp_path / "m.txt") == 2
-    assert "ends in .onnx or .c" in capsys.readouterr().err
+    assert "ends in .c or .onnx" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

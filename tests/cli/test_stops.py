@@ -19,7 +19,7 @@ from aum_edge.core.signals import stoppable
 from aum_edge.data.config import DataConfig
 from aum_edge.data.datamodule import AudioData
 from aum_edge.errors import Stopped
-from aum_edge.report import search_build
+from aum_edge.report.search import build as search_build
 from aum_edge.search.records import read_records
 from aum_edge.training.config import TrainConfig
 from aum_edge.training.fit import fit

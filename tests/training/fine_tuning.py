@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from aum_edge.audio.augment.pipeline import AugmentConfig
+from aum_edge.audio.augment.config import AugmentConfig
 from aum_edge.training.config import TrainConfig
 
 PLAIN = AugmentConfig(roll_seconds=0.0, mixstyle_p=0.0)

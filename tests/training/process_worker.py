@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
-from aum_edge.audio.augment.pipeline import AugmentConfig
+from aum_edge.audio.augment.config import AugmentConfig
 from aum_edge.cli.main import main
 from aum_edge.data.config import DataConfig
 from aum_edge.data.datamodule import AudioData

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from aum_edge.audio.augment.pipeline import AugmentConfig
+from aum_edge.audio.augment.config import AugmentConfig
 from aum_edge.data.config import DataConfig
 from aum_edge.data.datamodule import AudioData
 from aum_edge.training.config import TrainConfig

@@ -12,12 +12,13 @@ from dataclasses import is_dataclass
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import ClassVar, TypeVar
-
-from torch import Generator, Tensor
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from aum_edge.audio.config import FrontEndConfig
 from aum_edge.errors import RecipeError
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
 
 
 class Augmentation:

@@ -63,6 +63,15 @@ class Budget:
         """As plain JSON values."""
         return asdict(self)
 
+    def lines(self) -> list[str]:
+        """One line for each core."""
+        return [
+            f"  {core.name} at {core.mhz} MHz (estimate): {core.ms:.0f} ms a clip, "
+            f"{100 * core.share:.1f} % of its time, at {core.cycles_per_instruction:g} cycles an "
+            "instruction"
+            for core in self.cores
+        ]
+
 
 def budget(model: AudioClassifier, weight_bytes: int, table_bytes: int, arena_bytes: int) -> Budget:
     """Estimate a student's needs from its exact counts."""

@@ -1,4 +1,4 @@
-"""What an export to C may be told."""
+"""Settings of an export to C."""
 
 from __future__ import annotations
 

@@ -22,6 +22,7 @@ from aum_edge.export.c.config import CExportConfig, identifier
 from aum_edge.export.c.generate import Program, generate
 from aum_edge.export.c.golden import golden, golden_source
 from aum_edge.export.c.verify import Verification, verify
+from aum_edge.export.target import ExportedFile
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.runtimes.c_compiler import FailedCompilerError, MissingCompilerError
 from aum_edge.runtimes.c_metadata import UNVERIFIED, VERIFIED, marked
@@ -30,10 +31,9 @@ STEPS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
-class CExportReport:
+class CExportReport(ExportedFile):
     """A finished export; sizes in bytes, ``stream_bytes`` for students that hear streams."""
 
-    path: Path
     files: tuple[str, ...]
     name: str
     seconds: float
@@ -58,8 +58,33 @@ class CExportReport:
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON values."""
-        names = {"path": str(self.path), "file": self.path.name, "verified": self.verified}
-        return {**asdict(self), **names}
+        return {**asdict(self), **super().to_dict(), "verified": self.verified}
+
+    @property
+    def warning(self) -> str:
+        """Why nothing has proven the file, where no compiler could."""
+        if self.verified:
+            return ""
+        return (
+            f"{self.path} is unverified. {self.unproven} On its target, {self.name}_test.c says "
+            "whether it is right."
+        )
+
+    def __str__(self) -> str:
+        stream = f", of a stream {self.stream_bytes:,}" if self.stream_bytes else ""
+        lines = [
+            f"{self.path}: {', '.join(self.files[1:])} beside it, made in {self.seconds:.1f} s",
+            f"  weights {self.weight_bytes:,} bytes, front end's tables {self.table_bytes:,}, "
+            f"arena {self.arena_bytes:,}{stream}",
+            *self.budget.lines(),
+        ]
+        if self.proof:
+            lines.append(
+                f"  verified by {self.proof.compiler}: largest logit difference "
+                f"{self.proof.from_features:.1e} from features, {self.proof.from_samples:.1e} from "
+                "samples"
+            )
+        return "\n".join(lines)
 
 
 def export_c(

@@ -1,4 +1,4 @@
-"""What an export may be told."""
+"""Settings of an export to ONNX."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ class ExportConfig:
     """Put the front end inside: the file takes waveforms (batch, samples) instead of features."""
     dynamic_length: bool = False
     """Leave the number of frames open, where the network allows it; scans are then Scan."""
+    streaming: bool = False
+    """Write a step graph with its state instead: one token a call, for causal students."""
     opset: int = 18
     """18 is read by the most runtimes."""
     atol: float = 1e-4
@@ -44,6 +46,11 @@ class ExportConfig:
             raise RecipeError(
                 "`with_frontend` fixes the samples of a clip, `dynamic_length` leaves them open: "
                 "choose one, or export a causal student with --streaming."
+            )
+        if self.streaming and (self.with_frontend or self.dynamic_length):
+            raise RecipeError(
+                "A step graph takes frames one by one, of a recording of any length: leave out "
+                "--with-frontend and --dynamic-length."
             )
         if self.opset not in OPSETS:
             raise RecipeError(

@@ -24,6 +24,7 @@ from aum_edge.export.onnx.lowering import lowered
 from aum_edge.export.onnx.naming import number_nodes
 from aum_edge.export.onnx.parity import Parity, check_parity, random_clips
 from aum_edge.export.onnx.stored_types import store_as_in_model
+from aum_edge.export.target import ExportedFile
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.runtimes.contract import INPUT, WAVEFORM
 from aum_edge.runtimes.onnx import OnnxClassifier, count_nodes
@@ -31,10 +32,9 @@ from aum_edge.runtimes.onnx_metadata import describe_model
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExportReport:
+class ExportReport(ExportedFile):
     """A finished export. ``scan`` is scan, unrolled or none; ``nodes`` counts bodies too."""
 
-    path: Path
     seconds: float
     load_ms: float
     bytes: int
@@ -47,7 +47,14 @@ class ExportReport:
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON values."""
-        return {**asdict(self), "path": str(self.path), "file": self.path.name}
+        return {**asdict(self), **super().to_dict()}
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path}: {self.bytes:,} bytes, {self.nodes} nodes, scan as {self.scan}, made in "
+            f"{self.seconds:.1f} s, loads in {self.load_ms:.0f} ms, largest logit difference "
+            f"{self.max_abs_diff:.1e}"
+        )
 
 
 def export_onnx(
@@ -80,6 +87,8 @@ def export_onnx(
     config, path = config or ExportConfig(), Path(path)
     if path.is_dir():
         raise ExportError(f"{path} is a folder: give the name of the .onnx file to write.")
+    if config.streaming:
+        raise ExportError("A step graph is written by `export_streaming`, or by `export`.")
     if not model.labels:
         raise ExportError("An encoder without classes has no logits to export: train it first.")
     still = copy.deepcopy(model).cpu().eval()

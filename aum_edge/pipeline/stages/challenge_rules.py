@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from aum_edge.core.files import read_json
+from aum_edge.data.config import DataConfig
 from aum_edge.data.corpora.tau2022 import recording
 from aum_edge.data.manifest import Manifest, few
 from aum_edge.errors import RecipeError
@@ -39,7 +40,7 @@ def check_rules(run: Run) -> None:
     if recipe.data.corpus != CHALLENGE or recipe.limits not in SUBSETS:
         return
     allowed = SUBSETS[recipe.limits]
-    subset = data_name(recipe).partition(" ")[2]
+    subset = data_name(recipe.data).partition(" ")[2]
     if subset not in allowed:
         raise RecipeError(
             f"{recipe.limits} allows training on {', '.join(allowed)}, got `data.tau2022.subset: "
@@ -94,7 +95,7 @@ def check_separate(manifest: Manifest) -> None:
 
 def outside_sources(recipe: Recipe) -> Iterator[str]:
     """Settings of a recipe that bring in something from outside its corpus."""
-    trained_on = data_name(recipe)
+    trained_on = data_name(recipe.data)
     for name, folder in _starts(recipe):
         if folder and not _home_made(Path(folder), trained_on):
             yield f"`{name}` {folder}"
@@ -103,9 +104,9 @@ def outside_sources(recipe: Recipe) -> Iterator[str]:
             yield f"`{name}.augment.ir_dir` {train.augment.ir_dir}"
 
 
-def data_name(recipe: Recipe) -> str:
-    """What lineages call the data that a run trains on."""
-    return recipe.data.corpus_config.title
+def data_name(data: DataConfig) -> str:
+    """What lineages call the data that a model is trained on."""
+    return data.corpus_config.title
 
 
 def _starts(recipe: Recipe) -> Iterator[tuple[str, str]]:

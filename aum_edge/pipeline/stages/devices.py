@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from aum_edge.core.files import read_json, write_json
 from aum_edge.data.datamodule import AudioData
 from aum_edge.data.subset import device_data
 from aum_edge.models.classifier import AudioClassifier, load
-from aum_edge.pipeline.run import Run
+from aum_edge.pipeline.run import Run, Stage
 from aum_edge.pipeline.stages.quantize import calibration_clips, round_model
 from aum_edge.pipeline.stages.train import distillation, keep
 from aum_edge.training.device_finetuning import ALL
@@ -150,7 +150,7 @@ def _teachers(run: Run, family: DeviceTuning, device: str) -> Distillation:
 def _quantized(run: Run, folder: Path, model: AudioClassifier) -> AudioClassifier:
     """Rounded as the general model was, with ranges of the device's own clips."""
     config = run.recipe.quantize
-    clips = calibration_clips(run, config.calibration.clips)
+    clips = calibration_clips(run.data, config.calibration.clips, run.recipe.seed)
     return round_model(run, folder / "rounding", model, config, clips, {})
 
 
@@ -201,3 +201,16 @@ def _answers(model: AudioClassifier, features: np.ndarray, rows: np.ndarray) -> 
             for start in range(0, len(rows), 256)
         ]
     )
+
+
+STAGES = (
+    Stage(
+        name="devices",
+        needs=("prune", "quantize", "teacher", "control"),
+        settings=lambda r: (
+            {"seed": r.seed, "devices": asdict(r.devices)} if r.devices.names else {}
+        ),
+        work=tune_devices,
+        trains=True,
+    ),
+)

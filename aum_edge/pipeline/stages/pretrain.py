@@ -2,77 +2,26 @@
 
 from __future__ import annotations
 
-import logging
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from aum_edge.audio.config import FrontEndConfig
 from aum_edge.core.distributed import is_rank_zero, require_launch
-from aum_edge.data.config import DataConfig
 from aum_edge.data.datamodule import AudioData
 from aum_edge.data.subset import UnlabelledAudio
-from aum_edge.errors import RecipeError
-from aum_edge.models.architectures.masked_patch import (
-    MaskedPatchConfig,
-    MaskedPatchModel,
-    masked_patch_config,
-)
+from aum_edge.models.architectures.masked_patch import MaskedPatchModel
 from aum_edge.models.architectures.patches import patch_grid
 from aum_edge.models.classifier import AudioClassifier
-from aum_edge.models.config import AudioMambaConfig
 from aum_edge.models.storage.directory import save
-from aum_edge.pipeline.recipe import ModelChoice, plain
+from aum_edge.pipeline.pretrain_recipe import PretrainRecipe
+from aum_edge.pipeline.recipe import plain
 from aum_edge.pipeline.run import Run, Stage
 from aum_edge.training.initialise import initial_model, initial_model_key
-from aum_edge.training.pretraining.config import PretrainConfig
 from aum_edge.training.pretraining.fit import pretrain
 from aum_edge.training.pretraining.masking import MaskSampler
-
-log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class PretrainRecipe:
-    """One pretraining from audio to an encoder. Labels of the corpus are ignored."""
-
-    name: str
-    """Of the run, and of its folder ``runs/NAME``: letters, digits, ``.``, ``_`` and ``-``."""
-    title: str = ""
-    """Heading of the run."""
-    seed: int = 0
-    """Of weights, batches and augmentation; the same seed gives the same run."""
-    data: DataConfig = DataConfig()
-    frontend: FrontEndConfig = FrontEndConfig()
-    model: ModelChoice = field(default_factory=lambda: ModelChoice(preset="aum-mini"))
-    """The encoder: a preset of AuM."""
-    pretrain: PretrainConfig = PretrainConfig()
-
-    def resolved(self) -> dict[str, Any]:
-        """Every value, defaults included, as plain JSON and YAML values."""
-        return dict(plain(asdict(self) | {"data": self.data.to_recipe()}))
-
-    def network(self) -> MaskedPatchConfig:
-        """The network: the preset without overlap, pooled over its patches unless told otherwise.
-
-        Raises:
-            RecipeError: If the preset is no AuM, or ``stride`` is set to another size than patches.
-        """
-        # Presets of other kinds must have classes to be made at all: they are refused by kind.
-        bare = replace(self.model, overrides={}).config(1, self.frontend)
-        if not isinstance(bare, AudioMambaConfig):
-            raise RecipeError(
-                f"Only an AuM has patches to hide; the preset `{self.model.preset}` is none. Give "
-                "aum-mini, aum-tiny, aum-small or aum-base."
-            )
-        choice = replace(self.model, overrides={"pooling": "mean"} | self.model.overrides)
-        config = choice.config(0, self.frontend)
-        assert isinstance(config, AudioMambaConfig)
-        made = masked_patch_config(config)
-        return replace(made, stride=config.stride) if "stride" in self.model.overrides else made
 
 
 class PretrainRun(Run):
@@ -159,6 +108,14 @@ STAGES = (
         needs=(),
         settings=lambda r: {"data": r.data.key(), "frontend": asdict(r.frontend)},
         work=prepare,
+        job="pretrain",
     ),
-    Stage(name="pretrain", needs=("data",), settings=_settings, work=pretrain_encoder, trains=True),
+    Stage(
+        name="pretrain",
+        needs=("data",),
+        settings=_settings,
+        work=pretrain_encoder,
+        trains=True,
+        job="pretrain",
+    ),
 )

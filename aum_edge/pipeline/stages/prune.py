@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from aum_edge.compression.pruning.sensitivity import sensitivity
 from aum_edge.core.distributed import broadcast, is_rank_zero, rank_zero_first, require_launch
 from aum_edge.core.files import read_json, write_json
 from aum_edge.models.classifier import AudioClassifier, load
-from aum_edge.pipeline.run import Run
+from aum_edge.pipeline.run import Run, Stage
 from aum_edge.pipeline.stages.data import training_batches
 from aum_edge.pipeline.stages.train import distillation, keep, scores
 from aum_edge.training.config import TrainConfig
@@ -60,7 +60,7 @@ def prune_student(run: Run, folder: Path) -> dict[str, Any]:
     settings = run.recipe.prune
     require_launch(settings.recover.trainer.devices, settings.recover.trainer.num_nodes)
     whole = run.model("distill")
-    clips = list(training_batches(run))
+    clips = list(training_batches(run.data, run.recipe.seed))
     start = model_cost(whole)
     target = target_of(settings.cut, start)
     price = check_prunable(whole, settings.cut, target)
@@ -173,3 +173,14 @@ def _accuracy(run: Run, model: AudioClassifier) -> float | None:
 
 def _finite(value: float) -> float | None:
     return None if value == float("inf") else value
+
+
+STAGES = (
+    Stage(
+        name="prune",
+        needs=("distill", "teacher"),
+        settings=lambda r: {"seed": r.seed, "prune": asdict(r.prune)},
+        work=prune_student,
+        trains=True,
+    ),
+)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ from aum_edge.compression.quantization.qat import train_quantized
 from aum_edge.compression.quantization.quantize import quantize
 from aum_edge.compression.quantization.sensitivity import choose
 from aum_edge.core.distributed import is_rank_zero, require_launch
+from aum_edge.core.progress import Progress
+from aum_edge.data.datamodule import AudioData
 from aum_edge.models.classifier import AudioClassifier
-from aum_edge.pipeline.run import Run
+from aum_edge.pipeline.run import Run, Stage
 from aum_edge.pipeline.stages.train import distillation, keep, scores
 from aum_edge.training.distillation.config import DistillConfig
 from aum_edge.training.fit import Distillation
@@ -26,7 +29,7 @@ def quantize_student(run: Run, folder: Path) -> dict[str, Any]:
         trainer = settings.qat.train.trainer
         require_launch(trainer.devices, trainer.num_nodes)
     model = run.model("prune")
-    clips = calibration_clips(run, settings.calibration.clips)
+    clips = calibration_clips(run.data, settings.calibration.clips, run.recipe.seed)
     facts: dict[str, Any] = {}
     small = round_model(run, folder, model, settings, clips, facts)
     keep(small, folder / "model")
@@ -37,11 +40,11 @@ def quantize_student(run: Run, folder: Path) -> dict[str, Any]:
     return {**scores(run, small), "agreement_with_float": float(same.float().mean()), **facts}
 
 
-def calibration_clips(run: Run, count: int) -> Calibration:
-    """Training clips for ranges and sensitivities, drawn by the recipe's seed."""
-    train = run.data.arrays["train"]
+def calibration_clips(data: AudioData, count: int, seed: int) -> Calibration:
+    """Training clips for ranges and sensitivities, drawn by the seed."""
+    train = data.arrays["train"]
     labels = train.labels if train.targets is None else None
-    return draw(train.features, labels, count, run.recipe.seed)
+    return draw(train.features, labels, count, seed)
 
 
 def round_model(
@@ -65,18 +68,35 @@ def round_model(
         folder / "fit",
         clips=clips,
         seed=run.recipe.seed,
-        distillation=_voice(run, model, config.qat.distill),
+        distillation=_qat_teacher(run, model, config.qat.distill),
     )
     facts |= {"history": result.history, "best_epoch": result.best_epoch}
     return result.model
 
 
-def _voice(run: Run, model: AudioClassifier, distill: str) -> Distillation | None:
-    """Whom the rounded network listens to."""
+def _qat_teacher(run: Run, model: AudioClassifier, distill: str) -> Distillation | None:
+    """The teachers of quantization-aware training."""
     if distill == "none":
         return None
     if distill == "teachers":
         return distillation(run)
-    temperature = run.recipe.student.distill.temperature
+    return float_teacher(model, run.recipe.student.distill.temperature, run.progress)
+
+
+def float_teacher(
+    model: AudioClassifier, temperature: float, progress: Progress | None
+) -> Distillation:
+    """The float model alone as the teacher of its rounded form, on the same varied clips."""
     alone = DistillConfig(temperature=temperature, kd_lambda=1.0, teaching="online")
-    return Distillation(config=alone, teachers=(model,), progress=run.progress)
+    return Distillation(config=alone, teachers=(model,), progress=progress)
+
+
+STAGES = (
+    Stage(
+        name="quantize",
+        needs=("prune", "teacher"),
+        settings=lambda r: {"seed": r.seed, "quantize": asdict(r.quantize)},
+        work=quantize_student,
+        trains=True,
+    ),
+)

@@ -16,12 +16,13 @@ from aum_edge.data.manifest import Split
 from aum_edge.models.classifier import Activation, AudioClassifier, load
 from aum_edge.models.registry import architecture_of, build
 from aum_edge.models.storage.directory import save
-from aum_edge.pipeline.recipe import ModelChoice, TeacherMember
-from aum_edge.pipeline.run import Run
+from aum_edge.pipeline.recipe import ModelChoice, Recipe, TeacherMember
+from aum_edge.pipeline.run import Run, Stage
+from aum_edge.pipeline.stages.challenge_rules import data_name
 from aum_edge.training.config import Loss, TrainConfig
 from aum_edge.training.distillation.teacher_logits import teacher_logits
 from aum_edge.training.fit import Distillation, fit
-from aum_edge.training.initialise import initial_model
+from aum_edge.training.initialise import initial_model, initial_model_key
 from aum_edge.training.metrics.classification import evaluate, score
 
 History = list[dict[str, float | int]]
@@ -121,7 +122,7 @@ def _first_step(
         "preset": choice.preset,
         "seed": seed,
         "loss": train.loss,
-        "data": recipe.data.corpus_config.title,
+        "data": data_name(recipe.data),
     }
     if recipe.external_data:
         step["external_data"] = [asdict(entry) for entry in recipe.external_data]
@@ -211,3 +212,43 @@ def scores(run: Run, model: AudioClassifier) -> dict[str, Any]:
         "val": evaluate(model, arrays["val"], labels, model.activation).to_dict(),
         "test": evaluate(model, arrays["test"], labels, model.activation).to_dict(),
     }
+
+
+def _teacher_settings(recipe: Recipe) -> Any:
+    teacher = recipe.teacher
+    settings = _training_settings("teacher", recipe, teacher, teacher.model)
+    others = [initial_model_key(kind.model.init) for kind in teacher.also]
+    return settings | {
+        "given": [initial_model_key(path) for path in teacher.checkpoints],
+        "also": others,
+    }
+
+
+def _training_settings(
+    name: str, recipe: Recipe, settings: Any, choice: ModelChoice
+) -> dict[str, Any]:
+    made = {"seed": recipe.seed, name: asdict(settings), "init": initial_model_key(choice.init)}
+    # Lineages hold declarations; without any, keys stay as they were.
+    outside = [asdict(entry) for entry in recipe.external_data]
+    return {**made, "external_data": outside} if outside else made
+
+
+STAGES = (
+    Stage(
+        name="teacher", needs=("data",), settings=_teacher_settings, work=train_teacher, trains=True
+    ),
+    Stage(
+        name="distill",
+        needs=("teacher",),
+        settings=lambda r: _training_settings("student", r, r.student, r.student.model),
+        work=distill,
+        trains=True,
+    ),
+    Stage(
+        name="control",
+        needs=("data", "teacher"),
+        settings=lambda r: _training_settings("control", r, r.control, r.control.model),
+        work=train_control,
+        trains=True,
+    ),
+)

@@ -14,7 +14,8 @@ from torch import Tensor
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
-from aum_edge.audio.augment.pipeline import Augment, AugmentConfig
+from aum_edge.audio.augment.config import AugmentConfig
+from aum_edge.audio.augment.pipeline import Augment
 from aum_edge.models.architectures.masked_patch import MaskedPatchModel
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.training.loop.history import Row, write_history

@@ -11,9 +11,10 @@ import soundfile
 import torch
 from torch import Tensor
 
+from aum_edge.audio.augment.config import AugmentConfig
 from aum_edge.audio.augment.masking import mask, specaugment_mask
 from aum_edge.audio.augment.mixup import mixup_targets, waveform_mixup
-from aum_edge.audio.augment.pipeline import Augment, AugmentConfig, beta, freq_mixstyle, roll
+from aum_edge.audio.augment.pipeline import Augment, beta, freq_mixstyle, roll
 from aum_edge.audio.config import FrontEndConfig
 from aum_edge.errors import AudioError, RecipeError
 

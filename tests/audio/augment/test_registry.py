@@ -10,7 +10,8 @@ import torch
 from torch import Generator, Tensor
 
 from aum_edge.audio.augment import registry
-from aum_edge.audio.augment.pipeline import Augment, AugmentConfig
+from aum_edge.audio.augment.config import AugmentConfig
+from aum_edge.audio.augment.pipeline import Augment
 from aum_edge.audio.augment.registry import Augmentation, register
 from aum_edge.audio.config import FrontEndConfig
 from aum_edge.errors import RecipeError

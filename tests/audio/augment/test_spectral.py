@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from aum_edge.audio.augment.pipeline import Augment, AugmentConfig
+from aum_edge.audio.augment.config import AugmentConfig
+from aum_edge.audio.augment.pipeline import Augment
 from aum_edge.audio.augment.spectral import (
     SPAN,
     colour,

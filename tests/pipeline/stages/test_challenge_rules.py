@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from aum_edge.audio.augment.pipeline import AugmentConfig
+from aum_edge.audio.augment.config import AugmentConfig
 from aum_edge.core.files import write_json
 from aum_edge.data.config import DataConfig
 from aum_edge.data.corpora.load import load_manifest

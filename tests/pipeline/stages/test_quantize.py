@@ -24,7 +24,7 @@ from aum_edge.pipeline.recipe import Recipe
 from aum_edge.pipeline.run import Run
 from aum_edge.pipeline.stages import quantize
 from aum_edge.pipeline.stages.quantize import calibration_clips, quantize_student
-from aum_edge.pipeline.stages.registry import STAGES
+from aum_edge.pipeline.stages.registry import main_stages
 from aum_edge.training.config import TrainConfig
 from tests.small_run import FRONTEND, student, tones
 
@@ -73,7 +73,9 @@ def test_an_automatic_choice_is_kept_with_its_measurements(corpus: Path, tmp_pat
     kept = result["sensitivity"]["kept"]
     assert {row["layer"] for row in kept if row["kind"] == "weight"}.isdisjoint(record["layers"])
     assert {row["layer"] for row in kept if row["kind"] == "input"}.isdisjoint(record["inputs"])
-    assert record["calibration"]["rows"] == list(calibration_clips(run, 12).rows)
+    assert record["calibration"]["rows"] == list(
+        calibration_clips(run.data, 12, run.recipe.seed).rows
+    )
     assert "tensors tried" in told
 
 
@@ -113,7 +115,7 @@ def test_limits_that_cannot_be_met_stop_the_stage(corpus: Path, tmp_path: Path) 
 
 
 def test_every_setting_is_part_of_the_stage_key() -> None:
-    stage = next(s for s in STAGES if s.name == "quantize")
+    stage = next(s for s in main_stages() if s.name == "quantize")
     kept = stage.settings(Recipe(name="x"))
     assert kept["quantize"] == asdict(QuantizeConfig())
     assert kept["seed"] == 0

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from aum_edge.audio.augment.pipeline import AugmentConfig
+from aum_edge.audio.augment.config import AugmentConfig
 from aum_edge.audio.frontend import FrontEnd
 from aum_edge.data.datamodule import AudioData
 from aum_edge.errors import AumEdgeError, RecipeError

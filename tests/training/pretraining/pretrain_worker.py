@@ -9,6 +9,7 @@ import torch
 import torch.distributed as dist
 
 from aum_edge.cli.main import main
+from aum_edge.pipeline.pretrain_recipe import PretrainRecipe
 from aum_edge.pipeline.recipe import load_recipe_as
 from aum_edge.pipeline.stages import pretrain
 
@@ -25,7 +26,7 @@ def run(rank: int, folder: Path) -> int:
         return results[-1]
 
     pretrain.pretrain = kept
-    recipe = load_recipe_as(pretrain.PretrainRecipe, folder / "pre.yaml")
+    recipe = load_recipe_as(PretrainRecipe, folder / "pre.yaml")
     code = main(["pretrain", str(folder / "pre.yaml"), "--out", str(folder / recipe.name)])
     (result,) = results
     torch.save(

@@ -1,0 +1,48 @@
+"""An export target: which ending names it, what it may be told, and how it writes a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aum_edge.core.progress import Progress
+
+if TYPE_CHECKING:
+    from aum_edge.models.classifier import AudioClassifier
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportedFile:
+    """A finished export. It stands for its path wherever a path is taken; ``str`` describes it."""
+
+    path: Path
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+    @property
+    def warning(self) -> str:
+        """What its user has to know before it is used, in one line; mostly nothing."""
+        return ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return {"path": str(self.path), "file": self.path.name}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportTarget:
+    """One kind of file. Its module imports heavy libraries inside of ``write`` alone."""
+
+    ending: str
+    """In small letters, such as ``.onnx``."""
+    description: str
+    """Of the file, for ``aum-edge export --help``."""
+    config: type[Any]
+    """A frozen dataclass, every field with a default."""
+    write: Callable[[AudioClassifier, Path, Any, Progress | None], ExportedFile]
+    """(model, file, config, progress): writes the file once it is proven equal to the model."""
+    options: Mapping[str, str] = field(default_factory=dict)
+    """Fields of the config that are options of the command line, with their help."""
