@@ -29,7 +29,8 @@ from aum_edge.data.datamodule import AudioData
 from aum_edge.data.features.cache import ClipArrays
 from aum_edge.models.classifier import AudioClassifier, load
 from aum_edge.models.registry import build
-from aum_edge.pipeline.recipe import Recipe, load_recipe
+from aum_edge.pipeline.read_recipe import load_recipe
+from aum_edge.pipeline.recipe import Recipe
 from aum_edge.training.fit import fit
 from aum_edge.training.metrics.classification import evaluate
 

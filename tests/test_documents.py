@@ -15,7 +15,7 @@ import pytest
 
 import aum_edge
 from aum_edge.cli.main import COMMANDS, _module
-from aum_edge.pipeline.recipe import load_recipe
+from aum_edge.pipeline.read_recipe import load_recipe
 
 ROOT = Path(__file__).parent.parent
 READMES = [

@@ -11,7 +11,8 @@ import torch
 from aum_edge.audio.augment.pipeline import Augment
 from aum_edge.audio.config import aum_fbank, epic_sounds_mel
 from aum_edge.models.registry import build
-from aum_edge.pipeline.recipe import Recipe, load_recipe
+from aum_edge.pipeline.read_recipe import load_recipe
+from aum_edge.pipeline.recipe import Recipe
 from aum_edge.training.config import TrainConfig
 
 RECIPES = Path(__file__).parent.parent / "recipes"

@@ -36,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
     if options.jobs < 1:
         raise RecipeError(f"`--jobs` must be at least 1, got {options.jobs}.")
     from aum_edge.comparison.config import CompareRecipe
-    from aum_edge.pipeline.recipe import load_recipe_as
+    from aum_edge.pipeline.read_recipe import load_recipe_as
 
     recipe = load_recipe_as(CompareRecipe, options.recipe, options.set)
     out = options.out or Path("runs") / recipe.name

@@ -127,7 +127,7 @@ def _look_over(options: argparse.Namespace) -> int:
 
 
 def _normalization(options: argparse.Namespace) -> int:
-    from aum_edge.pipeline.recipe import load_recipe
+    from aum_edge.pipeline.read_recipe import load_recipe
 
     recipe = load_recipe(options.recipe, options.set)
     from aum_edge.data.corpora.load import load_manifest

@@ -30,7 +30,8 @@ def run(options: argparse.Namespace) -> int:
         if options.teacher:
             raise RecipeError("A recipe names its teachers: leave --teacher out.")
         return run_command.run(options)
-    from aum_edge.pipeline.recipe import DistillSettings, settings_as
+    from aum_edge.pipeline.read_recipe import settings_as
+    from aum_edge.pipeline.recipe import DistillSettings
 
     target, config = model_target(options), settings_as(DistillSettings, options.set)
     from aum_edge.api.training import distill

@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Pretrain; prints the numbers of the epoch that was kept and the encoder's folder."""
     from aum_edge.pipeline.pretrain_recipe import PretrainRecipe
-    from aum_edge.pipeline.recipe import load_recipe_as
+    from aum_edge.pipeline.read_recipe import load_recipe_as
 
     recipe = load_recipe_as(PretrainRecipe, options.recipe, options.set)
     from aum_edge.core.distributed import is_rank_zero

@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
             )
         return run_command.run(options)
     from aum_edge.compression.pruning.config import PruneConfig
-    from aum_edge.pipeline.recipe import settings_as
+    from aum_edge.pipeline.read_recipe import settings_as
 
     target, config = model_target(options), settings_as(PruneConfig, [*options.set, *given])
     limits = (config.max_macs, config.max_bytes, config.macs_share, config.bytes_share)

@@ -26,7 +26,7 @@ def run(options: argparse.Namespace) -> int:
         check_recipe_options(options)
         return run_command.run(options)
     from aum_edge.compression.quantization.config import QuantizeConfig
-    from aum_edge.pipeline.recipe import settings_as
+    from aum_edge.pipeline.read_recipe import settings_as
 
     method = [f"method={options.method}"] if options.method else []
     target, config = model_target(options), settings_as(QuantizeConfig, [*options.set, *method])

@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser, metavar: str = "RECIPE") -> N
 
 def run(options: argparse.Namespace) -> int:
     """Run the recipe; prints the report's path, or the last stage's folder."""
-    from aum_edge.pipeline.recipe import load_recipe
+    from aum_edge.pipeline.read_recipe import load_recipe
 
     # A wrong recipe is refused before torch and the rest are imported, which takes seconds.
     recipe = load_recipe(options.recipe, options.set)

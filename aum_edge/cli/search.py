@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
     """Search; prints the front and the report's path."""
     if importlib.util.find_spec("optuna") is None:
         raise SearchError("`aum-edge search` needs Optuna: pip install 'aum-edge[search]'.")
-    from aum_edge.pipeline.recipe import load_recipe_as
+    from aum_edge.pipeline.read_recipe import load_recipe_as
     from aum_edge.search.config import SearchRecipe
     from aum_edge.search.context import SearchContext
     from aum_edge.search.loop import open_search, work_on

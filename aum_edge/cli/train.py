@@ -24,7 +24,7 @@ def run(options: argparse.Namespace) -> int:
     if not options.recipe.is_dir():
         check_recipe_options(options)
         return run_command.run(options)
-    from aum_edge.pipeline.recipe import settings_as
+    from aum_edge.pipeline.read_recipe import settings_as
     from aum_edge.training.config import TrainConfig
 
     target, config = model_target(options), settings_as(TrainConfig, options.set)

@@ -13,7 +13,7 @@ import yaml
 from aum_edge.cli.main import main
 from aum_edge.comparison.config import CompareRecipe
 from aum_edge.errors import RecipeError
-from aum_edge.pipeline.recipe import load_recipe, load_recipe_as
+from aum_edge.pipeline.read_recipe import load_recipe, load_recipe_as
 
 OVERRIDES = "student.model.overrides"
 RUNS = ("run", "train", "distill", "prune", "quantize", "data normalization")

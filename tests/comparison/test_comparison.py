@@ -20,7 +20,8 @@ from aum_edge.complexity.limits import Limits, presets
 from aum_edge.complexity.report import analyse
 from aum_edge.errors import AumEdgeError, RecipeError
 from aum_edge.models.registry import build
-from aum_edge.pipeline.recipe import ModelChoice, load_recipe_as
+from aum_edge.pipeline.read_recipe import load_recipe_as
+from aum_edge.pipeline.recipe import ModelChoice
 from aum_edge.report.plots.spread import draw_spread
 from aum_edge.training.config import TrainConfig
 from tests.small_run import FRONTEND, student, tones

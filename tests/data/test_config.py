@@ -20,7 +20,8 @@ from aum_edge.data.corpora.synthetic.generate import SyntheticConfig
 from aum_edge.data.datamodule import AudioData
 from aum_edge.data.manifest import Clip, Manifest, make_manifest
 from aum_edge.errors import RecipeError
-from aum_edge.pipeline.recipe import Recipe, load_recipe, plain
+from aum_edge.pipeline.read_recipe import load_recipe
+from aum_edge.pipeline.recipe import Recipe, plain
 from aum_edge.pipeline.stages.registry import main_stages
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from aum_edge.cli.main import main
-from aum_edge.pipeline.recipe import load_recipe_as
+from aum_edge.pipeline.read_recipe import load_recipe_as
 from aum_edge.search.config import SearchRecipe
 from aum_edge.search.records import Record
 

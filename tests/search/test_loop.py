@@ -11,7 +11,7 @@ import pytest
 import aum_edge.search.loop as loop
 from aum_edge.complexity.limits import get_limits
 from aum_edge.models.classifier import load
-from aum_edge.pipeline.recipe import load_recipe, load_recipe_as
+from aum_edge.pipeline.read_recipe import load_recipe, load_recipe_as
 from aum_edge.search.config import SearchRecipe
 from aum_edge.search.context import SearchContext
 from aum_edge.search.records import FINISHED, Record, read_records

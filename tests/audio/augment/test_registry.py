@@ -15,7 +15,8 @@ from aum_edge.audio.augment.pipeline import Augment
 from aum_edge.audio.augment.registry import Augmentation, register
 from aum_edge.audio.config import FrontEndConfig
 from aum_edge.errors import RecipeError
-from aum_edge.pipeline.recipe import load_recipe, plain
+from aum_edge.pipeline.read_recipe import load_recipe
+from aum_edge.pipeline.recipe import plain
 
 FRONT_END = FrontEndConfig(
     sample_rate=8000, n_fft=256, win_length=200, hop_length=80, n_mels=20, clip_seconds=0.5

@@ -16,7 +16,7 @@ from aum_edge.errors import RecipeError
 from aum_edge.models.architectures.audio_mamba import AudioMamba
 from aum_edge.models.architectures.masked_patch import MaskedPatchModel
 from aum_edge.pipeline.pretrain_recipe import PretrainRecipe
-from aum_edge.pipeline.recipe import load_recipe_as
+from aum_edge.pipeline.read_recipe import load_recipe_as
 from aum_edge.pipeline.stages.pretrain import check
 from tests.small_run import tones
 

@@ -12,7 +12,7 @@ import torch
 
 from aum_edge.compression.pruning.cost import model_cost
 from aum_edge.errors import CompressionError
-from aum_edge.pipeline.recipe import load_recipe
+from aum_edge.pipeline.read_recipe import load_recipe
 from aum_edge.pipeline.run import Run, run_stages
 from aum_edge.pipeline.stages import prune
 from aum_edge.pipeline.stages.registry import main_stages

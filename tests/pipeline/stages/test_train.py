@@ -9,7 +9,7 @@ import yaml
 from aum_edge.errors import RecipeError
 from aum_edge.models.classifier import load
 from aum_edge.models.storage.directory import save
-from aum_edge.pipeline.recipe import load_recipe
+from aum_edge.pipeline.read_recipe import load_recipe
 from aum_edge.pipeline.run import Run, run_stages
 from aum_edge.pipeline.stages.registry import main_stages
 from aum_edge.pipeline.stages.train import distillation

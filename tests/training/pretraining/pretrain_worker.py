@@ -10,7 +10,7 @@ import torch.distributed as dist
 
 from aum_edge.cli.main import main
 from aum_edge.pipeline.pretrain_recipe import PretrainRecipe
-from aum_edge.pipeline.recipe import load_recipe_as
+from aum_edge.pipeline.read_recipe import load_recipe_as
 from aum_edge.pipeline.stages import pretrain
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from aum_edge.data.corpora.esc import EscConfig
 from aum_edge.errors import RecipeError
-from aum_edge.pipeline.recipe import load_recipe
+from aum_edge.pipeline.read_recipe import load_recipe
 
 FOLDER = Path(__file__).parents[2] / "recipes"
 OTHERS = {*FOLDER.glob("pretrain_*.yaml"), *FOLDER.glob("search_*.yaml")}
