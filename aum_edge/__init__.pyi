@@ -24,7 +24,14 @@ from aum_edge.compression.quantization.config import QuantizeConfig as QuantizeC
 from aum_edge.compression.quantization.config import SensitivityConfig as SensitivityConfig
 from aum_edge.compression.quantization.config import StaticConfig as StaticConfig
 from aum_edge.data.config import DataConfig as DataConfig
+from aum_edge.data.corpora.audio import AudioFolderConfig as AudioFolderConfig
+from aum_edge.data.corpora.esc import EscConfig as EscConfig
+from aum_edge.data.corpora.folder import FolderConfig as FolderConfig
+from aum_edge.data.corpora.fsdd import FsddConfig as FsddConfig
+from aum_edge.data.corpora.manifest_file import ManifestConfig as ManifestConfig
+from aum_edge.data.corpora.speech_commands import SpeechCommandsConfig as SpeechCommandsConfig
 from aum_edge.data.corpora.synthetic.generate import SyntheticConfig as SyntheticConfig
+from aum_edge.data.corpora.tau2022 import Tau2022Config as Tau2022Config
 from aum_edge.data.datamodule import AudioData as AudioData
 from aum_edge.export.c.config import CExportConfig as CExportConfig
 from aum_edge.export.onnx.config import ExportConfig as ExportConfig

@@ -21,16 +21,20 @@ class PretrainRecipe:
     """One pretraining from audio to an encoder. Labels of the corpus are ignored."""
 
     name: str
+    """Of the run, and of its folder ``runs/NAME``: letters, digits, ``.``, ``_`` and ``-``."""
     title: str = ""
+    """Heading of the run."""
     seed: int = 0
+    """Of weights, batches and augmentation; the same seed gives the same run."""
     data: DataConfig = DataConfig()
     frontend: FrontEndConfig = FrontEndConfig()
     model: ModelChoice = field(default_factory=lambda: ModelChoice(preset="aum-mini"))
+    """The encoder: a preset of AuM."""
     pretrain: PretrainConfig = PretrainConfig()
 
     def resolved(self) -> dict[str, Any]:
         """Every value, defaults included, as plain JSON and YAML values."""
-        return dict(plain(asdict(self)))
+        return dict(plain(asdict(self) | {"data": self.data.to_recipe()}))
 
     def network(self) -> MaskedPatchConfig:
         """The network: the preset without overlap, pooled over its patches unless told otherwise.

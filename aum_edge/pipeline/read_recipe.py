@@ -275,7 +275,8 @@ def with_augmentations(values: Any, kind: type, source: str, read: Reader, path:
     if not isinstance(values, dict):
         return values
     made, hints = dict(values), get_type_hints(kind)
-    known = augmentations() if kind is AugmentConfig else {}
+    # Their files import torch: only where one is named.
+    known = augmentations() if kind is AugmentConfig and made.keys() - hints.keys() else {}
     if kind is AugmentConfig and "registered" in made:
         raise RecipeError(
             f"{source}: There is no key `{path}registered`: give augmentations by name."

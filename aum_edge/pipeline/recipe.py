@@ -15,8 +15,7 @@ from aum_edge.data.config import DataConfig
 from aum_edge.data.external_data import ExternalData, check_external
 from aum_edge.errors import RecipeError
 from aum_edge.export.onnx.config import ExportConfig
-from aum_edge.models.config import BackboneConfig
-from aum_edge.models.presets import PRESETS, preset
+from aum_edge.models.fields import BackboneConfig
 from aum_edge.training.config import TrainConfig
 from aum_edge.training.device_finetuning import DevicesConfig
 from aum_edge.training.distillation.config import DistillConfig
@@ -66,6 +65,11 @@ class ModelChoice:
     """How positions are resized: aum interpolates; ssamba cuts the middle out of a longer table."""
 
     def __post_init__(self) -> None:
+        if not self.overrides:
+            return
+        # Networks, and with them torch, are imported only where there is something to look up.
+        from aum_edge.models.presets import PRESETS, preset
+
         if self.preset not in PRESETS:
             return  # `config` says so, when the model is wanted
         known = [f.name for f in fields(preset(self.preset, n_classes=1, n_mels=128, n_frames=128))]
@@ -79,6 +83,8 @@ class ModelChoice:
 
     def config(self, n_classes: int, frontend: FrontEndConfig) -> BackboneConfig:
         """The architecture for this many classes and this front end's features."""
+        from aum_edge.models.presets import preset
+
         values = {k: tuple(v) if isinstance(v, list) else v for k, v in self.overrides.items()}
         base = preset(
             self.preset, n_classes=n_classes, n_mels=frontend.n_mels, n_frames=frontend.n_frames
