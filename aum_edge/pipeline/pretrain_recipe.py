@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from aum_edge.audio.config import FrontEndConfig
 from aum_edge.data.config import DataConfig
 from aum_edge.errors import RecipeError
-from aum_edge.models.config import AudioMambaConfig
 from aum_edge.pipeline.recipe import ModelChoice, plain
 from aum_edge.training.pretraining.config import PretrainConfig
 
@@ -43,6 +42,7 @@ class PretrainRecipe:
             RecipeError: If the preset is no AuM, or ``stride`` is set to another size than patches.
         """
         from aum_edge.models.architectures.masked_patch import masked_patch_config
+        from aum_edge.models.config import AudioMambaConfig
 
         # Presets of other kinds must have classes to be made at all: they are refused by kind.
         bare = replace(self.model, overrides={}).config(1, self.frontend)

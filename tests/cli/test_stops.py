@@ -53,8 +53,16 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def heard() -> None:
-    """What a shell gives a command; those in its background do not hear Ctrl-C."""
+@pytest.fixture(autouse=True)
+def ctrl_c() -> Iterator[None]:
+    """Ctrl-C as in the foreground: tests that run in a shell's background inherit it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def default_signals() -> None:
+    """What a shell gives a command in its foreground."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
 
@@ -67,7 +75,7 @@ def start(*words: str | Path) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         text=True,
-        preexec_fn=heard,
+        preexec_fn=default_signals,
     )
 
 
@@ -197,7 +205,7 @@ def test_a_second_request_kills_but_not_the_echo_of_the_first() -> None:
         text=True,
         check=False,
         cwd=ROOT,
-        preexec_fn=heard,
+        preexec_fn=default_signals,
     )
     assert done.returncode == -signal.SIGINT
     assert done.stdout == "cleans up\n"

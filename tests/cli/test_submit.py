@@ -80,7 +80,7 @@ def test_over_a_limit_is_code_3_and_names_the_device(
     words = (model, "--device", f"s2={large}", "--label", LABEL, "--out", out)
     assert submit(*words) == 3
     error = capsys.readouterr().err
-    assert "`s2` has" in error
+    assert "`s2` is over the dcase2025 limits" in error
     assert "Inside: general." in error
     assert not out.exists()
 

@@ -218,12 +218,12 @@ def test_latency_is_timed_beside_cp_mobile(tmp_path, corpus) -> None:
         ({"trials": -1}, "at least 0"),
         ({"spase": {}}, "did you mean `space`"),
         (
-            {"student": {"model": {"preset": "cp-mobile", "overrides": {"d_model": 8}}}},
+            {"student": {"model": {"preset": "cp-mobile", "overrides": {"folded": False}}}},
             "student family and `student.model.preset` is cp-mobile: give one of student-ssd,",
         ),
         (
             {"student": {"model": {"preset": "student-ssd", "overrides": {"d": 8}}}},
-            "has `d`, which",
+            "has no such setting `d`; its settings are",
         ),
         ({"full": "/nope.yaml"}, "`full` is /nope.yaml"),
         ({"space": {"distill.kd_lambda": {"low": 0.1, "high": 0.9}}}, "without a teacher"),

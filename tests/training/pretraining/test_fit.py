@@ -153,7 +153,7 @@ def test_too_many_masks_are_refused_before_training(data, tmp_path) -> None:
         ({"epochs": 0}, "`pretrain.epochs` must be at least 1, got 0"),
         ({"lr": 0.0}, "`pretrain.lr` must be above 0"),
         ({"betas": (0.9, 1.0)}, "`pretrain.betas`"),
-        ({"masks": "random"}, "`pretrain.masks` must be unbiased, published, got random"),
+        ({"masks": "random"}, "`pretrain.masks` must be unbiased or published, got random"),
         ({"masked_patches": -1}, "`pretrain.masked_patches` must be at least 0"),
         ({"objective": "generative", "monitor": "accuracy"}, "monitor the loss"),
     ],
