@@ -21,7 +21,7 @@ import torch
 
 import aum_edge
 from aum_edge.errors import BenchError
-from aum_edge.runtimes.open import open_model
+from aum_edge.runtimes.registry import runtimes
 from aum_edge.runtimes.runtime import Opened
 
 LOADS = 3
@@ -48,7 +48,7 @@ def footprint(
     opened, after = None, before
     for _ in range(LOADS):
         started = time.perf_counter_ns()
-        found = open_model(path, runtime, threads, batch, seed)
+        found = runtimes()[runtime].open(path, threads, batch, seed)
         loads.append(time.perf_counter_ns() - started)
         if opened is None:
             opened = found

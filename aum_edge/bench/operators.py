@@ -12,7 +12,7 @@ from typing import Any
 import onnxruntime
 
 from aum_edge.runtimes.onnx import OnnxClassifier
-from aum_edge.runtimes.open import example_for
+from aum_edge.runtimes.runtime import example_for
 
 GROUPS = {
     "convolution": ("Conv", "FusedConv", "QLinearConv", "ConvInteger", "NhwcFusedConv"),

@@ -22,7 +22,7 @@ from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.config import CPMobileConfig
 from aum_edge.models.registry import build
 from aum_edge.models.storage.directory import save
-from aum_edge.runtimes import open as runtimes
+from aum_edge.runtimes.runtime import example_for
 
 FIELDS = "model runtime threads runs p50_ms p90_ms p99_ms min_ms load_ms rss_mb rtf sha256".split()
 QUICK = BenchConfig(runs=7, warmup=1, block=3)
@@ -224,11 +224,11 @@ def test_openvino_times_a_file(models: tuple[Path, Path]) -> None:
 
 def test_examples_follow_the_graphs_input() -> None:
     frontend = FrontEndConfig()
-    features = runtimes.example_for(["batch", 1, 256, 65], frontend, 2, 0)
+    features = example_for(["batch", 1, 256, 65], frontend, 2, 0)
     assert features.shape == (2, 1, 256, 65)
-    assert runtimes.example_for(["batch", 1, 256, "time"], frontend, 1, 0).shape[3] == 65
-    sound = runtimes.example_for(["batch", 32000], frontend, 3, 0)
+    assert example_for(["batch", 1, 256, "time"], frontend, 1, 0).shape[3] == 65
+    sound = example_for(["batch", 32000], frontend, 3, 0)
     assert sound.shape == (3, 32000)
     assert np.abs(sound).max() < 1
-    assert runtimes.example_for(["batch", "samples"], frontend, 1, 0).shape == (1, 32000)
+    assert example_for(["batch", "samples"], frontend, 1, 0).shape == (1, 32000)
     assert features.dtype == sound.dtype == np.float32
