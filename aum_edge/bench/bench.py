@@ -47,7 +47,7 @@ def bench(
             and loading are measured in a process of its own for each model.
         control: Path, name or stem of the model that ratios are against; by default the first
             preset, or else the first model.
-        progress: Told (done, in all, what).
+        progress: Called with (done, in all, what).
 
     Raises:
         RecipeError: If there is no model, one is given twice, or the control is not among them.

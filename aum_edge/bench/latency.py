@@ -36,7 +36,7 @@ def measure(
         paths: Models; the same one may not be given twice.
         config: Threads, runs, warm-up.
         control: Path, name or stem of the model that ratios are against; the first one by default.
-        progress: Told (done, in all, what).
+        progress: Called with (done, in all, what).
         plan: Several runtimes and numbers of threads, and how failures are met.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Is the file the model? The same clips through torch and through onnxruntime."""
+"""Parity of an ONNX file with its model: the same clips in onnxruntime and in torch."""
 
 from __future__ import annotations
 
@@ -83,13 +83,13 @@ def check_parity(
     by_clip = (got - expected).abs().amax(dim=1)
     worst = float(by_clip.max())
     rounds = bool((model.quantization or {}).get("inputs"))
-    judged = float(by_clip.median()) if rounds and worst <= STEP else worst
-    if not judged <= atol:
+    gap = float(by_clip.median()) if rounds and worst <= STEP else worst
+    if not gap <= atol:
         where = (
             None if takes_waveform else first_difference(model, runner.path, features[rows], atol)
         )
         raise ParityError(
-            f"The ONNX file differs from the model by {judged:.2e} in a logit (allowed {atol:g})"
+            f"The ONNX file differs from the model by {gap:.2e} in a logit (allowed {atol:g})"
             + (f", first in {where}" if where else "")
             + "; it was not kept. Check that the weights and clips are finite, or try another "
             "scan form."
