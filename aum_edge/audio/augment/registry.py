@@ -78,7 +78,7 @@ def check_registered(given: dict[str, Augmentation]) -> None:
     Raises:
         RecipeError: If there is no such augmentation, or it is another class.
     """
-    known = augmentations()
+    known = augmentations() if given else {}
     for name, one in given.items():
         if type(one) is not known.get(name):
             raise RecipeError(
