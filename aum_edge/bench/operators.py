@@ -1,4 +1,4 @@
-"""Where an .onnx file's time goes, by onnxruntime's own profile."""
+"""Time of an .onnx file by groups of operators, from onnxruntime's profiler."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def test_ratios_are_against_the_control(report: dict[str, Any], models: tuple[Pa
     assert other.ratios[str(models[1])] == 1
 
 
-def test_models_take_turns_and_warm_up_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_models_are_interleaved_and_warm_up_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[str] = []
     clock = iter(range(0, 10**6, 5))
     monkeypatch.setattr(latency.time, "perf_counter_ns", lambda: next(clock))
@@ -87,7 +87,7 @@ def test_models_take_turns_and_warm_up_is_not_timed(monkeypatch: pytest.MonkeyPa
         return LoadedEntry(model=name, runtime="torch", threads=1, run=lambda: calls.append(name))
 
     told: list[tuple[int, int]] = []
-    times = latency._take_turns(
+    times = latency._interleaved_times(
         [contestant("a"), contestant("b")],
         BenchConfig(runs=5, warmup=2, block=2),
         lambda done, total, what: told.append((done, total)),
