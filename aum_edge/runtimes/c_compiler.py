@@ -129,9 +129,7 @@ def build_library(sources: Sequence[Path], headers: Sequence[Path], isa: Isa = "
     return out
 
 
-def build_program(
-    sources: Sequence[Path], out: Path, isa: Isa = "native", extra: Sequence[str] = ()
-) -> Path:
+def build_program(sources: Sequence[Path], out: Path, isa: Isa = "native") -> Path:
     """A program of C sources that needs nothing but the C library.
 
     Raises:
@@ -139,7 +137,7 @@ def build_program(
         ExportError: If a file cannot be compiled.
     """
     compiler = find_compiler()
-    words = [*flags(isa), *extra, *_words_of(sources), "-o", str(out), "-lm"]
+    words = [*flags(isa), *_words_of(sources), "-o", str(out), "-lm"]
     _compile(compiler, words, sources[-1])
     return out
 

@@ -21,7 +21,7 @@ from aum_edge.data.datamodule import AudioData
 from aum_edge.data.manifest import Clip, Manifest, make_manifest
 from aum_edge.errors import RecipeError
 from aum_edge.pipeline.recipe import Recipe, load_recipe, plain
-from aum_edge.pipeline.stages.registry import main_stages
+from aum_edge.pipeline.stages.registry import stages_of
 
 
 def digest(values: object) -> str:
@@ -29,7 +29,7 @@ def digest(values: object) -> str:
 
 
 def data_hash(recipe: Recipe) -> str:
-    return digest(main_stages()[0].settings(recipe))
+    return digest(stages_of("run")[0].settings(recipe))
 
 
 def read(tmp_path: Path, data: str, *overrides: str) -> Recipe:
