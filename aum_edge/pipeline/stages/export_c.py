@@ -76,6 +76,6 @@ def _row(run: Run, stage: str, path: Path, clips: Tensor, test: np.ndarray) -> d
 
 
 def _noted(what: str, error: AumEdgeError) -> str:
-    line = f"{what}: {one_line(error)}"
+    line = f"{what}: {one_line(error)}."
     log.warning("%s", line)
     return line
