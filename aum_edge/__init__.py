@@ -34,7 +34,7 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 _NAMES = {
     "api.compression": "prune quantize",
-    "api.prediction": "predict",
+    "runtimes.predictor": "predict",
     "api.training": "fit distill",
     "audio.augment.config": "AugmentConfig",
     "audio.config": "FrontEndConfig Normalization",

@@ -2,7 +2,6 @@
 
 from aum_edge.api.compression import prune as prune
 from aum_edge.api.compression import quantize as quantize
-from aum_edge.api.prediction import predict as predict
 from aum_edge.api.training import distill as distill
 from aum_edge.api.training import fit as fit
 from aum_edge.audio.augment.config import AugmentConfig as AugmentConfig
@@ -52,6 +51,7 @@ from aum_edge.pipeline.recipe import PruningConfig as PruningConfig
 from aum_edge.pipeline.recipe import Recipe as Recipe
 from aum_edge.pipeline.recipe import StudentConfig as StudentConfig
 from aum_edge.pipeline.recipe import TeacherConfig as TeacherConfig
+from aum_edge.runtimes.predictor import predict as predict
 from aum_edge.search.config import SamplerConfig as SamplerConfig
 from aum_edge.search.config import SearchRecipe as SearchRecipe
 from aum_edge.submission.config import SubmissionConfig as SubmissionConfig

@@ -41,7 +41,7 @@ def prune(
         config: Limits, what may be cut, and the importance of a unit.
         data: Training clips for importances, or batches of them; without any, importance is that
             of the weights alone (``magnitude``), whatever the settings say.
-        progress: Told (steps done, steps in all, what was reached).
+        progress: Called with (steps done, steps in all, what was reached).
         seed: Which training clips are drawn.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What the verbs take: models as objects or paths, data that fit them, and a work folder."""
+"""Inputs of the verbs: models as objects or paths, matching data, a work folder."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Train a model on labels, or distill teachers into it.
 
-Progress is shown only where ``data.progress`` is there to be told.
+Progress is shown where ``data.progress`` is set.
 """
 
 from __future__ import annotations
@@ -68,10 +68,10 @@ def distill(
 
     Args:
         student: As the model of :func:`fit`.
-        teachers: Float models that know the data's classes; their logits are averaged. They may
+        teachers: Float models with the data's classes; their logits are averaged. They may
             have front ends of their own.
         data: Made with ``student.frontend``.
-        config: Temperature, weight of the soft targets, and which version of a clip is taught.
+        config: Temperature, weight of the soft targets, and which view of a clip the teacher sees.
         train: Epochs, learning rate, augmentation and the rest.
         work_dir: As that of :func:`fit`.
         seed: As that of :func:`fit`.

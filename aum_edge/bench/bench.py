@@ -36,7 +36,7 @@ def bench(
     control: str | None = None,
     progress: Progress | None = None,
 ) -> BenchReport:
-    """Time models on noise, one clip at a time, in turns.
+    """Time models on noise, one clip at a time, interleaved.
 
     Args:
         models: Classifiers, model or run directories, exported files, and names of presets. A
@@ -47,7 +47,7 @@ def bench(
             and loading are measured in a process of its own for each model.
         control: Path, name or stem of the model that ratios are against; by default the first
             preset, or else the first model.
-        progress: Told (done, in all, what).
+        progress: Called with (done, in all, what).
 
     Raises:
         RecipeError: If there is no model, one is given twice, or the control is not among them.
@@ -118,12 +118,12 @@ def _fresh(name: str, like: Timed | None) -> AudioClassifier:
 
 
 def _name(model: Timed, index: int) -> str:
-    """What the report calls a model that has no path of its own."""
+    """Name in the report of a model without a path."""
     return str(model) if isinstance(model, str) else f"model {index + 1}"
 
 
 def _named(report: BenchReport, names: dict[str, str]) -> BenchReport:
-    """The report with names in the place of temporary paths."""
+    """The report with names instead of temporary paths."""
 
     def named(text: str) -> str:
         for path, name in names.items():

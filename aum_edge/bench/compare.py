@@ -1,4 +1,4 @@
-"""New numbers beside earlier ones of the same host."""
+"""Comparison of latencies with earlier ones of the same host."""
 
 from __future__ import annotations
 
@@ -66,10 +66,10 @@ def check_same_host(now: Mapping[str, Any], then: Mapping[str, Any]) -> list[str
     """
     other = [key for key in SAME if key in then and now.get(key) != then[key]]
     if other:
-        told = "; ".join(_told(key, then[key], now.get(key)) for key in other)
+        differences = "; ".join(_difference(key, then[key], now.get(key)) for key in other)
         raise BenchError(
-            f"These numbers are of another host and cannot be compared: {told}. Compare ratios to "
-            "a control instead, or time both on one machine."
+            f"These numbers are of another host and cannot be compared: {differences}. "
+            "Compare ratios to a control instead, or time both on one machine."
         )
     return [
         f"{key} was {then[key]}, is {now.get(key)}"
@@ -125,7 +125,7 @@ def _one_each(rows: Sequence[Mapping[str, Any]], key: Callable[[Any], Any]) -> d
     return {key(row): row for row in rows if times[key(row)] == 1}
 
 
-def _told(key: str, then: Any, now: Any) -> str:
+def _difference(key: str, then: Any, now: Any) -> str:
     if key != "cpu_flags" or not isinstance(then, Sequence) or not isinstance(now, Sequence):
         return f"{key.replace('_', ' ')} {then} then, {now} now"
     gone, new = sorted(set(then) - set(now)), sorted(set(now) - set(then))

@@ -1,4 +1,4 @@
-"""How latency is measured."""
+"""Settings of a latency measurement."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What loading a model costs, in time and memory, in this process or in a fresh one.
+"""Load time and memory of a model, in this process or in a fresh one.
 
 ``python -m aum_edge.bench.footprint PATH RUNTIME THREADS BATCH`` prints one JSON line.
 """
@@ -21,7 +21,7 @@ import torch
 
 import aum_edge
 from aum_edge.errors import BenchError
-from aum_edge.runtimes.open import open_model
+from aum_edge.runtimes.registry import runtimes
 from aum_edge.runtimes.runtime import Opened
 
 LOADS = 3
@@ -48,7 +48,7 @@ def footprint(
     opened, after = None, before
     for _ in range(LOADS):
         started = time.perf_counter_ns()
-        found = open_model(path, runtime, threads, batch, seed)
+        found = runtimes()[runtime].open(path, threads, batch, seed)
         loads.append(time.perf_counter_ns() - started)
         if opened is None:
             opened = found
@@ -79,14 +79,14 @@ def fresh_footprint(path: Path, runtime: str, threads: int, batch: int) -> Footp
         )
         return Footprint(**json.loads(done.stdout.splitlines()[-1]))
     except (subprocess.SubprocessError, ValueError, IndexError) as error:
-        said = (getattr(error, "stderr", None) or str(error)).strip().splitlines()
+        lines = (getattr(error, "stderr", None) or str(error)).strip().splitlines()
         raise BenchError(
-            f"{path} in {runtime} could not be loaded in a process of its own: {said[-1][:200]}"
+            f"{path} in {runtime} could not be loaded in a process of its own: {lines[-1][:200]}"
         ) from error
 
 
 def main(words: list[str]) -> int:
-    """Print what a model costs in this process."""
+    """Print the footprint of a model in this process."""
     path, runtime, threads, batch = words
     torch.set_num_threads(int(threads))
     if runtime == "openvino":

@@ -1,4 +1,4 @@
-"""The machine that the numbers come from."""
+"""Description of the host: CPU, memory, versions and load."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def host_line(machine: dict[str, Any]) -> str:
 
 
 def busy(machine: dict[str, Any]) -> str | None:
-    """A line about other work on a described host; None if it is quiet or unknown."""
+    """A line about other work on a described host; None if it is idle or unknown."""
     load, cores = machine.get("load_average"), machine.get("logical_cores") or 1
     if not load or load[0] <= BUSY * cores:
         return None

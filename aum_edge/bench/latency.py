@@ -1,4 +1,4 @@
-"""Latency of models side by side: warm, in turns, as percentiles and as ratios."""
+"""Latency of models side by side: warm, interleaved, as percentiles and ratios."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def measure(
         paths: Models; the same one may not be given twice.
         config: Threads, runs, warm-up.
         control: Path, name or stem of the model that ratios are against; the first one by default.
-        progress: Told (done, in all, what).
+        progress: Called with (done, in all, what).
         plan: Several runtimes and numbers of threads, and how failures are met.
 
     Raises:
@@ -58,10 +58,10 @@ def measure(
     with tempfile.TemporaryDirectory() as folder, _torch_threads_kept():
         entries, skipped = _entries(files, plan, Path(folder), failures)
         for threads in plan.threads or (config.threads,):
-            models = _entered(
+            models = _loaded(
                 entries, (replace(config, threads=threads), plan), known, failures, progress
             )
-            times = _take_turns(models, config, progress)
+            times = _interleaved_times(models, config, progress)
             rows += [row_of(m, t, plan.batch) for m, t in zip(models, times, strict=True)]
     if not rows:
         raise failures[0][1] if failures else BenchError(skipped[0]["reason"])
@@ -117,14 +117,14 @@ def _entries(
     return entries, skipped
 
 
-def _entered(
+def _loaded(
     entries: Sequence[Entry],
     settings: tuple[BenchConfig, BenchPlan],
     known: dict[Entry, Footprint],
     failures: Failures,
     progress: Progress | None,
 ) -> list[LoadedEntry]:
-    """All that load; a fresh process is asked once for a model, whatever the threads."""
+    """All that load; a fresh process is started once for a model, whatever the threads."""
     config, plan = settings
     found = []
     gone = {name for name, _ in failures}
@@ -151,7 +151,7 @@ def _entered(
     return found
 
 
-def _take_turns(
+def _interleaved_times(
     models: Sequence[LoadedEntry], config: BenchConfig, progress: Progress | None
 ) -> list[np.ndarray]:
     """Nanoseconds of every timed run; each round starts with another model."""

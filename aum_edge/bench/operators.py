@@ -1,4 +1,4 @@
-"""Where an .onnx file's time goes, by onnxruntime's own profile."""
+"""Time of an .onnx file by groups of operators, from onnxruntime's profiler."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import onnxruntime
 
 from aum_edge.runtimes.onnx import OnnxClassifier
-from aum_edge.runtimes.open import example_for
+from aum_edge.runtimes.runtime import example_for
 
 GROUPS = {
     "convolution": ("Conv", "FusedConv", "QLinearConv", "ConvInteger", "NhwcFusedConv"),

@@ -1,4 +1,4 @@
-"""One model's numbers, and the document of a bench."""
+"""Latency rows and the report of a bench."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class BenchRow:
 
 @dataclass(frozen=True, kw_only=True)
 class BenchReport:
-    """All rows in the order asked for.
+    """All rows in the order of the models.
 
     ``ratios`` are the rows' by model, those of the first runtime and number of threads where a
     model has several. ``skipped`` and ``failed`` are ``{model, reason}``.

@@ -81,9 +81,9 @@ def run(options: argparse.Namespace) -> int:
     values = report.to_dict()
     compared = changes(values, earlier) if earlier else []
     for line in [*values["warnings"], *notes, *(row["reason"] for row in values["skipped"])]:
-        _say(line)
+        _warn(line)
     for row in values["failed"]:
-        _say(row["reason"])
+        _warn(row["reason"])
     if options.save:
         _write(options.save, json.dumps(values, indent=1) + "\n")
     if options.plot:
@@ -109,7 +109,7 @@ def _counts(text: str) -> tuple[int, ...]:
         ) from None
 
 
-def _say(line: str) -> None:
+def _warn(line: str) -> None:
     print(f"aum-edge: {line}", file=sys.stderr)
 
 

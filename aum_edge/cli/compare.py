@@ -66,7 +66,7 @@ def run(options: argparse.Namespace) -> int:
             changes=options.set,
             cache=options.cache,
             jobs=options.jobs,
-            say=_say,
+            report=_report,
             finished=write,
         )
         failed = schedule.work()
@@ -81,17 +81,17 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _command(options: argparse.Namespace) -> str:
-    """What was typed, for the page."""
+    """The command line, for the page."""
     words = ["aum-edge", "compare", str(options.recipe)]
     words += [word for value in options.set for word in ("--set", value)]
     return shlex.join(words)
 
 
-def _say(line: str) -> None:
+def _report(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
 def _tenths(done: int, total: int, what: str) -> None:
     """Progress in the log of a run: ten lines a job."""
     if done == total or done % max(1, total // 10) == 0:
-        _say(f"{what}: {done} of {total}")
+        _report(f"{what}: {done} of {total}")

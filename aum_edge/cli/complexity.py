@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print the count; exit code 3 when a limit is passed by either count.
 
-    What is over or not known is said on stderr; not known alone is exit code 0.
+    What is over or not known is printed on stderr; not known alone is exit code 0.
     """
     from aum_edge.complexity.complexity import complexity
     from aum_edge.complexity.limits import get_limits

@@ -36,14 +36,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Convert, save, and say what was resized, left out or started fresh."""
+    """Convert and save; prints what was resized, left out or initialised fresh."""
     from aum_edge.checkpoints.convert import convert, read_flags
 
     flags = read_flags(options.flags) if options.flags else {}
     model = convert(
         options.checkpoint, options.out, kind=options.kind, flags=flags | _pairs(options.flag)
     )
-    facts = {
+    found = {
         "model": str(options.out),
         "kind": options.kind,
         "parameters": sum(p.numel() for p in model.parameters()),
@@ -51,11 +51,11 @@ def run(options: argparse.Namespace) -> int:
         "notes": list(model.lineage[-1]["notes"]),
     }
     if options.json:
-        print(json.dumps(facts, indent=1))
+        print(json.dumps(found, indent=1))
         return 0
-    for note in facts["notes"]:
+    for note in found["notes"]:
         print(note)
-    print(f"{facts['parameters']:,} parameters, {facts['classes']} classes: {options.out}")
+    print(f"{found['parameters']:,} parameters, {found['classes']} classes: {options.out}")
     return 0
 
 

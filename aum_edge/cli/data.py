@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Do what the action says."""
+    """Run the action."""
     actions = {
         "prepare": _prepare,
         "normalization": _normalization,
@@ -233,13 +233,13 @@ def _challenge(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(summary, indent=1))
     else:
-        _tell(summary, options.clean)
+        _print_summary(summary, options.clean)
     usable = options.clean and summary.get("unusable", 0) < summary["clips"]
     wrong = summary["problems"] if options.strict else not (summary["fit"] or usable)
     return 1 if wrong else 0
 
 
-def _tell(summary: dict[str, Any], cleaned: bool) -> None:
+def _print_summary(summary: dict[str, Any], cleaned: bool) -> None:
     print(f"{summary['clips']:,} clips")
     for name in ("labels", "devices", "cities"):
         counts = summary.get(name)

@@ -8,6 +8,8 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
+from aum_edge.core.text import one_line
+
 NEEDED = ("torch", "numpy", "soundfile", "lightning", "onnx", "onnxruntime", "torch-pruning")
 OPTIONAL = ("mamba-ssm", "causal-conv1d", "torchaudio", "tensorboard", "wandb", "transformers")
 
@@ -57,7 +59,7 @@ def _state(package: str) -> str:
     try:
         import_module(module)
     except (ImportError, OSError, RuntimeError) as error:
-        return f"missing: does not import ({' '.join(str(error).split())[:120]})"
+        return f"missing: does not import ({one_line(error, 120)})"
     try:
         return version(package)
     except PackageNotFoundError:

@@ -48,10 +48,10 @@ def run(options: argparse.Namespace) -> int:
     manifest = load_manifest(corpus_config(options), options.cache, progress)
     manifest = with_model_labels(manifest, predictor.labels)
     wanted = replace(manifest, clips=manifest.split(options.split))
-    listens = predictor.hears == "waveform"
-    arrays = build_cache(wanted, predictor.frontend, options.cache, listens, progress)
+    takes_waveform = predictor.input_name == "waveform"
+    arrays = build_cache(wanted, predictor.frontend, options.cache, takes_waveform, progress)
     split = arrays[options.split]
-    if listens:
+    if takes_waveform:
         split = waveforms_as_features(split, predictor.frontend)
     scores = evaluate(predictor.logits, split, predictor.labels, predictor.activation).to_dict()
     if options.json:

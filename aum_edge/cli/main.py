@@ -81,7 +81,7 @@ def _stopped(stop: Stopped) -> int:
 
 
 def _line(error: Exception) -> str:
-    """One line that says what went wrong and what to do."""
+    """An error as one line."""
     if isinstance(error, AumEdgeError):
         return str(error)
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):

@@ -1,4 +1,4 @@
-"""Options that several commands share: a corpus, a recipe, and a model in the place of a recipe."""
+"""Options that several commands share: a corpus, a recipe, and a model instead of a recipe."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def corpus_config(options: argparse.Namespace) -> DataConfig:
 def add_recipe_options(
     parser: argparse.ArgumentParser, which: str, metavar: str = "RECIPE"
 ) -> None:
-    """RECIPE, --out, --cache and --set; ``which`` says where there are such recipes."""
+    """RECIPE, --out, --cache and --set; ``which`` names recipes in the help."""
     add_recipe(parser, metavar, f"a YAML file, see {which}")
     parser.add_argument("--out", type=Path, help="run folder (default: runs/<recipe name>)")
     parser.add_argument("--cache", type=Path, help="feature cache (default: cache beside --out)")
@@ -76,7 +76,7 @@ def add_recipe(parser: argparse.ArgumentParser, metavar: str, text: str) -> None
 
 
 def add_model_options(parser: argparse.ArgumentParser, settings: str) -> None:
-    """OUT and a corpus, for a command that takes MODEL in the place of RECIPE."""
+    """OUT and a corpus, for a command that takes MODEL instead of RECIPE."""
     group = parser.add_argument_group(
         "with MODEL OUT", f"--set changes {settings}; data are read by the model's front end"
     )
@@ -88,7 +88,7 @@ def model_target(options: argparse.Namespace) -> Path:
     """Where the new model goes.
 
     Raises:
-        RecipeError: If it is not said, or an option is for recipes alone.
+        RecipeError: If there is none, or an option is for recipes alone.
     """
     if options.target is None:
         raise RecipeError(
@@ -116,7 +116,7 @@ def check_recipe_options(options: argparse.Namespace) -> None:
 
 
 def data_for(model: AudioClassifier, options: argparse.Namespace) -> AudioData:
-    """The corpus that the options name, as the model hears it.
+    """The corpus that the options name, with the features of the model.
 
     Raises:
         RecipeError: If no corpus is named.

@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--stream",
         action="store_true",
-        help="hear each file as one stream, in constant memory; MODEL is a step graph",
+        help="take each file as one stream, in constant memory; MODEL is a step graph",
     )
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
 

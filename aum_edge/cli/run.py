@@ -26,14 +26,14 @@ def run(options: argparse.Namespace) -> int:
     recipe = load_recipe(options.recipe, options.set)
     from aum_edge.core.distributed import is_rank_zero
     from aum_edge.pipeline.run import Run, run_stages
-    from aum_edge.pipeline.stages.registry import main_stages
+    from aum_edge.pipeline.stages.registry import stages_of
 
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     out = options.out or Path("runs") / recipe.name
     cache = options.cache or out.parent / "cache"
     job = Run(recipe=recipe, out=out, cache_dir=cache, progress=stderr_progress())
     until = UNTIL.get(options.command)
-    stages = run_stages(job, main_stages(), options.start, until)
+    stages = run_stages(job, stages_of("run"), options.start, until)
     if not is_rank_zero():
         return 0
     if until is None:

@@ -44,19 +44,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Search; prints the front and the report's path."""
-    if importlib.util.find_spec("optuna") is None:
-        raise SearchError("`aum-edge search` needs Optuna: pip install 'aum-edge[search]'.")
     from aum_edge.pipeline.read_recipe import load_recipe_as
     from aum_edge.search.config import SearchRecipe
+
+    changes = list(options.set)
+    if options.trials is not None:
+        changes.append(f"trials={options.trials}")
+    # A wrong recipe is refused before optuna, torch and the rest are imported.
+    recipe = load_recipe_as(SearchRecipe, options.recipe, changes)
+    if importlib.util.find_spec("optuna") is None:
+        raise SearchError("`aum-edge search` needs Optuna: pip install 'aum-edge[search]'.")
     from aum_edge.search.context import SearchContext
     from aum_edge.search.loop import open_search, work_on
     from aum_edge.search.records import read_records
 
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    changes = list(options.set)
-    if options.trials is not None:
-        changes.append(f"trials={options.trials}")
-    recipe = load_recipe_as(SearchRecipe, options.recipe, changes)
     out = options.out or Path("runs") / recipe.name
     cache = options.cache or out.parent / "cache"
     if recipe.trials == 0:
@@ -72,22 +74,22 @@ def run(options: argparse.Namespace) -> int:
         work_on(search)
     except AumEdgeError:
         # What is finished is on disk: a report of it is worth more than none.
-        _kept(search.room)
+        _kept(search.context)
         raise
     except KeyboardInterrupt:
         log.info("stopped; finished trials are kept in %s", out / "trials")
         raise
-    return _report(search.room, search.study, options.json)
+    return _report(search.context, search.study, options.json)
 
 
-def _report(room: SearchContext, study: SharedStudy | None, as_json: bool) -> int:
+def _report(context: SearchContext, study: SharedStudy | None, as_json: bool) -> int:
     from aum_edge.report.search.build import write_search_report
     from aum_edge.search.loop import all_records
     from aum_edge.search.summary import summarise
 
     where = study.where if study else "none: made from the records in the run folder"
-    report = summarise(room, all_records(room, study), where)
-    file = write_search_report(report, room.out / "report")
+    report = summarise(context, all_records(context, study), where)
+    file = write_search_report(report, context.out / "report")
     if as_json:
         print(json.dumps(report, indent=1))
         return 0
@@ -97,15 +99,17 @@ def _report(room: SearchContext, study: SharedStudy | None, as_json: bool) -> in
     return 0
 
 
-def _kept(room: SearchContext) -> None:
+def _kept(context: SearchContext) -> None:
     from aum_edge.report.search.build import write_search_report
     from aum_edge.search.records import read_records
     from aum_edge.search.summary import summarise
 
-    records = [record for record in read_records(room.out) if record.key == room.key]
+    records = [record for record in read_records(context.out) if record.key == context.key]
     if any(record.state == "complete" for record in records):
-        report = summarise(room, records, "lost: made from the records in the run folder")
-        log.info("report of what is finished: %s", write_search_report(report, room.out / "report"))
+        report = summarise(context, records, "lost: made from the records in the run folder")
+        log.info(
+            "report of what is finished: %s", write_search_report(report, context.out / "report")
+        )
 
 
 def _lines(report: dict[str, Any]) -> list[str]:

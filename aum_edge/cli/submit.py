@@ -18,7 +18,7 @@ EPILOG = """\
 aum-edge submit --new-info info.yaml              writes the questions that no run can answer
 aum-edge submit MODEL --label L --out DIR ...     makes package, outputs, meta file and zips
 aum-edge submit --predict DIR --eval EVAL         predicts the evaluation set with what DIR holds
-aum-edge submit --check DIR [--eval EVAL]         installs and runs it as an outsider would
+aum-edge submit --check DIR [--eval EVAL]         installs and runs it without aum_edge
 
 The kinds of --check's lines: OVER a limit (exit code 3), ERROR (exit code 1), note.
 """
@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=int, default=0, help="decoding threads; 0 is one a core")
     parser.add_argument("--cuda", action="store_true", help="predict on a GPU, if there is one")
     other = parser.add_mutually_exclusive_group()
-    other.add_argument("--check", type=Path, metavar="DIR", help="judge a submission's folder")
+    other.add_argument("--check", type=Path, metavar="DIR", help="check a submission's folder")
     other.add_argument("--predict", type=Path, metavar="DIR", help="write its output tables")
     other.add_argument("--new-info", type=Path, metavar="FILE", help="write the questions to FILE")
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")

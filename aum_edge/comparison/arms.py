@@ -12,11 +12,11 @@ from aum_edge.compression.quantization.config import QuantizeConfig
 from aum_edge.compression.quantization.quantize import halve
 from aum_edge.pipeline.run import Run, Stage
 from aum_edge.pipeline.stages.quantize import calibration_clips, round_model
-from aum_edge.pipeline.stages.registry import main_stages
+from aum_edge.pipeline.stages.registry import stages_of
 from aum_edge.pipeline.stages.train import distillation, keep, scores, train_model
 from aum_edge.training.initialise import initial_model_key
 
-ORDINARY = {stage.name: stage for stage in main_stages()}
+ORDINARY = {stage.name: stage for stage in stages_of("run")}
 
 
 def train_arm(
@@ -53,10 +53,10 @@ def round_and_train(run: Run, folder: Path) -> dict[str, Any]:
 
 def _rounded(run: Run, folder: Path, config: QuantizeConfig) -> dict[str, Any]:
     clips = calibration_clips(run.data, config.calibration.clips, run.recipe.seed)
-    facts: dict[str, Any] = {}
-    small = round_model(run, folder, run.model("distill"), config, clips, facts)
+    extra: dict[str, Any] = {}
+    small = round_model(run, folder, run.model("distill"), config, clips, extra)
     keep(small, folder / "model")
-    return {**scores(run, small), **facts}
+    return {**scores(run, small), **extra}
 
 
 def tuning_stages(recipe: CompareRecipe) -> tuple[Stage, ...]:
@@ -91,12 +91,12 @@ def arm_stages(recipe: CompareRecipe) -> tuple[Stage, ...]:
     stages = list(teacher_stages() if recipe.teaches else (ORDINARY["data"],))
     for name, arm in recipe.arms.items():
         for lesson in arm.lessons:
-            taught = lesson == "distilled"
-            if taught and name == recipe.student:
+            distilled = lesson == "distilled"
+            if distilled and name == recipe.student:
                 stages.append(ORDINARY["distill"])
                 continue
-            needs = ("data", "teacher") if taught else ("data",)
-            work = partial(_stage, name=name, arm=arm, distilled=taught)
+            needs = ("data", "teacher") if distilled else ("data",)
+            work = partial(_stage, name=name, arm=arm, distilled=distilled)
             stages.append(work(f"{name}-{lesson}", train_arm, needs))
     return (*stages, *compression_stages(recipe))
 

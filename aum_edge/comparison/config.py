@@ -49,15 +49,15 @@ class ArmConfig:
     """What it is trained from: labels alone, or the teacher as well."""
     distilled_epochs: int = 0
     """Epochs with the teacher; 0 is as many as from labels. Its answers to varied clips go on
-    teaching long after a network knows the labels by heart."""
+    teaching long after a network has memorised the labels."""
 
     def __post_init__(self) -> None:
         if self.distilled_epochs < 0:
             raise RecipeError(
                 f"`distilled_epochs` must be at least 0, got {self.distilled_epochs}."
             )
-        strange = set(self.lessons) - set(get_args(Lesson))
-        if not self.lessons or strange or len(set(self.lessons)) < len(self.lessons):
+        unknown = set(self.lessons) - set(get_args(Lesson))
+        if not self.lessons or unknown or len(set(self.lessons)) < len(self.lessons):
             raise RecipeError(
                 f"`lessons` of an arm are scratch, distilled or both, got {list(self.lessons)}."
             )
@@ -135,10 +135,10 @@ class CompareRecipe:
         if self.tuning_epochs < 0:
             raise RecipeError(f"`tuning_epochs` must be at least 0, got {self.tuning_epochs}.")
         self._check_arms()
-        strange = sorted(self.tuning.keys() - self.folds.keys())
-        if strange:
+        unknown = sorted(self.tuning.keys() - self.folds.keys())
+        if unknown:
             raise RecipeError(
-                f"`tuning` is about folds, got {', '.join(strange)}; the folds are "
+                f"`tuning` is about folds, got {', '.join(unknown)}; the folds are "
                 f"{', '.join(self.folds)}."
             )
         for kind, settings in (("folds", self.folds), ("tuning", self.tuning)):

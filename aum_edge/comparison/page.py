@@ -1,4 +1,4 @@
-"""A comparison as Markdown: how accurate, how large, and what differs beyond the spread."""
+"""A comparison as Markdown: accuracy, size, and differences beyond the spread."""
 
 from __future__ import annotations
 

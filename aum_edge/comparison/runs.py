@@ -14,7 +14,7 @@ from aum_edge.comparison.arms import arm_stages, chosen_rates, teacher_stages, t
 from aum_edge.comparison.config import CompareRecipe
 from aum_edge.complexity.limits import Limits, get_limits
 from aum_edge.complexity.report import analyse
-from aum_edge.complexity.verdict import COUNTS, WITHIN, judge
+from aum_edge.complexity.verdict import COUNTS, WITHIN, verdict_of
 from aum_edge.core.files import read_json, write_json
 from aum_edge.core.progress import Progress
 from aum_edge.errors import AumEdgeError
@@ -127,7 +127,7 @@ def costs(counted: list[dict[str, Any]], limits: Limits) -> dict[str, Any]:
     """
     exact, official = (_summed([one[count] for one in counted]) for count in COUNTS)
     lower_bound = any(one["unsupported"] for one in counted)
-    verdict = judge(limits, {"exact": exact, "official": official}, lower_bound)
+    verdict = verdict_of(limits, {"exact": exact, "official": official}, lower_bound)
     return {
         **exact,
         "official_macs": official["macs"],

@@ -1,4 +1,4 @@
-"""Runs of a comparison as processes: each with one thread and a log, so many at once."""
+"""Runs of a comparison as processes: each with one thread and a log, several at once."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Task = tuple[str, int | None]
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """What is missing of a comparison, done by ``jobs`` processes at a time.
+    """The missing runs of a comparison, done by ``jobs`` processes at a time.
 
     Every process is ``aum-edge compare`` itself with ``--unit``, and resumable by itself.
     """
@@ -35,8 +35,8 @@ class Schedule:
     """``--set`` values."""
     cache: Path | None = None
     jobs: int = 1
-    say: Callable[[str], None] = field(default=print)
-    """Told a line for each run that ends."""
+    report: Callable[[str], None] = field(default=print)
+    """Called with a line for each run that ends."""
     finished: Callable[[], object] = field(default=lambda: None)
     """Called whenever a seed of a fold is done."""
 
@@ -62,7 +62,7 @@ class Schedule:
                     code = running.pop(task).returncode
                     done = len(tasks) - len(waiting) - len(running)
                     minutes = (time.monotonic() - started) / 60
-                    self.say(
+                    self.report(
                         f"{name_of(task)}: {self._state(task, code)}; {done} of {len(tasks)}, "
                         f"{minutes:.1f} min"
                     )
@@ -108,7 +108,7 @@ def name_of(task: Task) -> str:
 
 
 def read_task(text: str) -> Task:
-    """``FOLD:SEED`` or ``FOLD:`` as a task; what the schedule gives its processes."""
+    """``FOLD:SEED`` or ``FOLD:`` as a task; an argument of the schedule's processes."""
     fold, _, seed = text.rpartition(":")
     return fold, int(seed) if seed else None
 

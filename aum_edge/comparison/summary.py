@@ -123,8 +123,8 @@ def differences(recipe: CompareRecipe, runs: Sequence[dict[str, Any]]) -> list[P
     for arm in others:
         for lesson in get_args(Lesson):
             pairs.append((_model(recipe, student, lesson), _model(recipe, arm, lesson)))
-        taught = _model(recipe, arm, "distilled")
-        pairs += [("qat" if "qat" in names else "ptq", taught), ("quantize", taught)]
+        distilled = _model(recipe, arm, "distilled")
+        pairs += [("qat" if "qat" in names else "ptq", distilled), ("quantize", distilled)]
     pairs += [("ptq", "distill"), ("qat", "distill"), ("prune", "distill"), ("quantize", "prune")]
     pairs.append(("distill", "teacher"))
     return [

@@ -1,4 +1,4 @@
-"""The complexity of whatever is asked for: a classifier, a file, or any torch module."""
+"""The verb ``complexity``: of a classifier, a file, or any torch module."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from aum_edge.complexity.import_path import is_import_path, network_at
 from aum_edge.complexity.limits import Limits, get_limits
 from aum_edge.complexity.onnx.report import analyse_onnx
 from aum_edge.complexity.report import Complexity, analyse, analyse_module
+from aum_edge.core.text import one_line
 from aum_edge.errors import RecipeError
 from aum_edge.models.classifier import AudioClassifier, as_model
 
@@ -23,7 +24,7 @@ def complexity(
     input_shape: tuple[int, ...] | str | None = None,
     crosscheck: bool = False,
 ) -> Complexity:
-    """Exact and official MACs, bytes and parameters of one input, held against limits.
+    """Exact and official MACs, bytes and parameters of one input, compared with limits.
 
     Args:
         model: A classifier, a model directory, a run directory, an .onnx file, or any torch module
@@ -69,5 +70,5 @@ def _of_module(
     except RecipeError:
         raise
     except Exception as error:
-        text = " ".join(str(error).split())[:200]
+        text = one_line(error, 200)
         raise RecipeError(f"{name} does not take an input of {shape}: {text}.") from error

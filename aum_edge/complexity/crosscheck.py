@@ -1,7 +1,7 @@
 """Counts of other tools (thop, torchinfo, fvcore and more) on the same network, and their reasons.
 
 None of them counts the selective scan. They are tools for other networks, not wrong ones: each
-follows a rule of its own, which ``reason`` names. Tools that are not installed are said to be so.
+follows a rule of its own, which ``reason`` names. Tools that are not installed are named.
 """
 
 from __future__ import annotations
@@ -22,13 +22,14 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from aum_edge.complexity.official import official_macs
 from aum_edge.complexity.torch_counter import OperatorCounts, count
+from aum_edge.core.text import one_line
 
 MATRIX = ("convolution", "mm", "bmm", "addmm", "baddbmm")
 REASONS = {
     "torchinfo 1.8.0": "takes a linear layer once, however many tokens pass it, adds biases and "
     "batch norms by their parameters, and sees no functional operator: no scan, no gate, no matmul",
-    "thop": "hooks on modules it knows: no functional operator, and parameters that belong to no "
-    "such module (A_log, D) are not even counted as parameters; adds 2 an element for norms",
+    "thop": "hooks on modules it has rules for: no functional operator, and parameters that belong "
+    "to no such module (A_log, D) are not even counted as parameters; adds 2 an element for norms",
     "thop with our hooks": "as thop, and every scan by our hooks: what is left are gates and "
     "products that it does not see, and norms that it counts and folding removes",
     "torch FlopCounterMode / 2": "matrix products and convolutions wherever they run, and nothing "
@@ -43,7 +44,7 @@ Tool = Callable[[nn.Module, Tensor], tuple[int, int | None]]
 
 @dataclass(frozen=True, kw_only=True)
 class CrosscheckRow:
-    """One tool's answer; ``macs`` is None where it is not installed or failed."""
+    """One tool's count; ``macs`` is None where it is not installed or failed."""
 
     tool: str
     macs: int | None
@@ -70,9 +71,9 @@ def crosscheck(network: nn.Module, example: Tensor, exact: OperatorCounts) -> li
             rows.append(_row(name, None, None, exact, f"not installed: pip install {package}"))
             continue
         try:
-            macs, params = _quietly(tool, copy.deepcopy(network), example)
+            macs, params = _silently(tool, copy.deepcopy(network), example)
         except Exception as error:
-            rows.append(_row(name, None, None, exact, f"failed: {' '.join(str(error).split())}"))
+            rows.append(_row(name, None, None, exact, f"failed: {one_line(error)}"))
             continue
         rows.append(_row(name, macs, params, exact, _reason(name, macs, exact)))
     return rows
@@ -94,7 +95,7 @@ def _reason(name: str, macs: int, exact: OperatorCounts) -> str:
     if macs == exact.macs:
         return "agrees"
     if macs == 0:
-        return "knows none of these layers: int8 layers and custom modules are nothing to it"
+        return "has no rule for any of these layers: int8 layers and custom modules"
     seen = sum(exact.macs_by_op[op] for op in MATRIX)
     if name.startswith("torch Flop") and macs == seen:
         missed = {op: n for op, n in exact.macs_by_op.most_common() if op not in MATRIX}
@@ -103,7 +104,7 @@ def _reason(name: str, macs: int, exact: OperatorCounts) -> str:
     return REASONS[name]
 
 
-def _quietly(tool: Tool, network: nn.Module, example: Tensor) -> tuple[int, int | None]:
+def _silently(tool: Tool, network: nn.Module, example: Tensor) -> tuple[int, int | None]:
     """Run a tool without its prints, warnings and log lines."""
     logging.getLogger("fvcore").setLevel(logging.CRITICAL)
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):

@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import nn
 
+from aum_edge.core.text import one_line
 from aum_edge.errors import RecipeError
 
 
@@ -19,7 +20,7 @@ def is_import_path(text: str) -> bool:
 
 
 def network_at(text: str) -> nn.Module:
-    """The module ``package.module:name`` is, or the one it returns when it is called.
+    """The network at ``package.module:name``: a module, or what the callable there returns.
 
     The folder the command runs in is searched as well.
 
@@ -43,7 +44,7 @@ def network_at(text: str) -> nn.Module:
             f"{text} cannot be called without arguments ({error}): give a function that builds it."
         ) from error
     except Exception as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error, 200)
         raise RecipeError(f"{text} fails with {type(error).__name__}: {reason}.") from error
     finally:
         sys.path.remove(here)

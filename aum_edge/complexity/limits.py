@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 
 import yaml
 
+from aum_edge.core.text import one_line
 from aum_edge.errors import RecipeError
 
 Rule = Literal["torchinfo", "nessi", "nonzero"]
@@ -20,7 +21,7 @@ NUMBERS = ("macs", "param_bytes", "params", "clip_seconds")
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What one input may cost; ``None`` is no limit.
+    """Limits on the cost of one input; ``None`` is no limit.
 
     Raises:
         RecipeError: A limit that is no finite number above 0, or a rule that does not exist.
@@ -80,7 +81,7 @@ def get_limits(name: str | Path | Limits) -> Limits:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+        raise RecipeError(f"{path} is not YAML: {one_line(error)}") from error
     if not isinstance(values, dict):
         raise RecipeError(f"{path} must hold `key: value` lines such as `macs: 30e6`.")
     return _read(path, {"name": path.stem} | values)

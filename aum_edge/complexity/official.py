@@ -108,6 +108,6 @@ def width(tensor: Tensor) -> int:
     if tensor.dtype not in BYTES:
         raise UnsupportedOperatorError(
             f"The official script refuses parameters of type {tensor.dtype}; "
-            f"it knows {', '.join(str(kind) for kind in BYTES)}."
+            f"it takes {', '.join(str(kind) for kind in BYTES)}."
         )
     return BYTES[tensor.dtype]

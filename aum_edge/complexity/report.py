@@ -17,7 +17,8 @@ from aum_edge.complexity.limits import Limits, get_limits
 from aum_edge.complexity.official import NAMES, Official, official
 from aum_edge.complexity.sizes import Sizes, model_sizes, module_sizes, streaming_state
 from aum_edge.complexity.torch_counter import OperatorCounts, count
-from aum_edge.complexity.verdict import WITHIN, Count, Verdict, judge
+from aum_edge.complexity.verdict import WITHIN, Count, Verdict, verdict_of
+from aum_edge.core.text import one_line
 from aum_edge.errors import UnsupportedOperatorError
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.fold import fold_batch_norm
@@ -47,7 +48,7 @@ class Complexity:
 
     @property
     def warnings(self) -> list[str]:
-        """Plain lines: operators without a rule, and an official count far below the truth."""
+        """Operators without a rule, and an official count far below the exact one."""
         lines = [
             f"No counting rule for {name} ({calls} calls): the exact count is too low."
             for name, calls in self.counts.unsupported.items()
@@ -80,7 +81,7 @@ class Complexity:
             },
         }
         lower_bound = bool(self.counts.unsupported or self.open_axes)
-        return judge(self.limits, figures, lower_bound)
+        return verdict_of(self.limits, figures, lower_bound)
 
     def to_dict(self) -> dict[str, Any]:
         """The document that ``aum-edge complexity --json`` prints."""
@@ -141,7 +142,7 @@ class Complexity:
 def analyse(
     model: AudioClassifier, limits: str | Path | Limits = "dcase2025", other_tools: bool = False
 ) -> Complexity:
-    """Count a classifier on one clip, and judge it by ``limits``: a preset, a YAML file, Limits.
+    """Count a classifier on one clip, and compare it with limits: a preset, a YAML file or Limits.
 
     The exact count takes the deployed form, batch norms folded; bytes are those of the model as it
     is stored, and their sum with the buffers is the payload of model.safetensors. ``n_params``
@@ -216,7 +217,7 @@ def _official(
     except UnsupportedOperatorError as error:
         return unknown_official(limits), (str(error),)
     except RuntimeError as error:
-        reason = " ".join(str(error).split())[:160]
+        reason = one_line(error, 160)
         return unknown_official(limits), (f"The official script fails on this network: {reason}.",)
     return found, ()
 

@@ -19,7 +19,7 @@ from aum_edge.complexity.torch_rules import OperatorCost, rule_for
 
 @dataclass
 class OperatorCounts:
-    """Totals of one forward pass; ``unsupported`` names operators that no rule knows."""
+    """Totals of one forward pass; ``unsupported`` names operators without a rule."""
 
     macs_by_op: Counter[str] = field(default_factory=Counter)
     special_functions: Counter[str] = field(default_factory=Counter)

@@ -1,4 +1,4 @@
-"""The verdict on one model: every limited figure by every count, and the words for it.
+"""The verdict on one model: every figure compared with its limit, by both counts.
 
 Figures are compared with limits here and nowhere else, and every text that says inside, over or
 not known is made here: for the command line, reports, model cards, submissions, searches and
@@ -81,7 +81,7 @@ class VerdictRow:
 
     @property
     def percent_of_limit(self) -> str:
-        """``50 %``, from ten times on ``12.3 ×``; 100 % is said of the limit itself alone."""
+        """``50 %``, from ten times on ``12.3 ×``; 100 % is the limit itself alone."""
         return "not counted" if self.share is None else _share(self.share)
 
     @property
@@ -183,7 +183,7 @@ class Verdict:
         raise TypeError("A verdict is neither true nor false: ask for `.inside` or `.state`.")
 
 
-def judge(
+def verdict_of(
     limits: Limits,
     figures: Mapping[Count, Mapping[str, float | None]],
     lower_bound: bool = False,
@@ -216,7 +216,7 @@ def judge(
     )
 
 
-def judge_document(counted: Mapping[str, Any], limits: Mapping[str, Any]) -> Verdict:
+def verdict_of_document(counted: Mapping[str, Any], limits: Mapping[str, Any]) -> Verdict:
     """The verdict on a ``complexity --json`` document, against limits as a document has them."""
     made = Limits(
         name=str(limits["name"]),
@@ -226,11 +226,11 @@ def judge_document(counted: Mapping[str, Any], limits: Mapping[str, Any]) -> Ver
     )
     lower_bound = bool(counted.get("unsupported") or counted.get("open_axes"))
     figures: dict[Count, Mapping[str, float | None]] = {name: counted[name] for name in COUNTS}
-    return judge(made, figures, lower_bound)
+    return verdict_of(made, figures, lower_bound)
 
 
 def worst(states: Iterable[State]) -> State:
-    """Over if any is over, else unknown if any is, else inside; nothing to judge is inside."""
+    """Over if any is over, else unknown if any is, else inside; no state at all is inside."""
     found = set(states)
     return "over" if "over" in found else "unknown" if "unknown" in found else "inside"
 
@@ -276,7 +276,7 @@ def _share(share: float) -> str:
 
 
 def _scaled(value: float, digits: int, unit: str) -> tuple[str, float]:
-    """A number with so many digits and a prefix, and what that text says."""
+    """A number with so many digits and a prefix, and the value of that text."""
     for size, prefix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if value >= size * (1 - 0.5 * 10**-digits):
             head = f"{value / size:.{digits}g}"

@@ -55,7 +55,7 @@ def export(
         model: Any classifier, or its directory; it is left alone.
         out: The file; its ending names the target.
         config: The target's own settings, such as ``ExportConfig`` for .onnx.
-        progress: Told (steps done, steps in all, what comes).
+        progress: Called with (steps done, steps in all, what comes).
 
     Returns:
         What was written and how it compares; it can be used as the file's path.

@@ -1,4 +1,4 @@
-"""An export target: which ending names it, what it may be told, and how it writes a file."""
+"""An export target: its file ending, its config and the function that writes a file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class ExportedFile:
-    """A finished export. It stands for its path wherever a path is taken; ``str`` describes it."""
+    """A finished export, usable as its path; ``str`` describes it."""
 
     path: Path
 
@@ -24,7 +24,7 @@ class ExportedFile:
 
     @property
     def warning(self) -> str:
-        """What its user has to know before it is used, in one line; mostly nothing."""
+        """A warning to the user in one line; mostly empty."""
         return ""
 
     def to_dict(self) -> dict[str, Any]:

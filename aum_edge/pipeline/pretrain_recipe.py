@@ -36,7 +36,7 @@ class PretrainRecipe:
         return dict(plain(asdict(self) | {"data": self.data.to_recipe()}))
 
     def network(self) -> MaskedPatchConfig:
-        """The network: the preset without overlap, pooled over its patches unless told otherwise.
+        """The network: the preset without overlap, pooled over its patches unless overridden.
 
         Raises:
             RecipeError: If the preset is no AuM, or ``stride`` is set to another size than patches.

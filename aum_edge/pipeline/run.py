@@ -114,9 +114,9 @@ def run_stages(
         AumEdgeError: Another run works in the folder.
     """
     names = [stage.name for stage in stages]
-    for asked in (start, until):
-        if asked is not None and asked not in names:
-            raise RecipeError(f"There is no stage `{asked}`; the stages are {', '.join(names)}.")
+    for name in (start, until):
+        if name is not None and name not in names:
+            raise RecipeError(f"There is no stage `{name}`; the stages are {', '.join(names)}.")
     join_processes()
     with _claimed(run) if is_rank_zero() else contextlib.nullcontext():
         wanted = _needed_for(until, stages) if until else stages
@@ -255,17 +255,17 @@ def _require_own(run: Run) -> None:
     """Refuse a folder of another recipe or of other files; drafts of ours are none."""
     name_file = run.out / "recipe.yaml"
     if name_file.exists():
-        owner = _owner(name_file)
-        if owner != run.recipe.name:
+        found = _recipe_name(name_file)
+        if found != run.recipe.name:
             raise RecipeError(
-                f"{run.out} belongs to the recipe `{owner}`, this one is `{run.recipe.name}`: "
+                f"{run.out} belongs to the recipe `{found}`, this one is `{run.recipe.name}`: "
                 "give another --out."
             )
     elif run.out.exists() and holds_files(run.out, besides=CLAIM):
         raise RecipeError(f"{run.out} holds other files and no recipe.yaml: give another --out.")
 
 
-def _owner(name_file: Path) -> Any:
+def _recipe_name(name_file: Path) -> Any:
     """The recipe that a folder belongs to.
 
     Raises:

@@ -10,7 +10,7 @@ from aum_edge.core.files import write_together
 from aum_edge.errors import AumEdgeError
 from aum_edge.report.html.page import page
 from aum_edge.report.markdown import markdown
-from aum_edge.report.schema import checked
+from aum_edge.report.validation import checked
 
 
 def write_report(report: dict[str, Any], out_dir: Path) -> Path:

@@ -8,9 +8,10 @@ from typing import Any
 from aum_edge.errors import AumEdgeError
 from aum_edge.models.storage.card import front_matter
 from aum_edge.report.numbers import fixed, interval, milliseconds, percent, times, whole
-from aum_edge.report.schema import Model, checked
+from aum_edge.report.schema import Model
 from aum_edge.report.tables.model_tables import budget_table
 from aum_edge.report.tables.table import markdown_table, markdown_text
+from aum_edge.report.validation import checked
 from aum_edge.report.view import Grouping, ReportView, scores_by
 
 CORPORA = {

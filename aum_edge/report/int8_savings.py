@@ -1,7 +1,7 @@
 """What an int8 file saves in bytes and what it costs in time, one sentence a file.
 
 On a CPU the conversions between int8 and float can cost more than the small products save, so
-the latency is told beside the bytes, whichever way it went.
+the latency stands beside the bytes, better or worse.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A view of a report: its final model, its control, and which file and latency is whose."""
+"""A view of a report: its final model, its control, and the files and latencies of models."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any, Literal
 
-from aum_edge.complexity.verdict import Verdict, judge_document
+from aum_edge.complexity.verdict import Verdict, verdict_of_document
 from aum_edge.report.numbers import macs, times
 from aum_edge.report.schema import Bench, LatencyRow, Model, Report
 
 CONTROL = "control"
+CONFUSIONS = 6
+"""Most frequent confusions that are listed."""
 Grouping = Literal["per_class", "per_device"]
 
 
 @dataclass(frozen=True)
 class ReportView:
-    """A checked report and the questions that its pages ask."""
+    """A validated report and the values that its pages show."""
 
     report: Report
 
@@ -56,7 +58,7 @@ class ReportView:
 
     def verdict(self, counted: Mapping[str, Any]) -> Verdict:
         """The verdict on a ``complexity`` document of this report, by the report's limits."""
-        return judge_document(counted, self.report["limits"])
+        return verdict_of_document(counted, self.report["limits"])
 
     def model(self, key: str) -> Model | None:
         """The model of this key."""
@@ -116,7 +118,7 @@ class ReportView:
     def devices(self) -> tuple[list[str], list[str]]:
         """Test devices that were in training, and those that were not.
 
-        The second list is empty when the report does not tell which ones were in training.
+        The second list is empty when the report does not say which ones were in training.
         """
         corpus = self.report["corpus"]
         measured = list(scores_by(self.final, "per_device"))
@@ -186,10 +188,8 @@ def scores_by(model: Model, field: Grouping) -> dict[str, float | None]:
     return {name: value for name, value in (values or {}).items() if name}
 
 
-def confusions(
-    model: Model, labels: list[str], count: int = 6
-) -> list[tuple[str, str, int, float]]:
-    """The most frequent mistakes: true label, answer, clips and share of the true label's clips."""
+def confusions(model: Model, labels: list[str]) -> list[tuple[str, str, int, float]]:
+    """Most frequent confusions: true and predicted label, clips, share of the true label."""
     matrix = confusion(model, len(labels))
     found = [
         (labels[row], labels[column], int(value), value / sum(values))
@@ -197,11 +197,11 @@ def confusions(
         for column, value in enumerate(values)
         if row != column and value
     ]
-    return sorted(found, key=lambda item: -item[2])[:count]
+    return sorted(found, key=lambda item: -item[2])[:CONFUSIONS]
 
 
 def confusion(model: Model, classes: int) -> list[list[float]]:
-    """Rows true, columns answered; empty unless it is square and has one row a label."""
+    """Confusion matrix, true labels by predicted ones; empty unless it has one row a label."""
     matrix = model["eval"].get("confusion", [])
     square = len(matrix) == classes and all(len(row) == classes for row in matrix)
     return matrix if square else []

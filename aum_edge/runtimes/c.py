@@ -1,4 +1,4 @@
-"""An exported C file in Python: compiled once, loaded through ctypes, used like any classifier."""
+"""Inference with an exported C file: compiled once and loaded through ctypes."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from aum_edge.core.text import one_line
 from aum_edge.errors import ExportError
 from aum_edge.runtimes.c_compiler import Isa, build_library, check_runs_here
 from aum_edge.runtimes.c_metadata import PROOF, read_c_metadata
@@ -62,12 +63,12 @@ class CClassifier:
 
     @property
     def arena_bytes(self) -> int:
-        """What the program works in."""
+        """Bytes of working memory."""
         return int(self._arena.nbytes)
 
     @property
     def streams(self) -> bool:
-        """Whether it hears streams too, see :class:`~aum_edge.runtimes.c_stream.CStream`."""
+        """Whether it can run on streams, see :class:`~aum_edge.runtimes.c_stream.CStream`."""
         return hasattr(self._functions, f"{self.name}_stream_init")
 
     @property
@@ -94,7 +95,7 @@ class CClassifier:
         """The same on a contiguous float32 array, unchecked: what the benchmark times."""
         return self._each(self._run_features, features)
 
-    def hear(self, samples: np.ndarray | Tensor) -> Tensor:
+    def waveform_logits(self, samples: np.ndarray | Tensor) -> Tensor:
         """Clips (B, clip_samples) at the front end's rate to logits (B, n_classes) float32.
 
         A channel of one, (B, 1, clip_samples) as a corpus has them, is taken too.
@@ -134,9 +135,9 @@ class CClassifier:
 
     def _ready(self, size: str, init: str) -> np.ndarray:
         """An arena, aligned to a cache line, that the program has accepted."""
-        asked = self.function(size, arguments=0)
-        asked.restype = ctypes.c_size_t
-        arena = aligned(asked())
+        query = self.function(size, arguments=0)
+        query.restype = ctypes.c_size_t
+        arena = aligned(query())
         begin = self.function(init)
         begin.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
         self.checked(begin(arena.ctypes.data, arena.nbytes))
@@ -172,7 +173,7 @@ def _loaded(library: Path, path: Path) -> ctypes.CDLL:
         return ctypes.CDLL(str(library))
     except OSError as error:
         raise ExportError(
-            f"{path} was compiled but cannot be loaded ({' '.join(str(error).split())[:150]}): "
+            f"{path} was compiled but cannot be loaded ({one_line(error, 150)}): "
             f"keep the files of one export together, or delete {library}."
         ) from error
 
@@ -210,19 +211,19 @@ def _text(path: Path) -> str:
 
 
 def _check_counts(read: FileMetadata, name: str, path: Path) -> None:
-    """The comment tells Python how long arrays are; the header, which the source checks, is right.
+    """Compare the array sizes in the comment, which Python uses, with those of the header.
 
     Raises:
         ExportError: If they differ: the program would write beyond what it is given.
     """
-    said = {
+    stated = {
         "CLASSES": len(read.labels),
         "MELS": read.frontend.n_mels,
         "FRAMES": read.frontend.n_frames,
         "CLIP_SAMPLES": read.frontend.clip_samples,
     }
     header = _text(path.with_name(f"{name}.h"))
-    for key, value in said.items():
+    for key, value in stated.items():
         if f"#define {name.upper()}_{key} {value}\n" not in header:
             raise ExportError(
                 f"{path} says {key} {value} in its comment, {name}.h does not: export it again."

@@ -1,4 +1,4 @@
-"""The machine's own C compiler: found, told what to build for, and asked only once per source."""
+"""The machine's C compiler: found, given flags for a target, its libraries cached by source."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ class MissingCompilerError(ExportError):
 
 
 class FailedCompilerError(ExportError):
-    """The compiler that there is did not compile a file."""
+    """The compiler failed on a file."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Compiler:
-    """A compiler that answered."""
+    """A compiler and its version."""
 
     command: tuple[str, ...]
     version: str
@@ -68,7 +68,7 @@ def find_compiler() -> Compiler:
 
 
 def flags(isa: Isa) -> tuple[str, ...]:
-    """What the compiler is told.
+    """Compiler flags for an instruction set.
 
     ``native`` is this machine; ``avx512`` and ``avx2`` are x86-64-v4 and -v3; ``baseline`` is the
     architecture without extensions; ``portable`` is plain C at -O2 without vector types.
@@ -129,9 +129,7 @@ def build_library(sources: Sequence[Path], headers: Sequence[Path], isa: Isa = "
     return out
 
 
-def build_program(
-    sources: Sequence[Path], out: Path, isa: Isa = "native", extra: Sequence[str] = ()
-) -> Path:
+def build_program(sources: Sequence[Path], out: Path, isa: Isa = "native") -> Path:
     """A program of C sources that needs nothing but the C library.
 
     Raises:
@@ -139,7 +137,7 @@ def build_program(
         ExportError: If a file cannot be compiled.
     """
     compiler = find_compiler()
-    words = [*flags(isa), *extra, *_words_of(sources), "-o", str(out), "-lm"]
+    words = [*flags(isa), *_words_of(sources), "-o", str(out), "-lm"]
     _compile(compiler, words, sources[-1])
     return out
 

@@ -1,4 +1,4 @@
-"""What an exported .c says about itself: a JSON object in the comment that the file begins with."""
+"""Metadata of an exported .c file: a JSON object in the comment at its beginning."""
 
 from __future__ import annotations
 

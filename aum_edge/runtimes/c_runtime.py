@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from aum_edge.runtimes.contract import WAVEFORM
-from aum_edge.runtimes.runtime import Opened, OpenedClassifier, Runtime
+from aum_edge.runtimes.runtime import Opened, OpenedClassifier, Runtime, example_for
 
 
 def _open(path: Path, threads: int, batch: int, seed: int) -> Opened:
     from aum_edge.runtimes.c import CClassifier
-    from aum_edge.runtimes.open import example_for
 
     program = CClassifier(path)
     frontend = program.frontend
@@ -25,17 +24,17 @@ def _open(path: Path, threads: int, batch: int, seed: int) -> Opened:
 
 
 def _classifier(path: Path) -> OpenedClassifier:
-    """It hears samples; padding by frames is torch's work, and then it is given features."""
+    """On waveforms; on features where clips are padded by frames, which torch does."""
     from aum_edge.runtimes.c import CClassifier
 
     program = CClassifier(path)
-    hears = program.frontend.padding == "audio"
+    takes_waveform = program.frontend.padding == "audio"
     return OpenedClassifier(
         tuple(program.labels),
         program.frontend,
-        program.hear if hears else program.logits,
+        program.waveform_logits if takes_waveform else program.logits,
         program.metadata.get("activation", "softmax"),
-        WAVEFORM if hears else "spectrogram",
+        WAVEFORM if takes_waveform else "spectrogram",
     )
 
 

@@ -1,4 +1,4 @@
-"""An exported C file on a stream of audio: pieces in, logits out, all arithmetic the file's."""
+"""Streaming inference with an exported C file: chunks of samples in, logits out."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ NOT_READY = 6
 
 
 class CStream(StreamClassifier):
-    """Samples in pieces of any size to logits over all that was heard since :meth:`reset`.
+    """Samples in pieces of any size to logits over all samples since :meth:`reset`.
 
     Args:
         path: A file that ``export_c`` wrote for a causal student.
         isa: What to build for.
 
     Raises:
-        ExportError: If it is missing, not one of ours, does not compile, or hears whole clips.
+        ExportError: If it is missing, not one of ours, does not compile, or takes whole clips.
     """
 
     def __init__(self, path: str | Path, isa: Isa = "native") -> None:
@@ -50,26 +50,26 @@ class CStream(StreamClassifier):
 
     @property
     def arena_bytes(self) -> int:
-        """What the stream works in."""
+        """Bytes of working memory of the stream."""
         return int(self._arena.nbytes)
 
     def reset(self) -> None:
-        """Forget all that was heard."""
-        self._heard = 0
+        """Start a new stream."""
+        self._samples = 0
         self._program.checked(self._begin(self._arena.ctypes.data, self._arena.nbytes))
 
     def push(self, samples: Tensor | np.ndarray) -> Tensor | None:
-        """Hear samples (n,) at the front end's rate, see :class:`StreamClassifier`."""
+        """Add samples (n,) at the front end's rate, see :class:`StreamClassifier`."""
         row = np.ascontiguousarray(torch.as_tensor(samples).numpy(), dtype=np.float32)
         if row.ndim != 1:
             raise ExportError(f"A stream takes samples (n,), got {row.shape}.")
-        self._heard += len(row)
+        self._samples += len(row)
         self._program.checked(self._push(self._arena.ctypes.data, row.ctypes.data, len(row)))
         return self._logits()
 
     def finish(self) -> Tensor | None:
-        """Hear the frames whose windows reach beyond the last sample."""
-        if not self._heard:
+        """Add the frames whose windows reach beyond the last sample."""
+        if not self._samples:
             raise AudioError("The stream ended after 0 samples: there is no frame to hear.")
         self._program.checked(self._end(self._arena.ctypes.data))
         return self._logits()

@@ -1,4 +1,4 @@
-"""What an exported file and its runtime agree on: names of inputs and outputs, opsets."""
+"""Contract between exported files and runtimes: names of inputs and outputs, opsets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An exported file, ready to classify on the CPU."""
+"""Inference with an exported ONNX file in onnxruntime, on the CPU."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import torch
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 from torch import Tensor
 
+from aum_edge.core.text import one_line
 from aum_edge.errors import ExportError, RecipeError
 from aum_edge.runtimes.contract import INPUT, OPSETS, OUTPUT, WAVEFORM
 from aum_edge.runtimes.onnx_metadata import read_metadata
@@ -30,7 +31,7 @@ RUN_ERRORS = (
 )
 ERRORS_ONLY = 3
 TOO_NEW = re.compile(r"opset \d+ is under development|opset is higher|IR version", re.IGNORECASE)
-"""What onnxruntime says of a file that is newer than itself."""
+"""onnxruntime's messages for a file that is newer than itself."""
 
 
 def open_session(source: Path | bytes, threads: int = 1) -> onnxruntime.InferenceSession:
@@ -56,11 +57,11 @@ def open_session(source: Path | bytes, threads: int = 1) -> onnxruntime.Inferenc
             providers=["CPUExecutionProvider"],
         )
     except RUN_ERRORS as error:
-        raise ExportError(_refusal(source, " ".join(str(error).split()))) from error
+        raise ExportError(_refusal(source, one_line(error))) from error
 
 
 def _refusal(source: Path | bytes, reason: str) -> str:
-    """Why onnxruntime did not load a file, in one line; an old onnxruntime is told apart."""
+    """Why onnxruntime did not load a file, and what to do."""
     name = "The exported graph" if isinstance(source, bytes) else str(source)
     runtime = f"onnxruntime {onnxruntime.__version__}"
     if TOO_NEW.search(reason):
@@ -79,8 +80,8 @@ def _refusal(source: Path | bytes, reason: str) -> str:
 class OnnxClassifier:
     """Raw log-mel features in, logits out; normalisation is inside the graph.
 
-    A file with its front end inside takes waveforms instead: ``hears`` is then ``waveform``, and
-    ``input_shape``, the shape of one clip, is (samples,) and not (1, n_mels, n_frames).
+    A file with its front end inside takes waveforms instead: ``input_name`` is then ``waveform``,
+    and ``input_shape``, the shape of one clip, is (samples,) and not (1, n_mels, n_frames).
     """
 
     def __init__(self, path: str | Path, threads: int = 1) -> None:
@@ -112,9 +113,9 @@ class OnnxClassifier:
         self.frontend = read.frontend
         self.normalization = read.normalization
         self.metadata: dict[str, Any] = read.values
-        self.hears: str = names[0]
+        self.input_name: str = names[0]
         self.input_shape: tuple[int, ...] = (1, self.frontend.n_mels, self.frontend.n_frames)
-        if self.hears == WAVEFORM:
+        if self.input_name == WAVEFORM:
             self.input_shape = (self.frontend.clip_samples,)
         self._free = isinstance(self.session.get_inputs()[0].shape[-1], str)
 
@@ -128,14 +129,14 @@ class OnnxClassifier:
             ExportError: If the clips have another shape, or hold NaN or infinity.
         """
         array = clips.detach().cpu().numpy() if isinstance(clips, Tensor) else clips
-        if self.hears == WAVEFORM and array.ndim == 3 and array.shape[1] == 1:
+        if self.input_name == WAVEFORM and array.ndim == 3 and array.shape[1] == 1:
             array = array[:, 0]
         self._check_shape(array)
         array = np.ascontiguousarray(array, dtype=np.float32)
         # A maximum may swallow NaN on its way to the logits, so they would not show it.
         if not np.isfinite(array).all():
             raise ExportError(
-                f"The {self.hears} given to {self.path.name} holds NaN or infinity: there is "
+                f"The {self.input_name} given to {self.path.name} holds NaN or infinity: there is "
                 "nothing to classify."
             )
         return torch.from_numpy(self.run(array))
@@ -145,7 +146,7 @@ class OnnxClassifier:
         given = (*array.shape[1:-1], wanted[-1]) if self._free and array.ndim else array.shape[1:]
         if array.ndim != len(wanted) + 1 or given != wanted or not array.size:
             sizes = ["batch", *map(str, wanted[:-1]), "frames" if self._free else str(wanted[-1])]
-            kind = "waveforms" if self.hears == WAVEFORM else "features"
+            kind = "waveforms" if self.input_name == WAVEFORM else "features"
             raise ExportError(
                 f"{self.path.name} takes {kind} ({', '.join(sizes)}), none of them 0, got "
                 f"{array.shape}: make them with the front end in its metadata."
@@ -153,7 +154,7 @@ class OnnxClassifier:
 
     def run(self, clips: np.ndarray) -> np.ndarray:
         """The same on a float32 array, unchecked: what the benchmark times."""
-        return self.session.run([OUTPUT], {self.hears: clips})[0]
+        return self.session.run([OUTPUT], {self.input_name: clips})[0]
 
     def describe(self) -> dict[str, Any]:
         """The file in numbers: ``{file, bytes, sha256, nodes, load_ms, scan, opset}``."""

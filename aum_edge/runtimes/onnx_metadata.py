@@ -1,4 +1,4 @@
-"""What an .onnx file says about itself, so that it can be used without its model directory."""
+"""Metadata of an .onnx file, so that it can be used without its model directory."""
 
 from __future__ import annotations
 

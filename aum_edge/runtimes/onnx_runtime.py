@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from aum_edge.runtimes.runtime import Opened, OpenedClassifier, Runtime
+from aum_edge.runtimes.runtime import Opened, OpenedClassifier, Runtime, example_for
 
 
 def _open(path: Path, threads: int, batch: int, seed: int) -> Opened:
     from aum_edge.runtimes.onnx import OnnxClassifier
-    from aum_edge.runtimes.open import example_for
 
     classifier = OnnxClassifier(path, threads)
     declared = classifier.session.get_inputs()[0]
@@ -30,7 +29,7 @@ def _classifier(path: Path) -> OpenedClassifier:
     runner = OnnxClassifier(path)
     activation = runner.metadata.get("activation", "softmax")
     return OpenedClassifier(
-        tuple(runner.labels), runner.frontend, runner.logits, activation, runner.hears
+        tuple(runner.labels), runner.frontend, runner.logits, activation, runner.input_name
     )
 
 

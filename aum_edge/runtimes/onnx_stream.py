@@ -1,4 +1,4 @@
-"""A step graph and its front end on a stream of audio: pieces in, logits out, memory constant."""
+"""Streaming inference with an ONNX step graph: chunks of samples in, logits out."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Arrays = dict[str, np.ndarray]
 
 
 class BoundSteps:
-    """Inputs and outputs bound once: the state stands in two places, and steps go to and fro.
+    """Inputs and outputs bound once; two state buffers are read and written alternately.
 
     Args:
         session: Of a step graph.
@@ -40,25 +40,25 @@ class BoundSteps:
         classes = next(x for x in session.get_outputs() if x.name == LOGITS).shape[-1]
         self.logits = np.zeros((1, classes), np.float32)
         """(1, n_classes) after the last step; the next one overwrites it."""
-        here, there = (
+        first, second = (
             {name: np.zeros((1, *shape), np.float32) for name, shape in states.items()}
             for _ in range(2)
         )
-        self._start = here
-        self._ways = self._bound(here, there), self._bound(there, here)
-        self._turn = 0
+        self._start = first
+        self._bindings = self._bound(first, second), self._bound(second, first)
+        self._current = 0
 
     def reset(self) -> None:
         """The state before the first frame: zeros."""
-        self._turn = 0
+        self._current = 0
         for state in self._start.values():
             state.fill(0)
 
     def step(self, frames: np.ndarray) -> None:
-        """Hear frames (n_mels, k) and update ``logits``."""
+        """Run the graph on frames (n_mels, k) and update ``logits``."""
         self._frames[0, 0] = frames
-        self._session.run_with_iobinding(self._ways[self._turn])
-        self._turn = 1 - self._turn
+        self._session.run_with_iobinding(self._bindings[self._current])
+        self._current = 1 - self._current
 
     def _bound(self, before: Arrays, after: Arrays) -> onnxruntime.IOBinding:
         binding = self._session.io_binding()
@@ -73,7 +73,7 @@ class BoundSteps:
 
 
 class OnnxStream(StreamClassifier):
-    """Samples in pieces of any size to logits over all that was heard since :meth:`reset`.
+    """Samples in pieces of any size to logits over all samples since :meth:`reset`.
 
     Args:
         path: A file that ``export_streaming`` wrote.
@@ -102,23 +102,23 @@ class OnnxStream(StreamClassifier):
         self.reset()
 
     def reset(self) -> None:
-        """Forget all that was heard."""
+        """Start a new stream."""
         self._front_end = StreamingFrontEnd(self.frontend)
         self._steps.reset()
-        # What stands before the first frame: the first step does not look at it.
+        # Padding before the first frame: the first step does not read it.
         self._waiting = np.zeros((self.frontend.n_mels, self._frames - 1), np.float32)
         self.logits: Tensor | None = None
         self.tokens = 0
 
     def push(self, samples: Tensor | np.ndarray) -> Tensor | None:
-        """Hear samples (n,) at the front end's rate, see :class:`StreamClassifier`."""
+        """Add samples (n,) at the front end's rate, see :class:`StreamClassifier`."""
         row = torch.as_tensor(samples, dtype=torch.float32)
         if row.ndim != 1:
             raise ExportError(f"A stream takes samples (n,), got {tuple(row.shape)}.")
         return self._step(self._front_end.push(row))
 
     def finish(self) -> Tensor | None:
-        """Hear the frames whose windows reach beyond the last sample."""
+        """Add the frames whose windows reach beyond the last sample."""
         return self._step(self._front_end.finish())
 
     def _step(self, frames: Tensor) -> Tensor | None:

@@ -6,8 +6,9 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
+from aum_edge.core.text import one_line
 from aum_edge.errors import BenchError
-from aum_edge.runtimes.runtime import Opened, Runtime
+from aum_edge.runtimes.runtime import Opened, Runtime, example_for
 
 SETTINGS = {
     "NUM_STREAMS": 1,
@@ -29,7 +30,6 @@ def _open(path: Path, threads: int, batch: int, seed: int) -> Opened:
         BenchError: If OpenVINO is not there or cannot run the file.
     """
     from aum_edge.runtimes.onnx import OnnxClassifier
-    from aum_edge.runtimes.open import example_for
 
     if reason := _missing():
         raise BenchError(reason)
@@ -45,8 +45,7 @@ def _open(path: Path, threads: int, batch: int, seed: int) -> Opened:
         request = core.compile_model(model, "CPU", settings).create_infer_request()
         request.infer([example])
     except Exception as error:  # OpenVINO raises plain RuntimeErrors of many kinds.
-        reason = " ".join(str(error).split())[:200]
-        raise BenchError(f"OpenVINO cannot run {path.name}: {reason}") from error
+        raise BenchError(f"OpenVINO cannot run {path.name}: {one_line(error, 200)}") from error
     kind = "waveform" if example.ndim == 2 else "features"
     return Opened(lambda: request.infer([example]), classifier.frontend.clip_seconds, kind)
 

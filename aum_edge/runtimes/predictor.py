@@ -17,7 +17,7 @@ from aum_edge.audio.frontend import front_end
 from aum_edge.data.features.cache import ClipArrays
 from aum_edge.errors import AudioError, ExportError
 from aum_edge.models.classifier import Activation, AudioClassifier, probabilities
-from aum_edge.models.predict import AudioLabeller
+from aum_edge.models.predict import AudioLabeller, Ranking, Sound
 from aum_edge.runtimes.contract import WAVEFORM
 from aum_edge.runtimes.registry import stream_runtime, usual_runtime
 from aum_edge.runtimes.torch_runtime import as_opened
@@ -25,19 +25,19 @@ from aum_edge.runtimes.torch_runtime import as_opened
 
 @dataclass(frozen=True)
 class Predictor:
-    """What is needed to label audio: labels, front end and the way to logits."""
+    """A classifier of audio files: labels, front end and the function to logits."""
 
     labels: tuple[str, ...]
     frontend: FrontEndConfig
     logits: Callable[[Tensor], Tensor]
     """Features (B, 1, n_mels, n_frames) to logits (B, n_classes)."""
     activation: Activation = "softmax"
-    hears: str = "spectrogram"
+    input_name: str = "spectrogram"
     """``waveform``: ``logits`` takes clips (B, clip_samples), its front end is inside."""
 
     @property
     def labeller(self) -> AudioLabeller:
-        """The same by clips instead of features, as `model.predict` labels audio."""
+        """The classifier of whole sounds that `model.predict` uses too."""
         shares = partial(probabilities, activation=self.activation)
         return AudioLabeller(self.labels, self.frontend, self._clip_logits, shares)
 
@@ -48,12 +48,12 @@ class Predictor:
         probabilities are averaged; shorter audio is padded, as the front end says.
         """
         try:
-            return _answer(path, self.labels, self.labeller.shares(path))
+            return _row(path, self.labels, self.labeller.shares(path))
         except (AudioError, ExportError) as error:
             return {"file": str(path), "error": str(error)}
 
     def _clip_logits(self, clips: Tensor, lengths: Tensor) -> Tensor:
-        if self.hears == WAVEFORM:
+        if self.input_name == WAVEFORM:
             check_whole(self.frontend, lengths)
             return self.logits(clips)
         return self.logits(front_end(self.frontend)(clips, lengths).unsqueeze(1))
@@ -61,7 +61,7 @@ class Predictor:
 
 @dataclass(frozen=True)
 class StreamPredictor:
-    """The same for a step graph or a C file: a file is one stream of any length."""
+    """Streaming prediction with a step graph or a C file: a file is one stream of any length."""
 
     stream: Any
     """A ``StreamClassifier`` with ``labels`` and ``metadata``."""
@@ -70,18 +70,18 @@ class StreamPredictor:
         """``{file, label, probabilities}``, or ``{file, error}`` when the file is unusable."""
         last: Tensor | None = None
         try:
-            for logits in self.stream.hear_file(path):
+            for logits in self.stream.file_logits(path):
                 last = logits
         except AudioError as error:
             return {"file": str(path), "error": str(error)}
         if last is None:
             return {"file": str(path), "error": f"{path} is too short: it gives no token."}
         activation = self.stream.metadata.get("activation", "softmax")
-        return _answer(path, self.stream.labels, probabilities(last.double(), activation))
+        return _row(path, self.stream.labels, probabilities(last.double(), activation))
 
 
 def check_whole(frontend: FrontEndConfig, lengths: Tensor) -> None:
-    """A front end inside a file is told no lengths: padding that it must not hear is refused.
+    """Refuse padded clips for a file whose front end is inside and gets no lengths.
 
     Raises:
         AudioError: If a clip (of ``lengths`` samples) is padded by frames and not by silence.
@@ -96,7 +96,7 @@ def check_whole(frontend: FrontEndConfig, lengths: Tensor) -> None:
 
 
 def waveforms_as_features(arrays: ClipArrays, frontend: FrontEndConfig) -> ClipArrays:
-    """A split for a file with its front end inside: waveforms in the place of features.
+    """A split for a file with its front end inside: waveforms instead of features.
 
     ``arrays`` were built with their waveforms.
 
@@ -111,7 +111,7 @@ def waveforms_as_features(arrays: ClipArrays, frontend: FrontEndConfig) -> ClipA
 
 
 def open_stream(path: Path) -> StreamPredictor:
-    """A step graph or an exported .c file of a causal student, to hear files of any length.
+    """A step graph or an exported .c file of a causal student, for files of any length.
 
     Raises:
         ExportError: If it is neither.
@@ -121,7 +121,7 @@ def open_stream(path: Path) -> StreamPredictor:
     return StreamPredictor(stream(path))
 
 
-def _answer(path: Path, labels: tuple[str, ...], mean: Tensor) -> dict[str, Any]:
+def _row(path: Path, labels: tuple[str, ...], mean: Tensor) -> dict[str, Any]:
     """A file's label and the probabilities (n_classes,) of all of them."""
     shares = {name: round(float(p), 6) for name, p in zip(labels, mean, strict=True)}
     return {"file": str(path), "label": labels[int(mean.argmax())], "probabilities": shares}
@@ -139,5 +139,33 @@ def open_predictor(model: AudioClassifier | str | Path) -> Predictor:
     path = Path(model)
     opened = usual_runtime(path).classifier
     if opened is None:
-        raise ExportError(f"{path} can be timed and not heard: give the model directory.")
+        raise ExportError(
+            f"{path} can be timed but not used for prediction: give the model directory."
+        )
     return Predictor(*opened(path))
+
+
+def predict(
+    model: AudioClassifier | str | Path,
+    audio: Sound | list[Sound] | tuple[Sound, ...],
+    sample_rate: int | None = None,
+    *,
+    top_k: int | None = None,
+) -> Ranking | list[Ranking]:
+    """The most probable classes of sounds by a model or by an exported file.
+
+    Args:
+        model: A classifier, its directory, or an exported file.
+        audio: A path, or samples (n,) or (channels, n) within [-1, 1]; or a list of them. Longer
+            audio is cut into clips, whose probabilities are averaged.
+        sample_rate: Of the samples, Hz; a file has its own.
+        top_k: How many classes are returned; all of them if None.
+
+    Returns:
+        (label, probability) pairs of one sound, the most probable first, or a list of these.
+
+    Raises:
+        CheckpointError: If the model is an encoder without classes, or no model.
+        AudioError: If a sound cannot be read or used, or ``top_k`` is below 1.
+    """
+    return open_predictor(model).labeller.predict(audio, sample_rate, top_k)

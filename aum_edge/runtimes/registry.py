@@ -28,7 +28,7 @@ def runtimes() -> dict[str, Runtime]:
 
 
 def ending_of(path: Path) -> str:
-    """What says how a model is run: the file's ending in small letters, nothing for a folder."""
+    """The file's ending in small letters, by which runtimes are found; empty for a folder."""
     return DIRECTORY if path.is_dir() else path.suffix.lower()
 
 
@@ -52,7 +52,7 @@ def usual_runtime(path: Path) -> Runtime:
 
 
 def stream_runtime(path: Path) -> Runtime:
-    """The runtime that hears a file's audio as a stream.
+    """The runtime that classifies a file's audio as a stream.
 
     Raises:
         ExportError: If none does.

@@ -1,16 +1,21 @@
-"""A runtime: what can run a model, which files it takes, and how they are opened."""
+"""A runtime: the files that it runs and how they are opened, and an example input for them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aum_edge.audio.config import FrontEndConfig
 
+if TYPE_CHECKING:
+    import numpy as np
+
 DIRECTORY = ""
 """The ending of a model directory."""
+SILENT = 0.1
+"""Amplitude of the noise that a waveform input gets; feature inputs get unit noise."""
 
 
 class Opened(NamedTuple):
@@ -23,7 +28,7 @@ class Opened(NamedTuple):
 
 
 class OpenedClassifier(NamedTuple):
-    """What labelling audio needs: classes, front end and the way to logits."""
+    """A classifier opened for prediction: classes, front end and the function to logits."""
 
     labels: tuple[str, ...]
     frontend: FrontEndConfig
@@ -31,12 +36,12 @@ class OpenedClassifier(NamedTuple):
     """Features (B, 1, n_mels, n_frames), or clips (B, clip_samples), to logits (B, n_classes)."""
     activation: Any
     """softmax or sigmoid."""
-    hears: str
+    input_name: str
     """spectrogram or waveform: what ``logits`` takes."""
 
 
 def nothing_missing() -> str:
-    """The answer of a runtime that is always there."""
+    """``missing`` of a runtime that is always installed."""
     return ""
 
 
@@ -57,3 +62,23 @@ class Runtime:
     """Why it cannot be used here, in one line; nothing where it can."""
     usual: bool = True
     """Whether it is the one that its files are run in when none is named."""
+
+
+def example_for(
+    shape: Sequence[int | str | None], frontend: FrontEndConfig, batch: int, seed: int
+) -> np.ndarray:
+    """Noise of a graph's input shape; open dimensions are those of one clip of the front end.
+
+    (batch, samples) is a waveform, (batch, 1, n_mels, n_frames) are features; float32.
+    """
+    import numpy as np
+
+    usual: tuple[int, ...] = (batch, 1, frontend.n_mels, frontend.n_frames)
+    if len(shape) == 2:
+        usual = (batch, frontend.clip_samples)
+    sizes = [
+        given if isinstance(given, int) and given > 0 else other
+        for given, other in zip(shape[1:], usual[1:], strict=True)
+    ]
+    noise = np.random.default_rng(seed).standard_normal((batch, *sizes), dtype=np.float32)
+    return noise * np.float32(SILENT) if len(shape) == 2 else noise

@@ -1,4 +1,4 @@
-"""What hears audio in pieces, whatever runs the network."""
+"""Interface of streaming classifiers: chunks of samples in, logits out."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from aum_edge.audio.streaming import stream_file
 
 
 class StreamClassifier(ABC):
-    """Samples in pieces of any size to logits over all that was heard since :meth:`reset`."""
+    """Samples in pieces of any size to logits over all samples since :meth:`reset`."""
 
     frontend: FrontEndConfig
 
     @abstractmethod
     def reset(self) -> None:
-        """Forget all that was heard."""
+        """Start a new stream."""
 
     @abstractmethod
     def push(self, samples: Tensor | np.ndarray) -> Tensor | None:
-        """Hear samples (n,) at the front end's rate.
+        """Add samples (n,) at the front end's rate.
 
         Returns:
-            Logits (n_classes,) over all that was heard, or None before the first token.
+            Logits (n_classes,) over all samples so far, or None before the first token.
 
         Raises:
             ExportError: If samples are not one row, or the network answers NaN.
@@ -35,13 +35,13 @@ class StreamClassifier(ABC):
 
     @abstractmethod
     def finish(self) -> Tensor | None:
-        """Hear the frames whose windows reach beyond the last sample.
+        """Add the frames whose windows reach beyond the last sample.
 
         Raises:
-            AudioError: If there was nothing to hear.
+            AudioError: If there were no samples.
         """
 
-    def hear_file(self, path: Path) -> Iterator[Tensor]:
+    def file_logits(self, path: Path) -> Iterator[Tensor]:
         """Logits after each piece of a file, and at its end; starts anew.
 
         Raises:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aum_edge.errors import CheckpointError
-from aum_edge.runtimes.runtime import DIRECTORY, Opened, OpenedClassifier, Runtime
+from aum_edge.runtimes.runtime import DIRECTORY, Opened, OpenedClassifier, Runtime, example_for
 
 if TYPE_CHECKING:
     from aum_edge.models.classifier import AudioClassifier
@@ -16,7 +16,6 @@ def _open(path: Path, threads: int, batch: int, seed: int) -> Opened:
     import torch
 
     from aum_edge.models.classifier import load
-    from aum_edge.runtimes.open import example_for
 
     model = load(path)
     frontend = model.frontend

@@ -6,7 +6,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from aum_edge.audio.config import FrontEndConfig
 from aum_edge.bench.config import BenchConfig
@@ -16,14 +16,15 @@ from aum_edge.core.validation import at_least, one_of, share, within
 from aum_edge.data.config import DataConfig
 from aum_edge.errors import RecipeError
 from aum_edge.pipeline.recipe import Recipe, StudentConfig, TeacherConfig, check_plain, plain
-from aum_edge.search.space.dimensions import Dimension, read_space
-from aum_edge.search.space.validate import require_student, validate_space
+
+if TYPE_CHECKING:
+    from aum_edge.search.space.dimensions import Dimension
 
 Objective = Literal["accuracy", "macs", "bytes", "latency"]
 MAXIMISED = ("accuracy",)
 PrunerKind = Literal["auto", "dominated", "median", "halving", "hyperband", "none"]
 OPTUNA_PRUNERS = ("median", "halving", "hyperband")
-BESIDE = ("title", "trials", "sampler", "pruning", "references", "full", "full_epochs")
+NOT_IN_KEY = ("title", "trials", "sampler", "pruning", "references", "full", "full_epochs")
 """What may differ between processes of one study: it changes which trials are run, not theirs."""
 
 
@@ -147,7 +148,7 @@ class SearchRecipe:
             )
         if self.pruning.kind in OPTUNA_PRUNERS and len(self.objectives) > 1:
             raise RecipeError(
-                f"`pruning.kind: {self.pruning.kind}` is Optuna's and knows one objective, got "
+                f"`pruning.kind: {self.pruning.kind}` is Optuna's and takes one objective, got "
                 f"{len(self.objectives)}: give dominated or none."
             )
         for model, changes in self.references.items():
@@ -161,7 +162,10 @@ class SearchRecipe:
             )
 
     def _check_space(self) -> None:
-        dimensions = read_space(self.space)
+        # Needs torch, which a recipe that is wrong elsewhere does not wait for.
+        from aum_edge.search.space.validate import require_student, validate_space
+
+        dimensions = self.dimensions
         idle = [d.name for d in dimensions if d.name.startswith("distill.")]
         if idle and self.teacher is None:
             raise RecipeError(
@@ -173,6 +177,8 @@ class SearchRecipe:
     @property
     def dimensions(self) -> tuple[Dimension, ...]:
         """The space, parents before what depends on them."""
+        from aum_edge.search.space.dimensions import read_space
+
         return read_space(self.space)
 
     @property
@@ -182,7 +188,7 @@ class SearchRecipe:
 
     @property
     def pruner(self) -> str:
-        """The rule that ends hopeless trials."""
+        """The rule that ends trials early."""
         if self.pruning.kind != "auto":
             return self.pruning.kind
         return "dominated" if len(self.objectives) > 1 else "median"
@@ -193,7 +199,7 @@ class SearchRecipe:
 
     def key(self) -> str:
         """64 hex digits of all that decides what a trial gives, but the data itself."""
-        values = {name: v for name, v in self.resolved().items() if name not in BESIDE}
+        values = {name: v for name, v in self.resolved().items() if name not in NOT_IN_KEY}
         values["data"] = plain(self.data.key())
         values["limits"] = asdict(get_limits(self.limits))
         text = json.dumps(values, sort_keys=True, default=str)

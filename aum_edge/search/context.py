@@ -19,7 +19,7 @@ from aum_edge.export.onnx.export import export_onnx
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.presets import preset
 from aum_edge.pipeline.run import Run, run_stages
-from aum_edge.pipeline.stages.registry import main_stages
+from aum_edge.pipeline.stages.registry import stages_of
 from aum_edge.pipeline.stages.train import distillation
 from aum_edge.search.config import SearchRecipe
 from aum_edge.search.space.candidate import fresh
@@ -57,7 +57,7 @@ class SearchContext:
         """The recipe's teachers; None without a teacher. One process trains it, others wait."""
         if self.recipe.teacher is None:
             return None
-        stages = tuple(stage for stage in main_stages() if stage.name in ("data", "teacher"))
+        stages = tuple(stage for stage in stages_of("run") if stage.name in ("data", "teacher"))
         with hold_lock(self.out / "teacher.lock"):
             run_stages(self._run, stages)
             return distillation(self._run)
@@ -99,9 +99,9 @@ class SearchContext:
         if file.exists():
             held = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
             if not isinstance(held, dict) or held.get("name") != self.recipe.name:
-                owner = held.get("name") if isinstance(held, dict) else held
+                found = held.get("name") if isinstance(held, dict) else held
                 raise RecipeError(
-                    f"{self.out} belongs to the recipe `{owner}`, this one is "
+                    f"{self.out} belongs to the recipe `{found}`, this one is "
                     f"`{self.recipe.name}`: give another --out."
                 )
         # A process that began just now writes recipe.yaml before all else.

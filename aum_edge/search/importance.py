@@ -1,4 +1,4 @@
-"""Which fields mattered: PED-ANOVA over the trained trials, and means by value."""
+"""Importance of the searched fields: PED-ANOVA over the trained trials, and means by value."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def importances(
     """Share of each field in reaching the best quarter of an objective, largest first.
 
     PED-ANOVA, arXiv 2304.10255: how much the values of the best trials differ from those of all.
-    Costs are asked about fields of the model alone: no training changes them. Empty with fewer
+    For costs, fields of the model alone count: no training changes them. Empty with fewer
     than ten complete trials. A small study gives a hint, no proof.
     """
     if objective != "accuracy":
@@ -56,8 +56,8 @@ def importances(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            judge = PedAnovaImportanceEvaluator(target_quantile=QUANTILE)
-            found = optuna.importance.get_param_importances(study, evaluator=judge)
+            evaluator = PedAnovaImportanceEvaluator(target_quantile=QUANTILE)
+            found = optuna.importance.get_param_importances(study, evaluator=evaluator)
         except (ValueError, RuntimeError):
             return {}
     return {name: float(share) for name, share in found.items()}
@@ -93,8 +93,8 @@ def _label(dimension: Dimension, value: Any) -> str:
     if dimension.whole and (dimension.high - dimension.low) / (dimension.step or 1) < MOST_VALUES:
         return str(value)
     edges = _edges(dimension)
-    place = sum(value > edge for edge in edges[1:-1])
-    return f"{edges[place]:.3g} to {edges[place + 1]:.3g}"
+    index = sum(value > edge for edge in edges[1:-1])
+    return f"{edges[index]:.3g} to {edges[index + 1]:.3g}"
 
 
 def _edges(dimension: Dimension) -> list[float]:

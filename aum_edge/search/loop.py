@@ -1,4 +1,4 @@
-"""The loop of a search: ask, count, train, tell, until all processes have done all trials."""
+"""The loop of a search: draw, count, train and record trials, shared by several processes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from aum_edge.search.space.feasibility import require_feasible
 from aum_edge.search.space.points import all_points, key_of, used_up
 from aum_edge.search.space.student_settings import settings_of
 from aum_edge.search.study.optuna_adapter import costs_known
-from aum_edge.search.study.pruner import Runner, should_prune
+from aum_edge.search.study.pruner import TrialCurve, should_prune
 from aum_edge.search.study.study import SharedStudy, counted, records_of
 from aum_edge.search.study.workers import Heartbeat
 from aum_edge.search.trial import TrialPlan, costs_of, make_plan, repeat_of, run_plan
@@ -49,7 +49,7 @@ FAILURES = 5
 class Search:
     """One process's part in a search."""
 
-    room: SearchContext
+    context: SearchContext
     study: SharedStudy
     progress: Progress | None = None
     idle: int = 0
@@ -62,8 +62,8 @@ class Search:
 
     @property
     def recipe(self) -> SearchRecipe:
-        """What is asked for."""
-        return self.room.recipe
+        """The recipe of the search."""
+        return self.context.recipe
 
     def run(self) -> None:
         """Work until the recipe's trials are done by all processes together.
@@ -72,7 +72,7 @@ class Search:
             SearchError: If the storage is lost, or trial after trial fails.
             KeyboardInterrupt: If the user stops it; the trial at work is given back.
         """
-        told = False
+        waiting = False
         while self.idle < IDLE:
             self.study.reap()
             trials = self.study.trials()
@@ -85,9 +85,9 @@ class Search:
                 return
             begun = used_up(self.points, tried + self.study.params_of(running))
             if (running and begun) or len(done) + len(running) >= self.recipe.trials:
-                if not told:
+                if not waiting:
                     log.info("waiting for %d trials of other processes", len(running))
-                told = True
+                waiting = True
                 time.sleep(POLL_SECONDS)
                 continue
             self._one()
@@ -107,11 +107,11 @@ class Search:
                 record = self._record(trial, params, earlier)
         except BaseException:
             # Whatever ends this process, the trial is another one's to run. A lost storage needs
-            # no telling: its records are read when it is there again.
+            # no report: its records are read when it is there again.
             self._give_back(number)
             raise
         if earlier is None:
-            write_record(self.room.out, record)
+            write_record(self.context.out, record)
         shutil.rmtree(self._work(trial), ignore_errors=True)
         if not self.study.tell(trial, record):
             log.info("trial %d: another process had taken it over, its result is left out", number)
@@ -119,24 +119,24 @@ class Search:
 
     def _record(self, trial: optuna.Trial, params: Params, earlier: Record | None) -> Record:
         if earlier is not None:
-            return repeat_of(self.room, trial.number, params, earlier)
-        plan = make_plan(self.room, trial.number, params)
+            return repeat_of(self.context, trial.number, params, earlier)
+        plan = make_plan(self.context, trial.number, params)
         if isinstance(plan, Record):
             return plan
         costs = costs_known(self.recipe, costs_of(plan))
         self.study.note(trial, "costs", costs)
-        return run_plan(self.room, plan, self._work(trial), self._judge(trial, plan, costs))
+        return run_plan(self.context, plan, self._work(trial), self._stop_rule(trial, plan, costs))
 
     def _work(self, trial: optuna.Trial) -> Path:
-        return self.room.out / "work" / str(self.study.work_of(trial))
+        return self.context.out / "work" / str(self.study.work_of(trial))
 
-    def _judge(
+    def _stop_rule(
         self, trial: optuna.Trial, plan: TrialPlan, costs: list[float]
     ) -> Callable[[list[float]], str]:
-        """Shares the accuracy reached with the other processes and says whether to go on."""
+        """The pruning rule of a trial: shares its accuracy, returns why it should end."""
         recipe, epochs = self.recipe, plan.settings.train.epochs
 
-        def judge(curve: list[float]) -> str:
+        def reason_to_stop(curve: list[float]) -> str:
             self.study.note(trial, "curve", curve)
             self._show(trial.number, len(curve), epochs, curve[-1])
             if len(curve) >= epochs:
@@ -149,9 +149,9 @@ class Search:
             if recipe.pruner != "dominated":
                 return ""
             peers = self.study.peers(trial.number)
-            return should_prune(Runner(tuple(costs), curve), peers, recipe.pruning)
+            return should_prune(TrialCurve(tuple(costs), curve), peers, recipe.pruning)
 
-        return judge
+        return reason_to_stop
 
     def _too_many(self, number: int) -> bool:
         """Whether trials of lower numbers are enough: two processes may ask at one time."""
@@ -182,7 +182,7 @@ class Search:
             self.progress(at, self.recipe.trials * epochs, what)
 
     def _after(self, record: Record) -> None:
-        """Say what came of a trial, and notice when nothing good does any more."""
+        """Log a trial's result; stop the search when trial after trial fails."""
         self.idle = 0 if record.state in FINISHED else self.idle + 1
         self.failures = self.failures + 1 if record.state == "failed" else 0
         if record.state in FINISHED:
@@ -193,7 +193,7 @@ class Search:
         if self.failures >= FAILURES:
             raise SearchError(
                 f"{FAILURES} trials in a row failed, the last with: {record.reason}. See "
-                f"{self.room.out / 'trials'}, mend it and run the same command again."
+                f"{self.context.out / 'trials'}, mend it and run the same command again."
             )
 
 
@@ -212,8 +212,8 @@ def line_of(record: Record) -> str:
     return f"{head}: {values}"
 
 
-def check_space(recipe: SearchRecipe, room: SearchContext) -> None:
-    """Refuse a space without a model inside the limits, saying what is the least it can cost.
+def check_space(recipe: SearchRecipe, context: SearchContext) -> None:
+    """Refuse a space without a model inside the limits, with the least that it can cost.
 
     Raises:
         BudgetError: No model meets them.
@@ -223,11 +223,11 @@ def check_space(recipe: SearchRecipe, room: SearchContext) -> None:
         try:
             settings = settings_of(recipe.student, params)
             config = student_config(settings.model, len(labels), recipe)
-            return cost_of(fresh(config, recipe, labels), recipe, room.limits)
+            return cost_of(fresh(config, recipe, labels), recipe, context.limits)
         except ValueError:
             return None
 
-    labels = tuple(room.data.labels)
+    labels = tuple(context.data.labels)
     student_config(recipe.student.model, len(labels), recipe)
     require_feasible(recipe.dimensions, measure, recipe.seed)
 
@@ -244,15 +244,15 @@ def open_search(
     """
     _refuse_torchrun(recipe)
     check_references(recipe)
-    room = SearchContext(recipe, out, cache, progress)
+    context = SearchContext(recipe, out, cache, progress)
     study = SharedStudy(recipe, storage, out)
-    check_space(recipe, room)
-    study.bind(room.key)
+    check_space(recipe, context)
+    study.bind(context.key)
     with hold_lock(out / "fill.lock"):
-        filled = study.fill(own_records(room))
+        filled = study.fill(own_records(context))
     if filled:
         log.info("%s was empty: filled from the %d records in %s", study.where, filled, out)
-    return Search(room, study, progress)
+    return Search(context, study, progress)
 
 
 def _refuse_torchrun(recipe: SearchRecipe) -> None:
@@ -265,25 +265,25 @@ def _refuse_torchrun(recipe: SearchRecipe) -> None:
         )
 
 
-def own_records(room: SearchContext) -> list[Record]:
+def own_records(context: SearchContext) -> list[Record]:
     """The records of the folder.
 
     Raises:
         SearchError: Some are of another recipe or other data.
     """
-    records = read_records(room.out)
-    foreign = [record for record in records if record.key != room.key]
+    records = read_records(context.out)
+    foreign = [record for record in records if record.key != context.key]
     if foreign:
         raise SearchError(
-            f"{room.out} holds {len(foreign)} trials of another space, training or other data "
+            f"{context.out} holds {len(foreign)} trials of another space, training or other data "
             f"(trial {foreign[0].number}): give another --out."
         )
     return records
 
 
-def all_records(room: SearchContext, study: SharedStudy | None) -> list[Record]:
+def all_records(context: SearchContext, study: SharedStudy | None) -> list[Record]:
     """Records of the folder and, where it can be read, of the storage."""
-    found = {record.number: record for record in own_records(room)}
+    found = {record.number: record for record in own_records(context)}
     if study is not None:
         found |= {record.number: record for record in records_of(study.trials())}
     return [found[number] for number in sorted(found)]
@@ -292,7 +292,7 @@ def all_records(room: SearchContext, study: SharedStudy | None) -> list[Record]:
 def work_on(search: Search) -> None:
     """References, then trials."""
     if search.recipe.references:
-        train_references(search.room, search.progress)
+        train_references(search.context, search.progress)
     search.run()
 
 

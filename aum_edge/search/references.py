@@ -1,4 +1,4 @@
-"""Known models trained as the trials are, to be drawn beside them: presets and CP-Mobile."""
+"""Reference models trained as the trials are: presets and CP-Mobile."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def check_references(recipe: SearchRecipe) -> None:
         _settings(recipe, name, changes or {})
 
 
-def train_references(room: SearchContext, progress: Progress | None = None) -> None:
+def train_references(context: SearchContext, progress: Progress | None = None) -> None:
     """Train those that no process has trained or is training."""
-    for name, changes in room.recipe.references.items():
-        folder = room.out / FOLDER / name
+    for name, changes in context.recipe.references.items():
+        folder = context.out / FOLDER / name
         with hold_lock(folder.parent / f"{name}.lock", wait=False) as held:
-            if held and read_json(folder / "record.json").get("key") != room.key:
-                write_json(folder / "record.json", _train(room, name, changes or {}, progress))
-                shutil.rmtree(room.out / "work" / name, ignore_errors=True)
+            if held and read_json(folder / "record.json").get("key") != context.key:
+                write_json(folder / "record.json", _train(context, name, changes or {}, progress))
+                shutil.rmtree(context.out / "work" / name, ignore_errors=True)
 
 
 def read_references(out: Path, key: str) -> dict[str, dict[str, Any]]:
@@ -57,33 +57,33 @@ def read_references(out: Path, key: str) -> dict[str, dict[str, Any]]:
 
 
 def preset_costs(
-    recipe: SearchRecipe, labels: tuple[str, ...], room: SearchContext
+    recipe: SearchRecipe, labels: tuple[str, ...], context: SearchContext
 ) -> dict[str, Any]:
     """What every student preset and CP-Mobile cost at this front end, untrained."""
     found = {}
     for name in (*STUDENTS, CONTROL):
         config = ModelChoice(preset=name).config(len(labels), recipe.frontend)
-        found[name] = cost_of(fresh(config, recipe, labels), recipe, room.limits).to_dict()
+        found[name] = cost_of(fresh(config, recipe, labels), recipe, context.limits).to_dict()
     return found
 
 
 def _train(
-    room: SearchContext, name: str, changes: dict[str, Any], progress: Progress | None
+    context: SearchContext, name: str, changes: dict[str, Any], progress: Progress | None
 ) -> dict[str, Any]:
-    recipe = room.recipe
+    recipe = context.recipe
     settings = _settings(recipe, name, changes)
-    labels = tuple(room.data.labels)
+    labels = tuple(context.data.labels)
     step = {"step": "reference", "preset": name, "seed": recipe.seed, "search": recipe.name}
     config = settings.model.config(len(labels), recipe.frontend)
-    model = fresh(config, recipe, labels, room.data.normalization, (step,))
+    model = fresh(config, recipe, labels, context.data.normalization, (step,))
     plan = TrialPlan(
         number=-1,
         params=changes,
         settings=settings,
         model=model,
-        cost=cost_of(model, recipe, room.limits),
-        latency=_latency(room, model),
-        folder=room.out / FOLDER / name,
+        cost=cost_of(model, recipe, context.limits),
+        latency=_latency(context, model),
+        folder=context.out / FOLDER / name,
     )
 
     def on_value(curve: list[float]) -> str:
@@ -91,16 +91,16 @@ def _train(
             progress(len(curve), settings.train.epochs, f"reference {name}")
         return ""
 
-    record: Record = run_plan(room, plan, room.out / "work" / name, on_value)
+    record: Record = run_plan(context, plan, context.out / "work" / name, on_value)
     return record.to_dict()
 
 
-def _latency(room: SearchContext, model: AudioClassifier) -> dict[str, float]:
-    if not room.recipe.timed:
+def _latency(context: SearchContext, model: AudioClassifier) -> dict[str, float]:
+    if not context.recipe.timed:
         return {}
     with errors_only():
-        small = quantize(model, replace(room.recipe.quantize, method="max"))
-        return room.latency(small, room.out / FOLDER)
+        small = quantize(model, replace(context.recipe.quantize, method="max"))
+        return context.latency(small, context.out / FOLDER)
 
 
 def _settings(recipe: SearchRecipe, name: str, changes: dict[str, Any]) -> Any:

@@ -29,13 +29,13 @@ TIMES = 3
 """A full training has so many times the epochs of a trial, unless the recipe says."""
 
 
-def summarise(room: SearchContext, records: Sequence[Record], storage: str) -> dict[str, Any]:
+def summarise(context: SearchContext, records: Sequence[Record], storage: str) -> dict[str, Any]:
     """The report's document; also writes the recipe that full trainings start from."""
-    recipe = room.recipe
+    recipe = context.recipe
     best = front(records, recipe.objectives)
     on_front = {record.number for record in best}
     trained = [record for record in records if record.state in ("complete", "pruned")]
-    full = recipe.full or _write_full(room)
+    full = recipe.full or _write_full(context)
     return {
         "schema_version": 1,
         "kind": "search",
@@ -43,14 +43,14 @@ def summarise(room: SearchContext, records: Sequence[Record], storage: str) -> d
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "recipe": {"name": recipe.name, "resolved": recipe.resolved()},
         "corpus": {
-            "name": room.data.manifest.name,
-            "labels": list(room.data.labels),
-            "n_train": len(room.data.arrays["train"]),
-            "n_val": len(room.data.arrays["val"]),
+            "name": context.data.manifest.name,
+            "labels": list(context.data.labels),
+            "n_train": len(context.data.arrays["train"]),
+            "n_val": len(context.data.arrays["val"]),
         },
         "objectives": list(recipe.objectives),
         "pruner": recipe.pruner,
-        "limits": plain(asdict(room.limits)),
+        "limits": plain(asdict(context.limits)),
         "storage": storage,
         "counts": _counts(records),
         "rejections": _rejections(records),
@@ -61,8 +61,8 @@ def summarise(room: SearchContext, records: Sequence[Record], storage: str) -> d
         ],
         "trials": [_row(record, record.number in on_front) for record in trained],
         "failures": [{"number": r.number, "reason": r.reason} for r in _of(records, "failed")],
-        "references": read_references(room.out, room.key),
-        "presets": preset_costs(recipe, tuple(room.data.labels), room),
+        "references": read_references(context.out, context.key),
+        "presets": preset_costs(recipe, tuple(context.data.labels), context),
         "importance": {
             name: importances(records, recipe.dimensions, name) for name in recipe.objectives
         },
@@ -110,10 +110,10 @@ def command(recipe: SearchRecipe, full: str, record: Record) -> str:
     return shlex.join(words)
 
 
-def _write_full(room: SearchContext) -> str:
-    file = room.out / "full.yaml"
-    values = room.recipe.run_recipe().resolved()
-    if room.recipe.teacher is None:
+def _write_full(context: SearchContext) -> str:
+    file = context.out / "full.yaml"
+    values = context.recipe.run_recipe().resolved()
+    if context.recipe.teacher is None:
         # From scratch, as the trials were: the hard labels alone.
         values["student"]["distill"]["kd_lambda"] = 0.0
     write_text(file, yaml.safe_dump(values, sort_keys=False))

@@ -1,4 +1,4 @@
-"""One trial: trained, scored on validation clips in int8, saved, written down."""
+"""One trial: training, int8 validation scores, saved models and its record."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from aum_edge.training.metrics.classification import evaluate
 
 VALUES = "params.json"
 OnValue = Callable[[list[float]], str]
-"""Told the best accuracy up to each epoch; a reason ends the trial, empty goes on."""
+"""From the best accuracy up to each epoch to why the trial ends; empty goes on."""
 
 
 class TrialPruned(Exception):  # noqa: N818 - no error
@@ -51,29 +51,29 @@ class TrialPlan:
     """Where its models go."""
 
 
-def make_plan(room: SearchContext, number: int, params: Params) -> TrialPlan | Record:
+def make_plan(context: SearchContext, number: int, params: Params) -> TrialPlan | Record:
     """Build the model and count it; a rejected record if it is none or over a limit."""
-    recipe = room.recipe
+    recipe = context.recipe
     try:
         settings = settings_of(recipe.student, params)
-        config = student_config(settings.model, len(room.data.labels), recipe)
+        config = student_config(settings.model, len(context.data.labels), recipe)
         step = {"step": "search", "trial": number, "params": plain(params), "seed": recipe.seed}
-        labels, levels = tuple(room.data.labels), room.data.normalization
+        labels, levels = tuple(context.data.labels), context.data.normalization
         model = fresh(config, recipe, labels, levels, ({**step, "search": recipe.name},))
     except RecipeError as error:
-        return _record(room, number, params, "rejected", reason=str(error))
-    cost = cost_of(model, recipe, room.limits)
+        return _record(context, number, params, "rejected", reason=str(error))
+    cost = cost_of(model, recipe, context.limits)
     latency: dict[str, float] = {}
     if cost.fits and recipe.timed:
         with errors_only():
             small = quantize(model, replace(recipe.quantize, method="max"))
-            latency = room.latency(small, trial_folder(room.out, number))
+            latency = context.latency(small, trial_folder(context.out, number))
         most = recipe.constraints.latency
         if most is not None and latency["ratio"] > most:
             cost = replace(cost, over={"latency": latency["ratio"] / most - 1})
     if not cost.fits:
         found = cost.to_dict()
-        return _record(room, number, params, "rejected", reason=cost.why_not, cost=found)
+        return _record(context, number, params, "rejected", reason=cost.why_not, cost=found)
     return TrialPlan(
         number=number,
         params=params,
@@ -81,11 +81,11 @@ def make_plan(room: SearchContext, number: int, params: Params) -> TrialPlan | R
         model=model,
         cost=cost,
         latency=latency,
-        folder=trial_folder(room.out, number),
+        folder=trial_folder(context.out, number),
     )
 
 
-def run_plan(room: SearchContext, plan: TrialPlan, work: Path, on_value: OnValue) -> Record:
+def run_plan(context: SearchContext, plan: TrialPlan, work: Path, on_value: OnValue) -> Record:
     """Train, quantize, score and save; the record of a complete, pruned or failed trial.
 
     ``work`` keeps the epochs, from which a trial of the same values goes on; it may be removed
@@ -104,13 +104,13 @@ def run_plan(room: SearchContext, plan: TrialPlan, work: Path, on_value: OnValue
         if reason:
             raise TrialPruned(reason)
 
-    facts: dict[str, Any] = {"cost": plan.cost.to_dict(), "latency": dict(plan.latency)}
+    values: dict[str, Any] = {"cost": plan.cost.to_dict(), "latency": dict(plan.latency)}
     state, found = "complete", {}
     _own(work, plan)
     try:
         with errors_only():
-            result = _fitted(room, plan, work, on_epoch)
-            found = _scored(room, plan, result)
+            result = _fitted(context, plan, work, on_epoch)
+            found = _scored(context, plan, result)
         curve[:] = best_so_far(result.history)
     except TrialPruned as reason:
         state, found = "pruned", {"reason": str(reason)}
@@ -118,9 +118,9 @@ def run_plan(room: SearchContext, plan: TrialPlan, work: Path, on_value: OnValue
         if not _of_the_trial(error):
             raise
         state, found = "failed", {"reason": one_line(error, 300)}
-    facts |= {"curve": list(curve), "seconds": round(time.monotonic() - clock, 1), **found}
-    facts.setdefault("objectives", costs_of(plan))
-    return _record(room, plan.number, plan.params, state, **facts)
+    values |= {"curve": list(curve), "seconds": round(time.monotonic() - clock, 1), **found}
+    values.setdefault("objectives", costs_of(plan))
+    return _record(context, plan.number, plan.params, state, **values)
 
 
 def costs_of(plan: TrialPlan) -> dict[str, float]:
@@ -138,7 +138,7 @@ def best_so_far(history: Sequence[Row]) -> list[float]:
     return curve
 
 
-def repeat_of(room: SearchContext, number: int, params: Params, earlier: Record) -> Record:
+def repeat_of(context: SearchContext, number: int, params: Params, earlier: Record) -> Record:
     """The record of a trial whose values were drawn before: the same result for no work."""
     return replace(
         earlier,
@@ -162,28 +162,28 @@ def _own(work: Path, plan: TrialPlan) -> None:
 
 
 def _fitted(
-    room: SearchContext, plan: TrialPlan, work: Path, on_epoch: Callable[[Sequence[Row]], None]
+    context: SearchContext, plan: TrialPlan, work: Path, on_epoch: Callable[[Sequence[Row]], None]
 ) -> FitResult:
-    teacher = room.distillation
+    teacher = context.distillation
     if teacher is not None:
         teacher = replace(teacher, config=plan.settings.distill)
     return fit(
         plan.model,
-        room.data,
+        context.data,
         plan.settings.train,
         work,
-        seed=room.recipe.seed,
+        seed=context.recipe.seed,
         title=f"trial {plan.number}",
         distillation=teacher,
         on_epoch=on_epoch,
     )
 
 
-def _scored(room: SearchContext, plan: TrialPlan, result: FitResult) -> dict[str, Any]:
+def _scored(context: SearchContext, plan: TrialPlan, result: FitResult) -> dict[str, Any]:
     """Validation scores in float and int8, and both models saved."""
-    arrays, labels = room.data.arrays["val"], room.data.labels
+    arrays, labels = context.data.arrays["val"], context.data.labels
     model = result.model
-    small = quantize(model, room.recipe.quantize)
+    small = quantize(model, context.recipe.quantize)
     found = evaluate(small, arrays, labels, small.activation).to_dict()
     before = evaluate(model, arrays, labels, model.activation).to_dict()
     save(model, plan.folder / "model")
@@ -203,22 +203,24 @@ def _brief(scores: dict[str, Any]) -> dict[str, Any]:
 
 
 def _of_the_trial(error: Exception) -> bool:
-    """Whether another trial may fare better; a full disk or a wrong recipe would meet all."""
+    """Whether the error is the trial's own; a full disk or a wrong recipe would meet all."""
     if isinstance(error, DiskError):
         return False
     return not isinstance(error, AumEdgeError) or isinstance(error, CompressionError | DataError)
 
 
-def _record(room: SearchContext, number: int, params: Params, state: str, **facts: Any) -> Record:
+def _record(
+    context: SearchContext, number: int, params: Params, state: str, **values: Any
+) -> Record:
     return Record(
         number=number,
         state=state,
-        key=room.key,
+        key=context.key,
         params=plain(params),
         host=platform.node(),
         pid=os.getpid(),
         finished=_now(),
-        **facts,
+        **values,
     )
 
 

@@ -1,4 +1,4 @@
-"""From models to a submission: package, predictions, meta file, zips; each part when it can be."""
+"""Building a submission: package, predictions, meta file and zips, as far as the inputs allow."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ WORK = ".work"
 
 @dataclass(frozen=True, kw_only=True)
 class Sources:
-    """What a submission is filled from; what is not given is left out and said so."""
+    """Inputs of a submission; parts that lack theirs are left out with a note."""
 
     info: Path | None = None
     run: Path | None = None
@@ -95,7 +95,7 @@ def build_submission(
         raise DataError(f"There is no {sources.technical_report}: give the report's PDF.")
     run = find_run(next(iter(config.members.values())), sources.run)
     if info:
-        # Every field that is lacking is told before anything is predicted.
+        # Every missing field is named before anything is predicted.
         meta_document(config, members, info, run, {})
     label = config.parsed
     built = Built(label=label.text, out=out, complexity=complexity(config.year, members))

@@ -1,4 +1,4 @@
-"""Words for the meta file that the models and their run can tell by themselves."""
+"""Descriptions for the meta file, derived from the models and their run."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ AUGMENTATIONS = {
     "colour_db": "spectral colouring",
     "floor_db": "noise floor",
 }
-"""By the recipe's word for it; a value above 0 says that it was used."""
+"""By the recipe's key; a value above 0 means that it was used."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def find_run(model: Path, run: Path | None) -> Run:
 
 
 def description(members: dict[str, SubmissionModel], run: Run) -> dict[str, str | None]:
-    """Every field of ``system.description`` of any year; None is what nobody knows."""
+    """Every field of ``system.description`` of any year; None is not known."""
     models = list(members.values())
     names = ", ".join(_used(run))
     return {
@@ -115,7 +115,7 @@ def _devices(members: dict[str, SubmissionModel]) -> str:
 def _management(member: SubmissionModel, run: Run) -> str | None:
     """What made the model small."""
     steps = [str(step.get("step", "")) for step in member.lineage]
-    words = ["knowledge distillation"] if _taught(run) else []
+    words = ["knowledge distillation"] if _distilled(run) else []
     words += ["pruning"] if "prune" in steps else []
     quantization = member.config.get("quantization") or {}
     if "quantize" in steps or quantization.get("layers"):
@@ -128,10 +128,10 @@ def _management(member: SubmissionModel, run: Run) -> str | None:
 def _pipeline(member: SubmissionModel, run: Run) -> str | None:
     """The order of the work."""
     steps = [str(step["step"]) for step in member.lineage if step.get("step")]
-    return ", ".join((["teacher training"] if _taught(run) else []) + steps) or None
+    return ", ".join((["teacher training"] if _distilled(run) else []) + steps) or None
 
 
-def _taught(run: Run) -> bool:
+def _distilled(run: Run) -> bool:
     student = run.recipe.get("student")
     return isinstance(student, dict) and bool(student.get("distill"))
 

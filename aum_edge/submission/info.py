@@ -1,4 +1,4 @@
-"""What no run can tell: authors, names, outside data. A small YAML file, asked for line by line."""
+"""The information file of a submission: authors, names, external data, as YAML."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from aum_edge.core.text import one_line
 from aum_edge.errors import RecipeError
 
 LONGEST_ABBREVIATION = 10
@@ -111,7 +112,7 @@ def _yaml(path: Path) -> dict[str, Any]:
             f"There is no {path}: `aum-edge submit --new-info {path}` writes one to fill in."
         ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path} is not YAML: {' '.join(str(error).split())}.") from error
+        raise RecipeError(f"{path} is not YAML: {one_line(error)}.") from error
     if not isinstance(values, dict):
         raise RecipeError(f"{path} must hold `submission:`, `external_datasets:` and so on.")
     return values

@@ -1,7 +1,8 @@
-"""``<label>.meta.yaml`` by year: every field filled from the run, or asked for."""
+"""``<label>.meta.yaml`` by year: every field from the run or from the information file."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -9,7 +10,6 @@ import yaml
 from aum_edge.errors import RecipeError
 from aum_edge.submission.config import SPLITS, SubmissionConfig
 from aum_edge.submission.description import Run, description
-from aum_edge.submission.external_data import Row, external_datasets, usage
 from aum_edge.submission.info import Info
 from aum_edge.submission.models import SubmissionModel
 
@@ -37,6 +37,9 @@ COMPLEXITY = {
     2024: ("total_model_size", "total_parameters", "macs"),
     2025: ("total_model_size", "total_parameters", "macs"),
 }  # fmt: skip
+Row = dict[str, Any]
+NEEDED = ("name", "url", "total_audio_length", "licence")
+"""Fields of an external data set; the length is in minutes, 0 where there is no audio."""
 
 
 def meta_document(
@@ -51,7 +54,7 @@ def meta_document(
     Args:
         config: Label and year.
         members: The models.
-        info: What the run cannot tell.
+        info: Values of the information file.
         run: The recipe that made the models.
         results: ``development_dataset``: of 2024 by ``split_5`` and so on.
 
@@ -143,7 +146,7 @@ def problems(document: dict[str, Any], label: str, year: int) -> list[str]:
         if type(counted.get(name)) is not int
     ]
     if "external_datasets" not in system:
-        found.append("`system.external_datasets` is missing; [] says that there are none")
+        found.append("`system.external_datasets` is missing; [] if there are none")
     development = results.get("development_dataset") or {}
     blocks = [development.get(f"split_{n}") for n in SPLITS] if year == 2024 else [development]
     for block in blocks:
@@ -167,7 +170,7 @@ def _description(
     outside, lines = external_datasets(info.external_datasets, members, run)
     if run.impulse_folders and not outside:
         lines.append(
-            f"the recipe heard impulse responses of {', '.join(run.impulse_folders)}: name them "
+            f"the recipe uses impulse responses of {', '.join(run.impulse_folders)}: name them "
             "under `external_datasets`, with their licence"
         )
     made = {**description(members, run), "external_data_usage": usage(outside)}
@@ -180,3 +183,42 @@ def _description(
     if lines:
         raise RecipeError("\n".join(f"Meta file: {line}." for line in lines))
     return filled, outside
+
+
+def external_datasets(
+    stated: Iterable[Mapping[str, Any]], members: Mapping[str, SubmissionModel], run: Run
+) -> tuple[list[Row], list[str]]:
+    """Every data set once, and a line for each field that nobody filled.
+
+    Models carry in their lineage what their recipe declared; the information file fills what is
+    empty there, by name, and adds what is lacking.
+    """
+    declared = [
+        *(row for member in members.values() for row in _lineage_rows(member)),
+        *(run.recipe.get("external_data") or ()),
+        *stated,
+    ]
+    rows: dict[str, Row] = {}
+    for entry in declared:
+        filled = {key: value for key, value in entry.items() if value not in (None, "")}
+        rows.setdefault(str(entry["name"]), {}).update(filled)
+    lines = [
+        f"external data `{name}` lacks `{field}`: give it under `external_datasets`"
+        for name, row in rows.items()
+        for field in NEEDED
+        if field not in row
+    ]
+    return list(rows.values()), lines
+
+
+def usage(rows: Sequence[Row]) -> str | None:
+    """What outside data was used for, in words; None where an entry does not say."""
+    if not rows:
+        return "none"
+    if any(not row.get("used_for") for row in rows):
+        return None
+    return "; ".join(f"{row['name']}: {row['used_for']}" for row in rows)
+
+
+def _lineage_rows(member: SubmissionModel) -> list[Row]:
+    return [row for step in member.lineage for row in step.get("external_data") or ()]

@@ -12,7 +12,7 @@ from aum_edge.audio.config import FrontEndConfig
 from aum_edge.complexity.limits import Limits, get_limits
 from aum_edge.complexity.onnx.report import analyse_onnx
 from aum_edge.complexity.report import Complexity, analyse
-from aum_edge.complexity.verdict import Count, Verdict, judge
+from aum_edge.complexity.verdict import Count, Verdict, verdict_of
 from aum_edge.errors import BudgetError, CheckpointError, UnsupportedOperatorError
 from aum_edge.models.classifier import AudioClassifier, load
 from aum_edge.models.storage.directory import describe
@@ -57,7 +57,7 @@ class Figures:
                 "n_params": self.official_params,
             },
         }
-        return judge(limits, figures)
+        return verdict_of(limits, figures)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -41,10 +41,10 @@ def development_results(
     loss = -np.log(np.clip(softmax(logits)[np.arange(len(truth)), truth], LEAST, 1.0))
     where = np.asarray(devices)
     classes = {name: _row(hit, loss, truth == index) for index, name in enumerate(SCENES)}
-    heard = [row["accuracy"] for row in classes.values() if row["accuracy"] is not None]
+    known = [row["accuracy"] for row in classes.values() if row["accuracy"] is not None]
     return {
         "overall": {
-            "accuracy": round(float(np.mean(heard)), 2),
+            "accuracy": round(float(np.mean(known)), 2),
             "logloss": round(float(loss.mean()), 4),
         },
         "class_wise": classes,

@@ -22,7 +22,7 @@ from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.config import CPMobileConfig
 from aum_edge.models.registry import build
 from aum_edge.models.storage.directory import save
-from aum_edge.runtimes import open as runtimes
+from aum_edge.runtimes.runtime import example_for
 
 FIELDS = "model runtime threads runs p50_ms p90_ms p99_ms min_ms load_ms rss_mb rtf sha256".split()
 QUICK = BenchConfig(runs=7, warmup=1, block=3)
@@ -78,7 +78,7 @@ def test_ratios_are_against_the_control(report: dict[str, Any], models: tuple[Pa
     assert other.ratios[str(models[1])] == 1
 
 
-def test_models_take_turns_and_warm_up_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_models_are_interleaved_and_warm_up_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[str] = []
     clock = iter(range(0, 10**6, 5))
     monkeypatch.setattr(latency.time, "perf_counter_ns", lambda: next(clock))
@@ -87,7 +87,7 @@ def test_models_take_turns_and_warm_up_is_not_timed(monkeypatch: pytest.MonkeyPa
         return LoadedEntry(model=name, runtime="torch", threads=1, run=lambda: calls.append(name))
 
     told: list[tuple[int, int]] = []
-    times = latency._take_turns(
+    times = latency._interleaved_times(
         [contestant("a"), contestant("b")],
         BenchConfig(runs=5, warmup=2, block=2),
         lambda done, total, what: told.append((done, total)),
@@ -224,11 +224,11 @@ def test_openvino_times_a_file(models: tuple[Path, Path]) -> None:
 
 def test_examples_follow_the_graphs_input() -> None:
     frontend = FrontEndConfig()
-    features = runtimes.example_for(["batch", 1, 256, 65], frontend, 2, 0)
+    features = example_for(["batch", 1, 256, 65], frontend, 2, 0)
     assert features.shape == (2, 1, 256, 65)
-    assert runtimes.example_for(["batch", 1, 256, "time"], frontend, 1, 0).shape[3] == 65
-    sound = runtimes.example_for(["batch", 32000], frontend, 3, 0)
+    assert example_for(["batch", 1, 256, "time"], frontend, 1, 0).shape[3] == 65
+    sound = example_for(["batch", 32000], frontend, 3, 0)
     assert sound.shape == (3, 32000)
     assert np.abs(sound).max() < 1
-    assert runtimes.example_for(["batch", "samples"], frontend, 1, 0).shape == (1, 32000)
+    assert example_for(["batch", "samples"], frontend, 1, 0).shape == (1, 32000)
     assert features.dtype == sound.dtype == np.float32

@@ -15,7 +15,7 @@ import pytest
 from aum_edge.audio.wav import write_wav
 from aum_edge.cli.main import COMMANDS, main
 from aum_edge.models.storage.directory import save
-from aum_edge.pipeline.stages.registry import main_stages
+from aum_edge.pipeline.stages.registry import stages_of
 from tests.small_run import RATE, recipe_text, student, tones
 
 
@@ -187,7 +187,7 @@ def test_the_main_job_end_to_end(capsys, tmp_path) -> None:
     before = (out_dir / "report" / "report.json").read_bytes()
     code, _, err = run(capsys, "run", recipe, "--out", out_dir)
     assert code == 0
-    assert err.count("done before, kept") == len(main_stages())
+    assert err.count("done before, kept") == len(stages_of("run"))
     assert (out_dir / "report" / "report.json").read_bytes() == before
     code, out, _ = run(capsys, "complexity", out_dir / "quantize" / "model", "--json")
     assert code == 0

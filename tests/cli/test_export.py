@@ -37,7 +37,7 @@ def test_a_file_that_hears(
     facts = json.loads(capsys.readouterr().out)
     runner = OnnxClassifier(out)
     assert facts["scan"] == runner.metadata["scan"] == "unrolled"
-    assert runner.hears == "waveform"
+    assert runner.input_name == "waveform"
     assert facts["bytes"] == out.stat().st_size
     assert runner.logits(torch.zeros(2, *runner.input_shape)).shape == (2, 3)
 

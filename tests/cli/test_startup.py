@@ -10,7 +10,7 @@ import pytest
 
 import aum_edge
 
-HEAVY = ("torch", "lightning", "onnxruntime", "onnx", "matplotlib")
+HEAVY = ("torch", "lightning", "onnxruntime", "onnx", "matplotlib", "optuna")
 CODE = f"""
 import sys
 from aum_edge.cli.main import main
@@ -62,13 +62,20 @@ def test_a_wrong_value_imports_nothing_heavy(setting: str, message: str, tmp_pat
     assert message in error
 
 
-@pytest.mark.parametrize("command", [("pretrain",), ("data", "normalization")])
+@pytest.mark.parametrize("command", [("pretrain",), ("search",), ("data", "normalization")])
 def test_so_it_is_with_other_recipes(command: tuple[str, ...], tmp_path: Path) -> None:
     path = tmp_path / "r.yaml"
     path.write_text("name: x\nfront_end: {}\n")
     code, heavy, error = call(*command, str(path))
     assert (code, heavy) == (2, [])
     assert "did you mean `frontend`?" in error
+
+
+def test_a_search_without_a_recipe_imports_no_optuna() -> None:
+    code, heavy, error = call("search", "no_such.yaml")
+    assert code == 2
+    assert "optuna" not in heavy
+    assert "There is no recipe no_such.yaml" in error
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,7 @@ def test_limits_may_be_given_as_they_are() -> None:
 
 def test_limits_and_verdict_are_read_without_torch() -> None:
     code = (
-        "import sys\nfrom aum_edge.complexity.verdict import judge\n"
+        "import sys\nfrom aum_edge.complexity.verdict import verdict_of\n"
         "from aum_edge.complexity.limits import get_limits\nget_limits('dcase2025')\n"
         "sys.exit('torch' in sys.modules)"
     )

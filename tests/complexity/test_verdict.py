@@ -13,10 +13,10 @@ from aum_edge.complexity.verdict import (
     Verdict,
     VerdictRow,
     excess,
-    judge,
-    judge_document,
     marked,
     state_of,
+    verdict_of,
+    verdict_of_document,
     worst,
 )
 
@@ -29,7 +29,7 @@ def row(value: float | None, limit: float = 30_000_000, **fields: Any) -> Verdic
 
 
 def verdict(exact: dict[str, Any], official: dict[str, Any], lower_bound: bool = False) -> Verdict:
-    return judge(LIMITS, {"exact": exact, "official": official}, lower_bound)
+    return verdict_of(LIMITS, {"exact": exact, "official": official}, lower_bound)
 
 
 @pytest.mark.parametrize(
@@ -69,12 +69,12 @@ def test_an_exact_count_with_operators_left_out_is_never_inside() -> None:
     assert found.state_by("exact") == "unknown"
     assert found.state_by("official") == "inside"
     assert "at least 900 of 1,000 MACs" in found.line("m", "exact")
-    bytes_only = judge(Limits(name="b", param_bytes=100), {"exact": SMALL}, lower_bound=True)
+    bytes_only = verdict_of(Limits(name="b", param_bytes=100), {"exact": SMALL}, lower_bound=True)
     assert bytes_only.state == "unknown"
 
 
 def test_without_limits_there_is_nothing_to_be_over() -> None:
-    found = judge(presets()["none"], {"exact": SMALL, "official": SMALL})
+    found = verdict_of(presets()["none"], {"exact": SMALL, "official": SMALL})
     assert (found.state, found.rows, found.lines("Student")) == ("inside", (), [])
     assert str(found) == "The model: no limits were set."
 
@@ -146,12 +146,12 @@ def test_texts_of_a_row() -> None:
 def test_documents_are_judged_like_figures() -> None:
     limits = {"name": "y", "macs": None, "param_bytes": None, "params": 100}
     document = {"exact": SMALL, "official": {"macs": 900, "param_bytes": 90}}
-    assert judge_document(document, limits).within is None
+    assert verdict_of_document(document, limits).within is None
     document["official"] = SMALL
-    assert judge_document(document, limits).within is True
-    assert judge_document(document, limits | {"n_params": 79}).within is False
+    assert verdict_of_document(document, limits).within is True
+    assert verdict_of_document(document, limits | {"n_params": 79}).within is False
     for key, value in (("unsupported", {"aten.x": 1}), ("open_axes", ["x axis 1"])):
-        assert judge_document({**document, key: value}, limits).within is None
+        assert verdict_of_document({**document, key: value}, limits).within is None
 
 
 def test_states_from_documents() -> None:

@@ -22,7 +22,7 @@ from aum_edge.data.manifest import Clip, Manifest, make_manifest
 from aum_edge.errors import RecipeError
 from aum_edge.pipeline.read_recipe import load_recipe
 from aum_edge.pipeline.recipe import Recipe, plain
-from aum_edge.pipeline.stages.registry import main_stages
+from aum_edge.pipeline.stages.registry import stages_of
 
 
 def digest(values: object) -> str:
@@ -30,7 +30,7 @@ def digest(values: object) -> str:
 
 
 def data_hash(recipe: Recipe) -> str:
-    return digest(main_stages()[0].settings(recipe))
+    return digest(stages_of("run")[0].settings(recipe))
 
 
 def read(tmp_path: Path, data: str, *overrides: str) -> Recipe:

@@ -7,7 +7,7 @@ from typing import Any
 from aum_edge.report.html.page import page
 from aum_edge.report.int8_savings import int8_lines
 from aum_edge.report.markdown import markdown
-from aum_edge.report.schema import checked
+from aum_edge.report.validation import checked
 from aum_edge.report.view import ReportView, file_key
 from tests.report.sample import sample
 

@@ -9,7 +9,7 @@ import pytest
 from aum_edge.report.html.page import page
 from aum_edge.report.int8_savings import int8_lines
 from aum_edge.report.markdown import markdown
-from aum_edge.report.schema import checked
+from aum_edge.report.validation import checked
 from aum_edge.report.view import ReportView
 from tests.report.sample import minimal, sample
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import re
 
 from aum_edge.report.markdown import markdown
-from aum_edge.report.schema import checked
 from aum_edge.report.tables.table import markdown_text
+from aum_edge.report.validation import checked
 from tests.report.html.test_training import pruned, swept
 from tests.report.sample import LABELS, minimal, sample
 

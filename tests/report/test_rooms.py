@@ -7,7 +7,7 @@ from tests.test_layering import PACKAGE, imports, sources
 ROOT = "aum_edge.report"
 FLOORS = [
     {"schema", "numbers", "text", "palette"},
-    {"view"},
+    {"view", "validation"},
     {"int8_savings"},
     {"plots", "tables"},
     {"html"},

@@ -13,7 +13,7 @@ from aum_edge.pipeline.stages.report import report_verdict
 from aum_edge.report.card import model_card
 from aum_edge.report.html.page import page
 from aum_edge.report.markdown import markdown
-from aum_edge.report.schema import checked
+from aum_edge.report.validation import checked
 from tests.report.html.test_page import Reader
 from tests.report.sample import sample
 

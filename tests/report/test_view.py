@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from aum_edge.report.schema import checked
+from aum_edge.report.validation import checked
 from aum_edge.report.view import ReportView, confusion, confusions, layer_macs
 from tests.report.sample import LABELS, SEEN, UNSEEN, minimal, sample
 

@@ -115,7 +115,7 @@ def test_a_front_end_inside_the_file_hears_waveforms(tmp_path: Path) -> None:
         heard.append(clips)
         return torch.full((len(clips), 2), float("nan") if len(heard) > 1 else 0.0)
 
-    predictor = Predictor(("a", "b"), config, answer, hears="waveform")
+    predictor = Predictor(("a", "b"), config, answer, input_name="waveform")
     path = sound(tmp_path / "a.wav", 1.0)
     assert "error" not in predictor.label_file(path)
     assert heard[0].shape == (3, 3200)
@@ -127,7 +127,7 @@ def test_a_front_end_inside_the_file_hears_waveforms(tmp_path: Path) -> None:
 
 
 def test_padding_by_frames_is_not_inside_a_file(tmp_path: Path) -> None:
-    listener = Predictor(("a", "b"), AUM, lambda x: torch.zeros(len(x), 2), hears="waveform")
+    listener = Predictor(("a", "b"), AUM, lambda x: torch.zeros(len(x), 2), input_name="waveform")
     answer = listener.label_file(sound(tmp_path / "a.wav", 0.1))
     assert "padding: zero" in answer["error"]
     manifest = make_manifest(

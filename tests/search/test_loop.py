@@ -174,7 +174,7 @@ def test_a_used_up_space_ends_the_search(tmp_path, corpus, capsys, monkeypatch) 
 def test_latency_is_an_objective_and_a_limit(tmp_path, corpus, monkeypatch) -> None:
     timed = []
 
-    def latency(room, model, folder):
+    def latency(context, model, folder):
         timed.append(model.backbone.config.d_model)
         return {"p50_ms": 1.0, "control_p50_ms": 2.0, "ratio": timed[-1] / 16}
 
@@ -199,8 +199,8 @@ def test_latency_is_an_objective_and_a_limit(tmp_path, corpus, monkeypatch) -> N
 @pytest.mark.slow
 def test_latency_is_timed_beside_cp_mobile(tmp_path, corpus) -> None:
     made = recipe(tmp_path, corpus.root, bench={"runs": 3, "warmup": 1}, constraints={"latency": 9})
-    room = SearchContext(made, tmp_path / "out", corpus.cache)
-    plan = make_plan(room, 0, {"mixer": "none"})
+    context = SearchContext(made, tmp_path / "out", corpus.cache)
+    plan = make_plan(context, 0, {"mixer": "none"})
     assert isinstance(plan, TrialPlan)
     assert plan.latency["ratio"] == plan.latency["p50_ms"] / plan.latency["control_p50_ms"]
     assert [path.name for path in (tmp_path / "out").rglob("*.onnx")] == ["cp-mobile.onnx"]
@@ -211,7 +211,7 @@ def test_latency_is_timed_beside_cp_mobile(tmp_path, corpus) -> None:
     [
         ({"objectives": ["macs"]}, "needs accuracy"),
         ({"objectives": ["accuracy", "accuracy"]}, "each once"),
-        ({"pruning": {"kind": "median"}}, "knows one objective"),
+        ({"pruning": {"kind": "median"}}, "takes one objective"),
         ({"references": {"resnet": {}}}, "no preset"),
         ({"references": {"cp-mobile": {"train.lr": -1}}}, "`lr`"),
         ({"student": {"model": {"preset": "cp-mobile"}}}, "student family"),

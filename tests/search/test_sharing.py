@@ -116,10 +116,10 @@ def test_ctrl_c_keeps_what_is_finished_and_gives_the_rest_back(
     file, out = write(tmp_path, corpus.root), tmp_path / "out"
     real = loop.run_plan
 
-    def stopped(room, plan, work, on_value):
+    def stopped(context, plan, work, on_value):
         if plan.number == 1:
             raise KeyboardInterrupt
-        return real(room, plan, work, on_value)
+        return real(context, plan, work, on_value)
 
     monkeypatch.setattr(loop, "run_plan", stopped)
     assert search(file, out, corpus.cache) == 130
@@ -132,17 +132,17 @@ def test_ctrl_c_keeps_what_is_finished_and_gives_the_rest_back(
 
 
 def test_epochs_of_other_values_are_not_gone_on_from(tmp_path, corpus) -> None:
-    room = SearchContext(recipe(tmp_path, corpus.root), tmp_path / "out", corpus.cache)
+    context = SearchContext(recipe(tmp_path, corpus.root), tmp_path / "out", corpus.cache)
     work, params = tmp_path / "out" / "work" / "0", {"mixer": "none", "d_model": 16}
-    fresh = _trained(room, params, work)
-    assert _trained(room, params, work) == fresh
-    other = _trained(room, {**params, "d_model": 8}, work)
+    fresh = _trained(context, params, work)
+    assert _trained(context, params, work) == fresh
+    other = _trained(context, {**params, "d_model": 8}, work)
     assert other.state == "complete"
-    assert other.val == _trained(room, {**params, "d_model": 8}, tmp_path / "elsewhere").val
+    assert other.val == _trained(context, {**params, "d_model": 8}, tmp_path / "elsewhere").val
 
 
-def _trained(room: SearchContext, params: dict, work: Path) -> Record:
-    plan = make_plan(room, 0, params)
+def _trained(context: SearchContext, params: dict, work: Path) -> Record:
+    plan = make_plan(context, 0, params)
     assert isinstance(plan, TrialPlan)
-    record = run_plan(room, plan, work, lambda curve: "")
+    record = run_plan(context, plan, work, lambda curve: "")
     return replace(record, seconds=0.0, finished="")

@@ -1,7 +1,7 @@
-"""The torch counter against the ONNX counter, module by module.
+"""Differences between the torch counter and the ONNX counter, module by module.
 
 The two share no code: one sees torch's operators as they run, the other the nodes of the exported
-graph. Where they differ the graph computes something else, and this says where.
+graph. Where they differ the graph computes something else, and the modules are named.
 """
 
 from __future__ import annotations

@@ -37,21 +37,21 @@ def count_onnx(path: str | Path, front_end: bool = False) -> OperatorCounts:
     """Count one input through an .onnx file.
 
     A front end that aum-edge put into the file is left out, as every challenge does, unless
-    ``front_end`` asks for it.
+    ``front_end`` is set.
 
     Raises:
         UnsupportedOperatorError: The file is not ONNX.
     """
     model = with_shapes(read_onnx(Path(path)))
     counter = _Counter(model, FRONT_END if holds_front_end(model) and not front_end else None)
-    counter.graph(model, _Place())
+    counter.graph(model, _Scope())
     counter.counts.peak_activation_bytes = peak_activation_bytes(model)
     return counter.counts
 
 
 @dataclass(frozen=True)
-class _Place:
-    """Where a graph runs: how often, under which name, and what is around it."""
+class _Scope:
+    """The scope of a graph: its repeats, the prefix of its names, tensors around it."""
 
     times: int = 1
     prefix: str = ""
@@ -65,10 +65,10 @@ class _Counter:
         self.left_out = left_out
         self.values = constants(model.graph)
 
-    def graph(self, model: ModelProto, place: _Place) -> None:
+    def graph(self, model: ModelProto, scope: _Scope) -> None:
         """Add every node that runs when the model does."""
-        shapes = place.shapes | shapes_of(model.graph)
-        constant = set(place.constant) | set(constants(model.graph))
+        shapes = scope.shapes | shapes_of(model.graph)
+        constant = set(scope.constant) | set(constants(model.graph))
         for node in model.graph.node:
             names = [name for name in node.input if name]
             if names and all(name in constant for name in names) and not _bodies(node):
@@ -76,21 +76,21 @@ class _Counter:
                 continue
             if self.left_out and node.name.startswith(self.left_out):
                 continue
-            here = _Place(place.times, place.prefix, shapes, frozenset(constant))
+            here = _Scope(scope.times, scope.prefix, shapes, frozenset(constant))
             self.node(model, node, here)
 
-    def node(self, model: ModelProto, node: NodeProto, place: _Place) -> None:
+    def node(self, model: ModelProto, node: NodeProto, scope: _Scope) -> None:
         """Add one node."""
         if node.op_type in ("Scan", "Loop", "If"):
             {"Scan": self.scan, "Loop": self.loop, "If": self.branch}[node.op_type](
-                model, node, place
+                model, node, scope
             )
             return
         standard = node.domain in ("", "ai.onnx")
         name = node.op_type if standard else f"{node.domain}.{node.op_type}"
         if standard and name in FREE:
             return
-        shapes = place.shapes
+        shapes = scope.shapes
         known = all(item in shapes for item in (*filter(None, node.input), node.output[0]))
         if name not in RULES or not known:
             self.counts.unsupported[name if name not in RULES else f"{name} of unknown shape"] += 1
@@ -100,55 +100,55 @@ class _Counter:
         except (ValueError, KeyError, IndexError):
             self.counts.unsupported[f"{name} of unequal shapes"] += 1
             return
-        times = place.times
+        times = scope.times
         self.counts.special_functions.update({k: n * times for k, n in cost.special.items()})
         self.counts.state_elements += cost.state_elements
         if cost.macs:
             self.counts.macs_by_op[name] += cost.macs * times
-            layer = place.prefix + (node.name or node.output[0])
+            layer = scope.prefix + (node.name or node.output[0])
             self.counts.layers.setdefault(layer, Counter())[name] += cost.macs * times
 
-    def scan(self, model: ModelProto, node: NodeProto, place: _Place) -> None:
+    def scan(self, model: ModelProto, node: NodeProto, scope: _Scope) -> None:
         """A body once a slice: its inputs are the states, then one slice of each scan input."""
         attributes = {a.name: a for a in node.attribute}
         slices = attributes["num_scan_inputs"].i
         axes = list(attributes["scan_input_axes"].ints) if "scan_input_axes" in attributes else []
         states = node.input[: len(node.input) - slices]
         rows = node.input[len(states) :]
-        if any(name not in place.shapes for name in node.input):
+        if any(name not in scope.shapes for name in node.input):
             self.counts.unsupported["Scan of unknown shape"] += 1
             return
-        given = [place.shapes[name] for name in states]
+        given = [scope.shapes[name] for name in states]
         trips = 1
         for name, axis in zip(rows, axes or [0] * slices, strict=True):
-            shape = place.shapes[name]
+            shape = scope.shapes[name]
             trips = shape[axis]
             given.append(tuple(size for i, size in enumerate(shape) if i != axis % len(shape)))
         self.counts.state_elements += sum(size_of(shape) for shape in given[: len(states)])
-        self.body(model, node, attributes["body"].g, given, trips, place)
+        self.body(model, node, attributes["body"].g, given, trips, scope)
 
-    def loop(self, model: ModelProto, node: NodeProto, place: _Place) -> None:
-        """A body as often as its trip count says, which has to be stored in the file."""
+    def loop(self, model: ModelProto, node: NodeProto, scope: _Scope) -> None:
+        """A body times its trip count, which has to be stored in the file."""
         count = self.values.get(node.input[0]) if node.input[0] else None
         going = self.values.get(node.input[1]) if node.input[1] else None
-        known = all(name in place.shapes for name in node.input[2:])
+        known = all(name in scope.shapes for name in node.input[2:])
         trips = -1 if count is None else max(0, int(numpy_helper.to_array(count).reshape(-1)[0]))
         if going is not None and not numpy_helper.to_array(going).reshape(-1)[0]:
             trips = 0
         if not known or not 0 <= trips < ENDLESS:
             self.counts.unsupported["Loop of unknown length"] += 1
             return
-        given: list[Shape] = [(), (), *(place.shapes[name] for name in node.input[2:])]
+        given: list[Shape] = [(), (), *(scope.shapes[name] for name in node.input[2:])]
         self.counts.state_elements += sum(size_of(shape) for shape in given[2:])
         graph = next(a.g for a in node.attribute if a.name == "body")
-        self.body(model, node, graph, given, trips, place)
+        self.body(model, node, graph, given, trips, scope)
 
-    def branch(self, model: ModelProto, node: NodeProto, place: _Place) -> None:
+    def branch(self, model: ModelProto, node: NodeProto, scope: _Scope) -> None:
         """The dearer branch of an If; what neither has a rule for is named."""
         before, branches = self.counts, []
         for attribute in node.attribute:
             self.counts = OperatorCounts()
-            self.body(model, node, attribute.g, [], 1, place)
+            self.body(model, node, attribute.g, [], 1, scope)
             branches.append(self.counts)
         self.counts = before
         dearest = max(branches, key=lambda counts: counts.macs)
@@ -167,7 +167,7 @@ class _Counter:
         graph: GraphProto,
         given: list[Shape],
         trips: int,
-        place: _Place,
+        scope: _Scope,
     ) -> None:
         """Count an inner graph whose inputs have the ``given`` shapes, ``trips`` times."""
         inner = ModelProto()
@@ -179,13 +179,13 @@ class _Counter:
         for value in inner.graph.output:
             value.type.tensor_type.ClearField("shape")
         for name in outer_names(inner.graph):
-            if name in place.shapes:
+            if name in scope.shapes:
                 inner.graph.input.append(
-                    onnx.helper.make_tensor_value_info(name, FLOAT, place.shapes[name])
+                    onnx.helper.make_tensor_value_info(name, FLOAT, scope.shapes[name])
                 )
-        prefix = f"{place.prefix}{node.name or node.output[0]}/"
+        prefix = f"{scope.prefix}{node.name or node.output[0]}/"
         self.graph(
-            inferred(inner), _Place(place.times * trips, prefix, place.shapes, place.constant)
+            inferred(inner), _Scope(scope.times * trips, prefix, scope.shapes, scope.constant)
         )
 
 

@@ -10,6 +10,7 @@ from google.protobuf.message import DecodeError
 from onnx import GraphProto, ModelProto, shape_inference
 
 from aum_edge.complexity.onnx.rules import Shape, Shapes
+from aum_edge.core.text import one_line
 from aum_edge.errors import UnsupportedOperatorError
 
 FRONT_END, FRONT_END_TABLES = "/frontend/", "frontend."
@@ -31,7 +32,7 @@ def read_onnx(path: Path) -> ModelProto:
     try:
         model = onnx.load(path)
     except (DecodeError, OSError, onnx.checker.ValidationError) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error, 200)
         raise UnsupportedOperatorError(
             f"{path} is missing, not an ONNX file, or lacks its external data: {reason}."
         ) from error
@@ -88,7 +89,7 @@ def type_shape(kind: onnx.TypeProto) -> Shape:
 
 
 def holds_front_end(model: ModelProto) -> bool:
-    """Whether aum-edge put a front end into the file, as its metadata says."""
+    """Whether aum-edge put a front end into the file, by its metadata."""
     props = {entry.key: entry.value for entry in model.metadata_props}
     return "aum_edge.version" in props and props.get("input") == "waveform"
 
@@ -147,7 +148,7 @@ def outer_names(graph: GraphProto) -> list[str]:
 def peak_activation_bytes(model: ModelProto) -> int:
     """Largest sum of live tensors when the nodes run in the order of the file.
 
-    A tensor lives from the node that makes it to the last that reads it; inputs from the start,
+    A tensor is live from the node that makes it to the last that reads it; inputs from the start,
     weights not at all. Views (Reshape and the like) count as copies, which is what a runtime
     without in-place rules needs. ``model`` has shapes (:func:`with_shapes`).
     """

@@ -1,6 +1,6 @@
 """MACs and special functions of each ONNX operator: the register of counting rules.
 
-They say the same of a node as torch_rules.py says of the torch operator. A new rule is one function
+They count a node as torch_rules.py counts the torch operator. A new rule is one function
 under :func:`onnx_rule`, here or in any module that is imported before the count.
 """
 

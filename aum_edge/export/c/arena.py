@@ -1,4 +1,4 @@
-"""Where everything lies in the arena. What is not needed at the same time shares its place.
+"""Layout of the arena: offsets of all buffers; those with disjoint lifetimes overlap.
 
 The stem works column by column and keeps three columns of each convolution; the front end works
 frame by frame. Both are done before the blocks begin, so in a clip the blocks' rows take their
@@ -100,37 +100,37 @@ def small(plan: EnginePlan) -> int:
 
 def clip_layout(plan: EnginePlan, frontend: FrontEndBuffers) -> Layout:
     """For whole clips: the blocks lie where the stem and the front end were."""
-    places = _Places()
-    places.add("tokens", plan.tokens * plan.config.d_model)
-    _common(places, plan)
-    start = places.end
-    _before_blocks(places, plan, frontend)
-    _stem(places, plan, batch(plan))
+    offsets = _Offsets()
+    offsets.add("tokens", plan.tokens * plan.config.d_model)
+    _common(offsets, plan)
+    start = offsets.end
+    _before_blocks(offsets, plan, frontend)
+    _stem(offsets, plan, batch(plan))
     if plan.whole_clip:
-        places.add("features", plan.config.n_mels * plan.config.n_frames)
-    after = places.end
-    places.end = start
-    _blocks(places, plan, plan.tokens)
-    return places.finish(after)
+        offsets.add("features", plan.config.n_mels * plan.config.n_frames)
+    after = offsets.end
+    offsets.end = start
+    _blocks(offsets, plan, plan.tokens)
+    return offsets.finish(after)
 
 
 def stream_layout(plan: EnginePlan, frontend: FrontEndBuffers) -> Layout:
     """For a stream: one token at a time, with all that is kept between two."""
-    places = _Places()
-    places.add("tokens", plan.config.d_model)
-    _common(places, plan)
-    _stem(places, plan, 1)
-    places.add("kept", sum(block.kept for block in plan.blocks))
-    places.add("heard", frontend.stream)
-    start = places.end
-    _before_blocks(places, plan, frontend)
-    after = places.end
-    places.end = start
-    _blocks(places, plan, 1)
-    return places.finish(after)
+    offsets = _Offsets()
+    offsets.add("tokens", plan.config.d_model)
+    _common(offsets, plan)
+    _stem(offsets, plan, 1)
+    offsets.add("kept", sum(block.kept for block in plan.blocks))
+    offsets.add("heard", frontend.stream)
+    start = offsets.end
+    _before_blocks(offsets, plan, frontend)
+    after = offsets.end
+    offsets.end = start
+    _blocks(offsets, plan, 1)
+    return offsets.finish(after)
 
 
-class _Places:
+class _Offsets:
     """Offsets given out one after the other."""
 
     def __init__(self) -> None:
@@ -155,35 +155,35 @@ def _whole(count: int) -> int:
     return -(-count // LINE) * LINE
 
 
-def _common(places: _Places, plan: EnginePlan) -> None:
-    places.add("pool", 3 * plan.config.d_model)
-    places.add("small", small(plan))
+def _common(offsets: _Offsets, plan: EnginePlan) -> None:
+    offsets.add("pool", 3 * plan.config.d_model)
+    offsets.add("small", small(plan))
 
 
-def _before_blocks(places: _Places, plan: EnginePlan, frontend: FrontEndBuffers) -> None:
+def _before_blocks(offsets: _Offsets, plan: EnginePlan, frontend: FrontEndBuffers) -> None:
     """Nothing is folded while the front end makes a frame: both work in the same place."""
     needed = fold_buffers(plan)
-    places.add("fold_room", max(needed + spill(plan) if needed else 0, frontend.scratch))
-    places.offsets["scratch"] = places.offsets["fold_room"]
+    offsets.add("fold_room", max(needed + spill(plan) if needed else 0, frontend.scratch))
+    offsets.offsets["scratch"] = offsets.offsets["fold_room"]
 
 
-def _stem(places: _Places, plan: EnginePlan, steps: int) -> None:
+def _stem(offsets: _Offsets, plan: EnginePlan, steps: int) -> None:
     held = sum(level.weight.expanded + level.bias.expanded for level in plan.levels)
-    places.add("stem", held + spill(plan) if held else 0)
-    places.add("rings", rings(plan))
-    places.add("columns", steps * column(plan))
+    offsets.add("stem", held + spill(plan) if held else 0)
+    offsets.add("rings", rings(plan))
+    offsets.add("columns", steps * column(plan))
 
 
-def _blocks(places: _Places, plan: EnginePlan, length: int) -> None:
+def _blocks(offsets: _Offsets, plan: EnginePlan, length: int) -> None:
     """One block after the other in the same place."""
     config = plan.config
     needed = room(plan)
-    places.add("room", needed + spill(plan) if needed else 0)
-    places.add("rows", length * max(b.weights["in_proj"].cols for b in plan.blocks))
+    offsets.add("room", needed + spill(plan) if needed else 0)
+    offsets.add("rows", length * max(b.weights["in_proj"].cols for b in plan.blocks))
     mixed = max(max(block.conv[0], block.d_inner) for block in plan.blocks)
-    places.add("mixed", length * max(mixed, config.d_model))
+    offsets.add("mixed", length * max(mixed, config.d_model))
     for name, floats in plan.form.buffers(plan.blocks).items():
-        places.add(name, length * floats)
+        offsets.add(name, length * floats)
 
 
 def _small_of(block: Block) -> int:

@@ -103,7 +103,7 @@ def export_c(
         out: The .c file; the header and the array file are named after it. Files already there
             are replaced when all of the new ones have passed.
         config: Name, arrays in a file of their own, tolerance.
-        progress: Told (steps done, steps in all, what comes).
+        progress: Called with (steps done, steps in all, what comes).
 
     Raises:
         UnsupportedOperatorError: If the engine lacks an operator of the model; it is named.
@@ -111,19 +111,19 @@ def export_c(
         ParityError: If a logit differs by more than ``config.atol``. Nothing is left behind.
     """
     started = time.perf_counter()
-    config, out, told = config or CExportConfig(), Path(out), progress or _nobody
+    config, out, report = config or CExportConfig(), Path(out), progress or _nobody
     _check(model, out)
     still = copy.deepcopy(model).cpu().eval()
-    told(0, STEPS, "writing C")
+    report(0, STEPS, "writing C")
     program = generate(still, config.name or identifier(out.stem), config.separate_weights)
     texts = file_texts(program, out)
-    told(1, STEPS, "golden vectors")
+    report(1, STEPS, "golden vectors")
     texts |= _vectors(program, still, out, config.atol)
-    told(2, STEPS, "compiling and comparing")
+    report(2, STEPS, "compiling and comparing")
     proof, unproven = _proof(texts)
     texts[out] = marked(texts[out], VERIFIED if proof else UNVERIFIED)
     write_all(texts)
-    told(STEPS, STEPS, "compiling and comparing")
+    report(STEPS, STEPS, "compiling and comparing")
     return CExportReport(
         path=out,
         files=tuple(path.name for path in texts),

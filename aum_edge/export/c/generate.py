@@ -73,7 +73,7 @@ CLOSE = """\
 STAGES = (
     "INPUT FRONT_END CONV_1 CONV_2 DEPTHWISE FOLD NORM IN_PROJ CONV X_PROJ SCAN GATE OUT_PROJ HEAD"
 ).split()
-"""What AUM_STAGE(i) is told when a part is over; for measurements."""
+"""Numbers that AUM_STAGE(i) gets at the end of each part; for measurements."""
 POOLING = {"mean": 0, "max": 1, "mean-max": 2, "last": 3}
 PLACES = ("tokens", "pool", "rings", "stem", "columns", "rows", "mixed", "decay", "y", "parts")
 MORE_PLACES = ("step", "room", "fold_room", "small", "features", "scratch", "heard", "kept")

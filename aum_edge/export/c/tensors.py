@@ -136,7 +136,7 @@ class Weights:
         return FLOAT if is_decay(name) else KINDS[tensor.dtype]
 
     def _put(self, name: str, tensor: Tensor) -> int:
-        """Values into their place; where that begins."""
+        """Append values to the array of their type; returns their offset."""
         at = self._at[name]
         flat = tensor.contiguous().flatten().numpy()
         self._arrays[self._kind(name)][at : at + len(flat)] = flat

@@ -1,4 +1,4 @@
-"""Is the C program the model? The golden vectors, compiled and run on this machine."""
+"""Parity of a C export with its model: golden vectors, compiled and run on this machine."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from aum_edge.errors import ExportError, ParityError
 from aum_edge.runtimes.c_compiler import Isa, build_program, find_compiler
 
 SECONDS = 600
-_SAID = re.compile(r"features (\S+) samples (\S+) allowed (\S+ and \S+)")
+_RESULT = re.compile(r"features (\S+) samples (\S+) allowed (\S+ and \S+)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,11 +48,11 @@ def verify(sources: Sequence[Path], isa: Isa = "native") -> Verification:
     compiler = find_compiler()
     with tempfile.TemporaryDirectory(prefix="aum-edge-proof-") as folder:
         program = build_program(sources, Path(folder) / "proof", isa)
-        said, code = _run(program)
-    found = _SAID.search(said)
+        output, code = _run(program)
+    found = _RESULT.search(output)
     if found is None or code not in (0, 1):
         raise ExportError(
-            f"The C program did not end as it should (exit code {code}: {said.strip()[:100]}); "
+            f"The C program did not end as it should (exit code {code}: {output.strip()[:100]}); "
             "it was not kept. Please report this with the model."
         )
     features, samples = float(found[1]), float(found[2])

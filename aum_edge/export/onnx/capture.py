@@ -1,4 +1,4 @@
-"""torch to an ONNX graph of float weights, every selective scan still one opaque node."""
+"""Capture of a torch model as an ONNX graph in float, each selective scan one opaque node."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from onnxscript import opset18, optimizer
 from torch import nn
 
 import aum_edge.ssm.scan.operator  # noqa: F401 - registers torch.ops.aum_edge.scan
+from aum_edge.core.text import one_line
 from aum_edge.errors import ExportError
 from aum_edge.export.onnx.forms import fuse
 from aum_edge.export.onnx.naming import name_nodes
@@ -57,7 +58,7 @@ def capture(model: AudioClassifier, opset: int, dynamic_length: bool = False) ->
         free[3] = torch.export.Dim("frames")
     fuse(plain)
     try:
-        with quiet():
+        with quiet_exporter():
             program = torch.onnx.export(
                 plain,
                 (plain.example_input(2),),
@@ -92,8 +93,8 @@ def check_free_length(model: AudioClassifier) -> None:
     """Raise ExportError for a network that is made for one number of frames."""
     if not model.backbone.any_length:
         raise ExportError(
-            "This network is made for one number of frames (it has a place for each patch): a "
-            "dynamic length is for students and CP-Mobile."
+            "This network is made for one number of frames (it has a position embedding for each "
+            "patch): a dynamic length is for students and CP-Mobile."
         )
 
 
@@ -109,8 +110,8 @@ def float_twin(model: AudioClassifier) -> AudioClassifier:
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Keep the exporter's remarks about missing optional packages away from the user."""
+def quiet_exporter() -> Iterator[None]:
+    """Silence the exporter's notes about missing optional packages."""
     names = ("torch.onnx", "onnxscript", "onnx_ir")
     before = {name: logging.getLogger(name).level for name in names}
     try:
@@ -129,4 +130,4 @@ def _reason(error: Exception) -> str:
     cause: BaseException = error
     while cause.__cause__ is not None:
         cause = cause.__cause__
-    return " ".join(str(cause).split())[:300]
+    return one_line(cause, 300)

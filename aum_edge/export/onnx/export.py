@@ -1,4 +1,4 @@
-"""A model becomes one .onnx file that is checked, run and compared before it exists."""
+"""Export of a model to one .onnx file, checked, run and compared before it is kept."""
 
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
-"""The front end as nodes before the network: waveform in, features out, the same values.
+"""The log-mel front end as ONNX nodes before the network: waveform in, features out.
 
 The spectrum is a discrete Fourier transform in two factors (Cooley and Tukey, 1965), each one a
 matrix product: n = N2 n1 + n2 and k = k1 + N1 k2 with n_fft = N1 N2. A real signal needs k1 up to
 N1 / 2 alone, the other bins are mirror images, and only the power is wanted, so a frame may start
-where its window does. Tables are small and stored once; what follows from them (frames' places, the
-second factor, the filters as a matrix) are nodes on constants, which onnxruntime runs when it loads
-the file. A second of audio at the default front end takes 1.1 ms so, 1.4 in torch, and 4.3 ms by
-the operator STFT for the spectrum alone (onnxruntime 1.31, one thread).
+where its window does. Tables are small and stored once; what follows from them (frames' positions,
+the second factor, the filters as a matrix) are nodes on constants, which onnxruntime runs when it
+loads the file. A second of audio at the default front end takes 1.1 ms so, 1.4 in torch, and 4.3 ms
+by the operator STFT for the spectrum alone (onnxruntime 1.31, one thread).
 """
 
 from __future__ import annotations
@@ -62,13 +62,13 @@ def _log_mel(writer: _Writer, config: FrontEndConfig, waveform: ir.Value) -> ir.
     short = max(0, config.n_fft // 2 + 1 - config.clip_samples)
     if short:
         waveform = writer.op("Pad", waveform, writer.integers(0, 0, 0, short))
-    # The window stands in the middle of the transform: frames start where it does.
+    # The window is centred in the transform; frames start where the window does.
     before = config.n_fft // 2 - (config.n_fft - config.win_length) // 2
     samples = config.clip_samples + short
     after = config.n_fft // 2
     pads = writer.integers(0, before, 0, after)
-    heard = writer.op("Pad", waveform, pads, mode=config.stft_padding)
-    frames = _frames(writer, config, heard, before + samples + after, config.win_length)
+    padded = writer.op("Pad", waveform, pads, mode=config.stft_padding)
+    frames = _frames(writer, config, padded, before + samples + after, config.win_length)
     window = torch.hann_window(config.win_length).numpy()
     power = split.power(writer, writer.op("Mul", frames, writer.table("window", window)))
     if config.power == 1:
@@ -111,8 +111,8 @@ def _frames(
     rows = writer.op("Reshape", signal, writer.integers(-1, pieces, piece))
     starts = np.arange(config.n_frames, dtype=np.int64)[:, None] * (config.hop_length // piece)
     offsets = np.arange(size // piece, dtype=np.int64)
-    places = writer.op("Add", writer.table("starts", starts), writer.table("offsets", offsets))
-    taken = writer.op("Gather", rows, places, axis=1)
+    indices = writer.op("Add", writer.table("starts", starts), writer.table("offsets", offsets))
+    taken = writer.op("Gather", rows, indices, axis=1)
     return writer.op("Reshape", taken, writer.integers(-1, config.n_frames, size))
 
 
@@ -121,11 +121,11 @@ class _Split:
 
     def __init__(self, config: FrontEndConfig) -> None:
         self.config = config
-        n, heard = config.n_fft, config.win_length
+        n, window = config.n_fft, config.win_length
         factors = [f for f in range(1, n + 1) if n % f == 0]
-        self.second = min(factors, key=lambda f: n // f * -(-heard // f) * f + 2 * n * f)
+        self.second = min(factors, key=lambda f: n // f * -(-window // f) * f + 2 * n * f)
         self.first = n // self.second
-        self.rows = -(-heard // self.second)
+        self.rows = -(-window // self.second)
         """n1 that a window reaches."""
         self.kept = self.first // 2 + 1
         """k1 that are made."""
@@ -143,8 +143,8 @@ class _Split:
             frames = writer.op("Pad", frames, writer.integers(0, 0, 0, 0, 0, missing))
         table = writer.op("Reshape", frames, writer.integers(-1, self.rows, self.second))
         angle = 2 * np.pi / self.first
-        turns = np.outer(np.arange(self.kept), np.arange(self.rows)) * angle
-        parts = np.stack([np.cos(turns), -np.sin(turns)], axis=1).reshape(-1, self.rows)
+        angles = np.outer(np.arange(self.kept), np.arange(self.rows)) * angle
+        parts = np.stack([np.cos(angles), -np.sin(angles)], axis=1).reshape(-1, self.rows)
         first = writer.op("MatMul", writer.table("dft_first", parts.astype(np.float32)), table)
         pairs = writer.op("Reshape", first, writer.integers(-1, self.kept, 2 * self.second))
         pairs = writer.op("Transpose", pairs, perm=[1, 0, 2])
@@ -197,7 +197,7 @@ def _filtered(writer: _Writer, config: FrontEndConfig, power: ir.Value, split: _
 
 
 def _of_clip(writer: _Writer, config: FrontEndConfig, features: ir.Value) -> ir.Value:
-    """What :class:`~aum_edge.audio.frontend.FrontEnd` does relative to the whole clip."""
+    """Per-clip dynamic range and mean normalisation, as in the torch front end."""
     if config.range_db:
         reach = config.range_db * math.log(10) / 10 * config.power / 2
         highest = writer.op("ReduceMax", features, writer.integers(1, 2))

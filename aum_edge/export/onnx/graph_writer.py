@@ -1,4 +1,4 @@
-"""New nodes in front of an old one, with as little ceremony as possible."""
+"""Writer of new ONNX nodes in front of an old one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The opaque scan nodes of a captured graph become standard ONNX, in place."""
+"""Lowering of the opaque scan nodes of a captured graph to standard ONNX, in place."""
 
 from __future__ import annotations
 
@@ -21,13 +21,17 @@ from aum_edge.runtimes.onnx import open_session
 
 UNROLL_LIMIT = 128
 """Tokens; beyond, an unrolled graph is slower than Scan and slow to load."""
+UNROLL_STEPS = 2000
+"""Tokens of all scans together beyond which `auto` does not try to unroll: a teacher's graph would
+take minutes to make and seconds to load."""
+RUNS, WARM_UP = 60, 5
 
 Form = Literal["scan", "unrolled"]
 Writer = Callable[[GraphWriter, Sequence[Lane]], scan_forms.Results]
 
 
 def lower(model: ir.Model, form: Form) -> None:
-    """Replace every opaque scan by nodes of the form asked for.
+    """Replace every opaque scan by nodes of one form.
 
     Raises:
         ExportError: If a scan's length is free, or too long to unroll.
@@ -102,12 +106,6 @@ def _depends(node: ir.Node, on: ir.Node) -> bool:
                 seen.add(before)
                 waiting.append(before)
     return False
-
-
-RUNS, WARM_UP = 60, 5
-UNROLL_STEPS = 2000
-"""Tokens of all scans together beyond which `auto` does not try to unroll: a teacher's graph would
-take minutes to make and seconds to load."""
 
 
 def lowered(captured: ir.Model, wanted: ScanForm, example: np.ndarray) -> tuple[ir.Model, str]:

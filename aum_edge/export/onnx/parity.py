@@ -1,4 +1,4 @@
-"""Is the file the model? The same clips through torch and through onnxruntime."""
+"""Parity of an ONNX file with its model: the same clips in onnxruntime and in torch."""
 
 from __future__ import annotations
 
@@ -72,8 +72,8 @@ def check_parity(
             module that differs, when one can be told.
         ExportError: If the file does not run at one of the batch sizes.
     """
-    listens = runner.hears == WAVEFORM
-    features, given = _comparison(model, listens, clips)
+    takes_waveform = runner.input_name == WAVEFORM
+    features, given = _comparison(model, takes_waveform, clips)
     rows = torch.arange(3) % len(features)
     with torch.inference_mode():
         batches = [*features.split(BATCH), features[rows[:1]], features[rows]]
@@ -83,11 +83,13 @@ def check_parity(
     by_clip = (got - expected).abs().amax(dim=1)
     worst = float(by_clip.max())
     rounds = bool((model.quantization or {}).get("inputs"))
-    judged = float(by_clip.median()) if rounds and worst <= STEP else worst
-    if not judged <= atol:
-        where = None if listens else first_difference(model, runner.path, features[rows], atol)
+    gap = float(by_clip.median()) if rounds and worst <= STEP else worst
+    if not gap <= atol:
+        where = (
+            None if takes_waveform else first_difference(model, runner.path, features[rows], atol)
+        )
         raise ParityError(
-            f"The ONNX file differs from the model by {judged:.2e} in a logit (allowed {atol:g})"
+            f"The ONNX file differs from the model by {gap:.2e} in a logit (allowed {atol:g})"
             + (f", first in {where}" if where else "")
             + "; it was not kept. Check that the weights and clips are finite, or try another "
             "scan form."
@@ -97,12 +99,12 @@ def check_parity(
 
 
 def _comparison(
-    model: AudioClassifier, listens: bool, clips: Tensor | None
+    model: AudioClassifier, takes_waveform: bool, clips: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     """Features for torch, and what the file is given for them."""
     features = random_clips(model) if clips is None or len(clips) == 0 else clips.float().cpu()
     given = features
-    if listens:
+    if takes_waveform:
         given = random_waveforms(model.frontend)
         features = FrontEnd(model.frontend)(given).unsqueeze(1)
     if not torch.isfinite(given).all():

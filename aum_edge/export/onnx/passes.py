@@ -1,4 +1,4 @@
-"""Masks over token pairs as three nodes on the tokens' places, not as stored tables.
+"""Graph passes: masks over token pairs computed from positions; transposes cancelled.
 
 At 64 tokens the masks of SSD would be a third of an int8 file. onnxruntime computes such nodes
 once, when it loads the file, so they cost nothing where the table cost nothing.
@@ -24,15 +24,15 @@ def write_masks_out(graph: ir.Graph) -> None:
 
 
 def _write_out(graph: ir.Graph, value: ir.Value, array: np.ndarray) -> None:
-    place = np.arange(array.shape[2], dtype=np.float32)
-    gap = place[:, None] - place
+    position = np.arange(array.shape[2], dtype=np.float32)
+    gap = position[:, None] - position
     signs = np.where(array[:, :, :1, -1:] == 0, MASKED, -MASKED).astype(np.float32)
     if not np.array_equal(array, np.minimum(gap * signs, 0)):
         return
     writer = GraphWriter(graph, "")
-    size = len(place)
-    rows = writer.constant(f"places_{size}_rows", place[:, None])
-    columns = writer.constant(f"places_{size}", place)
+    size = len(position)
+    rows = writer.constant(f"places_{size}_rows", position[:, None])
+    columns = writer.constant(f"places_{size}", position)
     sign = writer.constant("mask_" + "".join("+-"[int(s < 0)] for s in signs.flat), signs)
     hidden = writer.op("Mul", writer.op("Sub", rows, columns), sign)
     mask = writer.op("Min", hidden, writer.constant("zero", np.zeros((), np.float32)))

@@ -1,4 +1,4 @@
-"""A scan's inputs in the layout its loop wants: (token, batch, group, state, channel).
+"""A scan's inputs in the layout of its loop: (token, batch, group, state, channel).
 
 Tokens come first so that a step's slice is one piece of memory; channels come last so that every
 elementwise operation runs along them. Where there is one group, as in all our mixers, its axis is

@@ -15,7 +15,7 @@ from onnxscript import optimizer
 from torch import Tensor
 
 from aum_edge.errors import ParityError
-from aum_edge.export.onnx.capture import FOLD_LIMIT, float_twin, quiet
+from aum_edge.export.onnx.capture import FOLD_LIMIT, float_twin, quiet_exporter
 from aum_edge.export.onnx.config import ExportConfig
 from aum_edge.export.onnx.export import ExportReport, finished, report_of, write_checked
 from aum_edge.export.onnx.naming import name_nodes, number_nodes
@@ -78,7 +78,7 @@ def _captured(steps: StreamingStudent, names: Sequence[str], opset: int) -> ir.M
     state = tuple(steps.initial_state(2).values())
     frames = torch.zeros(2, 1, steps.config.n_mels, steps.frames)
     batch = torch.export.Dim("batch")
-    with quiet():
+    with quiet_exporter():
         program = torch.onnx.export(
             steps,
             (frames, *state),

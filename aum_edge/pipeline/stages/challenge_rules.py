@@ -1,4 +1,4 @@
-"""What the challenge allows to train on, checked before anything is trained."""
+"""Challenge rules on training data, checked before anything is trained."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def check_rules(run: Run) -> None:
 
 
 def _check_starts(recipe: Recipe, allowed: tuple[str, ...]) -> None:
-    """Refuse starts and teachers that heard more of the corpus than allowed.
+    """Refuse starts and teachers that were trained on more of the corpus than allowed.
 
     Declaring outside data allows other corpora, not the rest of this one.
 
@@ -81,7 +81,7 @@ def check_separate(manifest: Manifest) -> None:
     """No recording of the test split may train a model or choose an epoch of it.
 
     Raises:
-        RecipeError: If a 10-s recording, heard by whatever device, lies on both sides.
+        RecipeError: If a 10-s recording, of any device, lies on both sides.
     """
     tested = {recording(clip.clip_id) for clip in manifest.split("test")}
     learned = [clip for clip in manifest.clips if clip.split != "test"]
@@ -134,7 +134,7 @@ def _trainings(recipe: Recipe) -> Iterator[tuple[str, TrainConfig]]:
 
 
 def _lineage(folder: Path) -> list[dict[str, Any]]:
-    """Steps of a model directory, oldest first; none where it tells none."""
+    """Steps of a model directory, oldest first; none where it has none."""
     return list(read_json(folder / CONFIG).get("lineage") or [])
 
 

@@ -15,6 +15,9 @@ from aum_edge.data.datamodule import AudioData
 from aum_edge.pipeline.run import Run, Stage
 from aum_edge.pipeline.stages.challenge_rules import check_rules
 
+BATCHES, BATCH = 8, 32
+"""Training clips that importances are measured on."""
+
 
 def prepare(run: Run, folder: Path) -> dict[str, Any]:
     """What the corpus holds, and the normalisation of its training split."""
@@ -31,20 +34,18 @@ def prepare(run: Run, folder: Path) -> dict[str, Any]:
     }
 
 
-def training_batches(
-    data: AudioData, seed: int, count: int = 8, size: int = 32
-) -> Iterable[tuple[Tensor, Tensor]]:
+def training_batches(data: AudioData, seed: int) -> Iterable[tuple[Tensor, Tensor]]:
     """Training clips for importances, spread over the split by the seed.
 
     Labels are (B,), or (B, C) where clips may have several.
     """
     arrays = data.arrays["train"]
     order = np.random.default_rng(seed).permutation(len(arrays.labels))
-    for start in range(0, min(count * size, len(order)), size):
-        rows = np.sort(order[start : start + size])
+    for start in range(0, min(BATCHES * BATCH, len(order)), BATCH):
+        rows = np.sort(order[start : start + BATCH])
         features = torch.from_numpy(np.array(arrays.features[rows])).unsqueeze(1)
-        answers = arrays.labels if arrays.targets is None else arrays.targets
-        yield features, torch.from_numpy(np.asarray(answers)[rows])
+        labels = arrays.labels if arrays.targets is None else arrays.targets
+        yield features, torch.from_numpy(np.asarray(labels)[rows])
 
 
 STAGES = (

@@ -1,4 +1,4 @@
-"""What the report shows of the device-specific models: scores and cost, device by device."""
+"""Section of the report on device-specific models: scores and cost by device."""
 
 from __future__ import annotations
 

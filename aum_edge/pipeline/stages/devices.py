@@ -96,22 +96,22 @@ def _one_device(run: Run, family: DeviceTuning, device: str, folder: Path) -> di
     settings = run.recipe.devices
     data = device_data(run.data, device, settings.train.augment.needs_waveforms)
     val = data.arrays["val"]
-    facts: dict[str, Any] = {
+    result: dict[str, Any] = {
         "train_clips": len(data.arrays["train"]),
         "val_clips": len(val) if device in val.devices else 0,
     }
     general = load(family.general)
-    best, facts["kept"] = general, "general"
-    if facts["train_clips"] >= settings.min_clips:
+    best, result["kept"] = general, "general"
+    if result["train_clips"] >= settings.min_clips:
         tuned = _fine_tuned(run, family, device, data, folder)
         marks = {"general": _mark(general, data), "tuned": _mark(tuned, data)}
-        facts["val"] = marks
+        result["val"] = marks
         if settings.choose == "tuned" or _pays(marks):
-            best, facts["kept"] = tuned, "tuned"
+            best, result["kept"] = tuned, "tuned"
     keep(best, folder / "model")
     if is_rank_zero():
-        write_json(done, facts)
-    return facts
+        write_json(done, result)
+    return result
 
 
 def _fine_tuned(

@@ -1,4 +1,4 @@
-"""The student as C beside its ONNX files: what the report tells of exactly that code."""
+"""Export of the student as C beside its ONNX files, and its rows of the report."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from aum_edge.core.text import one_line
 from aum_edge.errors import AumEdgeError
 from aum_edge.export.c.export import export_c
 from aum_edge.pipeline.run import Run
@@ -75,6 +76,6 @@ def _row(run: Run, stage: str, path: Path, clips: Tensor, test: np.ndarray) -> d
 
 
 def _noted(what: str, error: AumEdgeError) -> str:
-    line = f"{what}: {' '.join(str(error).split())}"
+    line = f"{what}: {one_line(error)}."
     log.warning("%s", line)
     return line

@@ -115,7 +115,7 @@ def _round(
 def _cut(task: Task, model: AudioClassifier, number: int, folder: Path) -> AudioClassifier:
     """The round's cut, made once and by one process, so that all go on from the same weights."""
     rounds = task.settings.rounds
-    way = BudgetSchedule(
+    schedule = BudgetSchedule(
         start=task.start,
         target=task.target,
         first=(number - 1) / rounds,
@@ -124,7 +124,7 @@ def _cut(task: Task, model: AudioClassifier, number: int, folder: Path) -> Audio
     )
     with rank_zero_first():
         if not (folder / "cut").exists():
-            small = prune_along(model, task.settings, task.clips, way, task.run.progress)
+            small = prune_along(model, task.settings, task.clips, schedule, task.run.progress)
             keep(small.eval(), folder / "cut")
     return load(folder / "cut")
 

@@ -30,14 +30,14 @@ def quantize_student(run: Run, folder: Path) -> dict[str, Any]:
         require_launch(trainer.devices, trainer.num_nodes)
     model = run.model("prune")
     clips = calibration_clips(run.data, settings.calibration.clips, run.recipe.seed)
-    facts: dict[str, Any] = {}
-    small = round_model(run, folder, model, settings, clips, facts)
+    details: dict[str, Any] = {}
+    small = round_model(run, folder, model, settings, clips, details)
     keep(small, folder / "model")
     if not is_rank_zero():
         return {}
     features = run.data.arrays["test"].features
     same = predict_logits(small, features).argmax(1) == predict_logits(model, features).argmax(1)
-    return {**scores(run, small), "agreement_with_float": float(same.float().mean()), **facts}
+    return {**scores(run, small), "agreement_with_float": float(same.float().mean()), **details}
 
 
 def calibration_clips(data: AudioData, count: int, seed: int) -> Calibration:
@@ -53,12 +53,12 @@ def round_model(
     model: AudioClassifier,
     config: QuantizeConfig,
     clips: Calibration,
-    facts: dict[str, Any],
+    details: dict[str, Any],
 ) -> AudioClassifier:
-    """A model rounded at once, or trained; ``facts`` takes up what a training has to tell."""
+    """A model rounded at once, or trained; ``details`` gets what a training records."""
     if config.keep_float == "auto":
         config, sweep = choose(model, config, clips, run.progress)
-        facts["sensitivity"] = sweep.to_dict()
+        details["sensitivity"] = sweep.to_dict()
     if config.qat is None:
         return quantize(model, config, clips)
     result = train_quantized(
@@ -70,7 +70,7 @@ def round_model(
         seed=run.recipe.seed,
         distillation=_qat_teacher(run, model, config.qat.distill),
     )
-    facts |= {"history": result.history, "best_epoch": result.best_epoch}
+    details |= {"history": result.history, "best_epoch": result.best_epoch}
     return result.model
 
 

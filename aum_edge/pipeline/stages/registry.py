@@ -9,13 +9,8 @@ import aum_edge.pipeline.stages
 from aum_edge.pipeline.run import Stage
 
 
-def main_stages() -> tuple[Stage, ...]:
-    """The stages of ``aum-edge run``, from data to report."""
-    return stages_of("run")
-
-
 def stages_of(job: str) -> tuple[Stage, ...]:
-    """The stages of a job in an order in which each comes after those that it needs."""
+    """The stages of a job (``run``, ``pretrain``), each after those that it needs."""
     package = aum_edge.pipeline.stages
     found: dict[str, Stage] = {}
     for entry in pkgutil.iter_modules(package.__path__):
@@ -31,12 +26,12 @@ def by_needs(stages: dict[str, Stage]) -> tuple[Stage, ...]:
     needed = {name for stage in stages.values() for name in stage.needs}
     ordered: dict[str, Stage] = {}
 
-    def place(name: str) -> None:
+    def add(name: str) -> None:
         for before in stages[name].needs:
             if before not in ordered:
-                place(before)
+                add(before)
         ordered[name] = stages[name]
 
     for name in sorted(stages.keys() - needed):
-        place(name)
+        add(name)
     return tuple(ordered.values())

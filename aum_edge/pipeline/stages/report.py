@@ -1,4 +1,4 @@
-"""The last stage: what all stages found, as one report.json and its pages."""
+"""The report stage: results of all stages as report.json and its pages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from aum_edge.complexity.limits import Limits, get_limits
 from aum_edge.complexity.report import analyse
-from aum_edge.complexity.verdict import judge_document
+from aum_edge.complexity.verdict import verdict_of_document
 from aum_edge.core.files import read_json, write_json
 from aum_edge.errors import RecipeError
 from aum_edge.models.storage.directory import save
@@ -20,7 +20,7 @@ from aum_edge.report.card import model_card
 from aum_edge.report.view import file_key
 
 NEEDS = tuple("data teacher distill prune quantize control devices export bench".split())
-"""The stages that the report tells of, in the order in which they run."""
+"""The stages in the report, in the order in which they run."""
 FINAL = "student_int8"
 MODELS = {
     "teacher": ("teacher", "Teacher"),
@@ -122,7 +122,7 @@ def _corpus(run: Run) -> dict[str, Any]:
 
 def report_verdict(limits: Limits, final: dict[str, Any]) -> dict[str, Any]:
     """The report's ``verdict``: inside, over or not known (null), and the sentences that say so."""
-    verdict = judge_document(final["complexity"], limits.figures | {"name": limits.name})
+    verdict = verdict_of_document(final["complexity"], limits.figures | {"name": limits.name})
     lines = verdict.lines(final["title"])
     return {"model": FINAL, "within": verdict.within, "lines": lines, **verdict.to_dict()}
 
@@ -161,7 +161,7 @@ def _stage_times(run: Run) -> list[dict[str, Any]]:
 
 
 def require_one_label(run: Run) -> None:
-    """Refuse before hours of training what the report at their end could not show.
+    """Refuse a corpus with several labels a clip, which the report cannot show.
 
     Raises:
         RecipeError: If clips of the corpus have several labels.

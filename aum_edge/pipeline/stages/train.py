@@ -39,7 +39,7 @@ def train_teacher(run: Run, folder: Path) -> dict[str, Any]:
             number = len(models)
             alone = number == 0 and settings.members == 1 and not settings.also
             model, history = train_model(
-                _heard_through(run, kind.frontend),
+                _with_front_end(run, kind.frontend),
                 kind.model,
                 kind.train or settings.train,
                 folder / f"fit-{number}",
@@ -73,7 +73,7 @@ def distill(run: Run, folder: Path) -> dict[str, Any]:
 
 
 def train_control(run: Run, folder: Path) -> dict[str, Any]:
-    """Train the CNN control on the same data and, if asked, the same teacher; stored in 16 bit."""
+    """Train the CNN control on the same data, with the teacher if the recipe says so; in 16 bit."""
     settings = run.recipe.control
     teacher = distillation(run, settings.train.loss) if settings.distill else None
     model, history = train_model(
@@ -129,8 +129,8 @@ def _first_step(
     return step
 
 
-def _heard_through(run: Run, frontend: FrontEndConfig | None) -> Run:
-    """The run, or one whose corpus is heard through another front end."""
+def _with_front_end(run: Run, frontend: FrontEndConfig | None) -> Run:
+    """The run, or one whose corpus has the features of another front end."""
     if frontend is None or frontend == run.data.frontend:
         return run
     other = replace(run, recipe=replace(run.recipe, frontend=frontend), view=None)

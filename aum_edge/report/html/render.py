@@ -1,4 +1,4 @@
-"""Pages from jinja2 templates: one HTML file that needs nothing else and asks for nothing."""
+"""Pages from jinja2 templates: one HTML file without external resources."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Section:
 
 
 def render_page(title: str, line: str, sections: Sequence[Section], source: str) -> str:
-    """A whole page: title, a line of facts, links to all sections but the first, the sections.
+    """A whole page: title, a line about the run, links to all sections but the first, the sections.
 
     Args:
         title: Title of the page.

@@ -34,7 +34,7 @@ ROW = 0.33
 
 @dataclass(frozen=True)
 class Group:
-    """Bars under one heading; an empty heading takes no room."""
+    """Bars under one heading; an empty heading takes no line."""
 
     heading: str
     names: Sequence[str]
@@ -71,7 +71,7 @@ def accuracies(
 
 
 def latencies(rows: Sequence[tuple[str, str, LatencyRow, float | None]], what: str) -> Markup:
-    """Median latency bars with the way to the 99th percentile; the control's ratio beside each.
+    """Median latency bars with the 99th percentile; the control's ratio beside each.
 
     ``rows`` are title, model key, the measured row and its ratio to the control.
     """

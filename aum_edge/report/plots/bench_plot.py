@@ -1,4 +1,4 @@
-"""The picture of `aum-edge bench --plot`: median bars and the way to the 99th percentile."""
+"""The picture of `aum-edge bench --plot`: median bars and the 99th percentile."""
 
 from __future__ import annotations
 

@@ -60,8 +60,8 @@ def pareto(points: Sequence[Point], limit: float | None, unit: str, what: str) -
 def _bounds(axes: Axes, points: Sequence[Point], limit: float | None) -> None:
     costs = [point.cost for point in points] + ([limit] if limit else [])
     # A label is about a quarter of the axes wide: so much room lets it stand on either side.
-    room = (max(costs) / min(costs)) ** 0.3 * 1.6
-    axes.set_xlim(min(costs) / room, max(costs) * room)
+    margin = (max(costs) / min(costs)) ** 0.3 * 1.6
+    axes.set_xlim(min(costs) / margin, max(costs) * margin)
     low = min(point.interval[0] for point in points)
     high = max(point.interval[1] for point in points)
     above = max(2.0, 0.12 * (high - low))

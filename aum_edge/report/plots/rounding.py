@@ -66,8 +66,8 @@ def rounding_picture(tensors: Sequence[Row], kept: Sequence[tuple[str, str]]) ->
 
 def _words(rows: Sequence[Row]) -> str:
     """The marks, for those who cannot see them."""
-    told = ", ".join(f"{row['kind']} of {row['layer']} {nats(_loss(row))}" for row in rows)
-    return f"Divergence in nats with one tensor rounded: {told}"
+    listed = ", ".join(f"{row['kind']} of {row['layer']} {nats(_loss(row))}" for row in rows)
+    return f"Divergence in nats with one tensor rounded: {listed}"
 
 
 def _loss(row: Row) -> float:

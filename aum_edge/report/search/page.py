@@ -56,7 +56,7 @@ def headline(report: Report) -> str:
 
 
 def notes(report: Report) -> list[str]:
-    """What a reader must know to judge the numbers."""
+    """Notes on how the numbers were measured."""
     lines = [
         "Accuracy is the macro accuracy of the int8 model on validation clips, at the epoch and "
         "of the trial that were best on them: it flatters. Test clips were not looked at."

@@ -172,8 +172,8 @@ def _bounds(
     axes: Axes, points: Sequence[Bubble], limit: float | None, others: Sequence[float]
 ) -> None:
     costs = [point.cost for point in points] + list(others) + ([limit] if limit else [])
-    room = (max(costs) / min(costs)) ** 0.06 * 1.15
-    axes.set_xlim(min(costs) / room, max(costs) * room)
+    margin = (max(costs) / min(costs)) ** 0.06 * 1.15
+    axes.set_xlim(min(costs) / margin, max(costs) * margin)
     low = min(point.accuracy for point in points)
     high = max(point.accuracy for point in points)
     above = max(2.0, 0.12 * (high - low))

@@ -42,7 +42,7 @@ def front_table(report: Report) -> Table:
 
 
 def known_table(report: Report) -> Table | None:
-    """Trained references under the same protocol; None if none were asked for."""
+    """Trained references under the same protocol; None if the recipe has none."""
     if not report["references"]:
         return None
     columns = [

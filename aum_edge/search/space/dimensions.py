@@ -184,7 +184,10 @@ def _dimension(name: str, rule: Any, known: Mapping[str, Any]) -> Dimension:
     if not isinstance(when, Mapping):
         raise RecipeError(f"{where}: `when` must read `field: values`, got {when!r}.")
     conditions = {
-        parent: tuple(_converted(v, known.get(parent)) for v in _listed(values))
+        parent: tuple(
+            _converted(v, known.get(parent))
+            for v in (values if isinstance(values, list) else [values])
+        )
         for parent, values in when.items()
     }
     if "choices" in rule:
@@ -212,7 +215,7 @@ def _choices(where: str, rule: Mapping[str, Any], hint: Any) -> tuple[Any, ...]:
 def _range(
     where: str, name: str, rule: Mapping[str, Any], hint: Any, when: Mapping[str, tuple[Any, ...]]
 ) -> Dimension:
-    if not _numeric(hint):
+    if hint not in (int, float):
         raise RecipeError(f"{where} is a {_words(hint)} and has no range: give `choices`.")
     whole = hint is int
     low, high, step = (_number(rule.get(key)) for key in ("low", "high", "step"))
@@ -236,14 +239,6 @@ def _range(
         # Optuna would cut the range to whole steps and warn.
         high = low + step * int((high - low) / step + 1e-9)
     return Dimension(name=name, low=low, high=high, step=step, log=log, whole=whole, when=when)
-
-
-def _numeric(hint: Any) -> bool:
-    return hint in (int, float)
-
-
-def _listed(values: Any) -> list[Any]:
-    return values if isinstance(values, list) else [values]
 
 
 def _converted(value: Any, hint: Any) -> Any:

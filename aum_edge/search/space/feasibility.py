@@ -1,4 +1,4 @@
-"""Whether any model of a space meets the limits, and the least that the space can cost."""
+"""Feasibility of a search space: whether a model meets the limits, and the least cost."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def require_feasible(dimensions: Sequence[Dimension], measure: Measure, seed: in
 def _descend(
     dimensions: Sequence[Dimension], measure: Measure, score: Score, seed: int
 ) -> Found | None:
-    """The best point of a walk that changes one field at a time; ends early at a score of 0."""
+    """The best point of a coordinate descent; ends early at a score of 0."""
     best = _start(dimensions, measure, score, seed)
     while best is not None and best.score > 0:
         before = best.score
@@ -78,7 +78,7 @@ def _descend(
             for value in dimension.ends():
                 if dimension.applies(best.params) and best.params.get(dimension.name) != value:
                     point = _completed(dimensions, {**best.params, dimension.name: value})
-                    best = _better(best, _look(point, measure, score))
+                    best = _better(best, _evaluated(point, measure, score))
         if best.score >= before:
             break
     return best
@@ -95,7 +95,7 @@ def _start(
             ends = dimension.ends()
             if dimension.applies(point):
                 point[dimension.name] = ends[0 if index == 0 else int(rng.integers(len(ends)))]
-        found = _look(point, measure, score)
+        found = _evaluated(point, measure, score)
         best = found if best is None else _better(best, found)
         if best is not None and (best.score == 0 or index == 0):
             break
@@ -111,7 +111,7 @@ def _completed(dimensions: Sequence[Dimension], params: Params) -> Params:
     return made
 
 
-def _look(params: Params, measure: Measure, score: Score) -> Found | None:
+def _evaluated(params: Params, measure: Measure, score: Score) -> Found | None:
     cost = measure(params)
     return None if cost is None else Found(params, cost, score(cost))
 

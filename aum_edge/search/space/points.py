@@ -16,7 +16,7 @@ MOST = 10_000
 
 
 def key_of(params: Params) -> str:
-    """The same text for the same point, whatever way a step was added up."""
+    """The same text for the same point, whatever the rounding of its steps."""
     return json.dumps({name: _rounded(value) for name, value in params.items()}, sort_keys=True)
 
 

@@ -1,17 +1,16 @@
-"""Refuses values of a space that no model and no training can have, before a study is opened."""
+"""Validation of a search space: values that no model or training can have are refused."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 from aum_edge.audio.augment.pipeline import Augment
 from aum_edge.audio.config import FrontEndConfig
 from aum_edge.core.text import one_line
 from aum_edge.errors import RecipeError
-from aum_edge.models.config import MambaStudentConfig
 from aum_edge.models.presets import STUDENTS
 from aum_edge.pipeline.recipe import StudentConfig
 from aum_edge.search.space.dimensions import Dimension, Params
@@ -28,7 +27,7 @@ CLASSES = 2
 
 
 def require_student(student: StudentConfig, frontend: FrontEndConfig) -> None:
-    """Refuse a start that is no student.
+    """Refuse a preset that is no student.
 
     Raises:
         RecipeError: If the preset is another model, or its overrides do not fit.
@@ -38,13 +37,6 @@ def require_student(student: StudentConfig, frontend: FrontEndConfig) -> None:
         raise RecipeError(
             f"A search is over the student family and `student.model.preset` is {name}: give one "
             f"of {', '.join(STUDENTS)}."
-        )
-    known = [field.name for field in fields(MambaStudentConfig)]
-    unknown = [field for field in student.model.overrides if field not in known]
-    if unknown:
-        raise RecipeError(
-            f"`student.model.overrides` has `{unknown[0]}`, which no student has; there are "
-            f"{', '.join(known)}."
         )
     _build(student, frontend, {})
 

@@ -1,4 +1,4 @@
-"""Dimensions and records as Optuna keeps them."""
+"""Conversion of dimensions and records to Optuna's distributions and trials."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ NEVER = {"accuracy": 0.0, "macs": 1e12, "bytes": 1e12, "latency": 1e6}
 
 
 def directions(objectives: Sequence[Objective]) -> list[StudyDirection]:
-    """Which way each objective is the better."""
+    """Maximise or minimise, for each objective."""
     up, down = StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE
     return [up if name in MAXIMISED else down for name in objectives]
 
 
 def distribution(dimension: Dimension) -> BaseDistribution:
-    """The dimension as Optuna has it."""
+    """Optuna's distribution of a dimension."""
     if dimension.choices:
         return CategoricalDistribution(dimension.stored())
     if dimension.whole:
@@ -85,6 +85,6 @@ def values_of(recipe: SearchRecipe, record: Record) -> list[float]:
 
 
 def costs_known(recipe: SearchRecipe, objectives: dict[str, float]) -> list[float]:
-    """Every objective but accuracy, in order: what peers are told by."""
+    """Every objective but accuracy, in order, by which peers are found."""
     names = [name for name in recipe.objectives if name not in MAXIMISED]
     return [float(objectives[name]) for name in names if name in objectives]

@@ -1,11 +1,11 @@
-"""When a trial of a search with several objectives is not worth its remaining epochs.
+"""Early stopping of trials in a search with several objectives (successive halving by peers).
 
 Optuna's pruners compare one number and refuse studies with several. A small model is not hopeless
 because large ones are ahead of it: it may still be the best of its size. So a trial is compared
 with its peers alone, which are the trials that reached the same epoch and cost as much or less in
 every objective but accuracy. When most of them are ahead, cheaper models dominate it already and
 it would have to overtake them to reach the front. The order of peers is halved as by Jamieson and
-Talwalkar (successive halving, arXiv 1502.07943) and judged without waiting for the others, as by
+Talwalkar (successive halving, arXiv 1502.07943) and decided without waiting for the others, as by
 Li et al. (ASHA, arXiv 1810.05934).
 """
 
@@ -19,14 +19,14 @@ from aum_edge.search.config import PruningRule
 
 
 @dataclass(frozen=True)
-class Runner:
-    """A trial in the race: its costs, and the best accuracy up to each epoch so far."""
+class TrialCurve:
+    """A trial for comparison: its costs, and the best accuracy up to each epoch so far."""
 
     costs: tuple[float, ...]
     curve: Sequence[float]
 
 
-def should_prune(trial: Runner, others: Sequence[Runner], rule: PruningRule) -> str:
+def should_prune(trial: TrialCurve, others: Sequence[TrialCurve], rule: PruningRule) -> str:
     """Why the trial should end after its last epoch; empty if it goes on.
 
     ``others`` may run, be finished or pruned; the costs of all are in one order.
@@ -42,10 +42,10 @@ def should_prune(trial: Runner, others: Sequence[Runner], rule: PruningRule) -> 
     if len(rivals) < rule.peers:
         return ""
     reached = trial.curve[-1]
-    # Good enough is the place that `keep` of all who are compared, the trial among them, hold.
-    places = math.ceil(rule.keep * (len(rivals) + 1))
+    # Enough is a rank within the share `keep` of all that are compared, this trial included.
+    ranks = math.ceil(rule.keep * (len(rivals) + 1))
     ahead = sum(rival > reached for rival in rivals)
-    if ahead < places:
+    if ahead < ranks:
         return ""
     return (
         f"epoch {epoch}: {100 * reached:.1f} % and {ahead} of {len(rivals)} models that cost as "

@@ -30,8 +30,8 @@ from aum_edge.errors import RecipeError, SearchError
 JOURNAL = "study.journal"
 BUSY_SECONDS = 60
 """How long a process waits for another one's write to an SQLite file."""
-TROUBLE = (OSError, SQLAlchemyError, StorageInternalError)
-"""What says that a storage is gone, damaged or something else than a storage."""
+STORAGE_ERRORS = (OSError, SQLAlchemyError, StorageInternalError)
+"""Errors of a storage that is gone, damaged or none."""
 
 
 class VanishedError(OSError):
@@ -99,7 +99,7 @@ class Journal(BaseJournalBackend):
 
 
 def open_storage(text: str, out: Path) -> tuple[optuna.storages.BaseStorage, str]:
-    """The storage a command or recipe names, and how to speak of it.
+    """Open a storage; also returns its name for messages.
 
     Empty is a journal in the run folder; ``sqlite:///FILE`` and other URLs are databases; anything
     else is the path of a journal file.
@@ -136,11 +136,11 @@ def require_storage(storage: optuna.storages.BaseStorage) -> None:
 
 @contextlib.contextmanager
 def storage_errors(name: str) -> Iterator[None]:
-    """Turn the trouble of a storage into one line; mistakes of ours stay what they are."""
+    """Turn errors of a storage into one line; other errors pass."""
     try:
         yield
-    except TROUBLE as error:
-        # Optuna wraps what the database says; its own words are about its code.
+    except STORAGE_ERRORS as error:
+        # Optuna wraps the database's message; its own is about its code.
         inner = error.__cause__ if isinstance(error, StorageInternalError) else error
         reason = one_line(inner or error, 160) or type(error).__name__
         raise SearchError(
@@ -244,7 +244,7 @@ def _whole(file: Any) -> int:
 
 
 def quiet_optuna() -> None:
-    """No lines of Optuna's own, nor what it says of its younger interfaces."""
+    """Silence Optuna's log lines and its warnings about experimental interfaces."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", category=ExperimentalWarning)

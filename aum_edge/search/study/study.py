@@ -1,4 +1,4 @@
-"""An Optuna study that processes share: trials asked, records told, dead trials run again."""
+"""An Optuna study shared by processes: trials drawn, recorded, and run again if orphaned."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from aum_edge.search.study.optuna_adapter import (
     finished_trial,
     values_of,
 )
-from aum_edge.search.study.pruner import Runner
+from aum_edge.search.study.pruner import TrialCurve
 from aum_edge.search.study.sampler import Seeded, make_pruner
 from aum_edge.search.study.storage import (
     open_storage,
@@ -33,7 +33,7 @@ from aum_edge.search.study.storage import (
     require_storage,
     storage_errors,
 )
-from aum_edge.search.study.workers import Watch, is_dead, this_worker
+from aum_edge.search.study.workers import HeartbeatMonitor, is_dead, this_worker
 
 log = logging.getLogger(__name__)
 RETRIES = 3
@@ -54,7 +54,7 @@ class SharedStudy:
         self.recipe = recipe
         self.dimensions = recipe.dimensions
         self.worker = this_worker().to_dict()
-        self._watch = Watch()
+        self._watch = HeartbeatMonitor()
         self._retry = RetryHeartbeatStaleTrialCallback(max_retry=RETRIES)
         self._storage, self.where = open_storage(storage, out)
         name = f"{recipe.name}-{recipe.key()[:12]}"
@@ -101,7 +101,7 @@ class SharedStudy:
             return trial, suggest(self.dimensions, trial)
 
     def note(self, trial: optuna.Trial, name: str, value: Any) -> None:
-        """Tell the others something about a running trial."""
+        """Store a value of a running trial for the other processes."""
         with storage_errors(self.where):
             require_storage(self._storage)
             trial.set_user_attr(name, value)
@@ -130,14 +130,14 @@ class SharedStudy:
             trial.report(value, epoch)
             return self.recipe.pruner in OPTUNA_PRUNERS and trial.should_prune()
 
-    def peers(self, number: int) -> list[Runner]:
+    def peers(self, number: int) -> list[TrialCurve]:
         """The other trials that were trained for some epochs, with their costs and curves."""
         found = []
         for trial in self.trials():
             attributes = trial.user_attrs
             if trial.number != number and "curve" in attributes and "costs" in attributes:
                 if trial.state != TrialState.FAIL:
-                    found.append(Runner(tuple(attributes["costs"]), attributes["curve"]))
+                    found.append(TrialCurve(tuple(attributes["costs"]), attributes["curve"]))
         return found
 
     def tell(self, trial: optuna.Trial, record: Record) -> bool:

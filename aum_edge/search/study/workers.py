@@ -1,6 +1,6 @@
-"""Which processes of which machines work on a study's trials, and which of them are gone.
+"""Worker processes of a study and their heartbeats: which are alive and which are gone.
 
-Optuna's heartbeat knows databases alone and works under ``Study.optimize``; a journal file has
+Optuna's heartbeat is for databases alone and works under ``Study.optimize``; a journal file has
 none. These signs of life go through any storage, and no clock is compared with another one.
 """
 
@@ -43,7 +43,7 @@ class Worker:
 
 
 def this_worker() -> Worker:
-    """The process that asks."""
+    """This process."""
     started = round(psutil.Process().create_time(), 1)
     return Worker(platform.node(), round(psutil.boot_time()), os.getpid(), started, _pid_space())
 
@@ -64,8 +64,8 @@ def is_dead(values: dict[str, Any]) -> bool:
         return False
 
 
-class Watch:
-    """Tells which trials show no sign of life, without comparing clocks of two machines."""
+class HeartbeatMonitor:
+    """Finds trials without a heartbeat, without comparing clocks of two machines."""
 
     def __init__(self, grace: float = GRACE_SECONDS) -> None:
         self._grace = grace
@@ -82,10 +82,10 @@ class Watch:
 
 
 class Heartbeat:
-    """Calls a function now and then while a block runs; its failures are the block's to notice."""
+    """Calls a function periodically while a block runs; failures of it are ignored."""
 
-    def __init__(self, tell: Callable[[], None], seconds: float = BEAT_SECONDS) -> None:
-        self._tell = tell
+    def __init__(self, beat: Callable[[], None], seconds: float = BEAT_SECONDS) -> None:
+        self._beat = beat
         self._seconds = seconds
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -106,7 +106,7 @@ class Heartbeat:
     def _run(self) -> None:
         while not self._stop.wait(self._seconds):
             with contextlib.suppress(Exception):
-                self._tell()
+                self._beat()
 
 
 def _pid_space() -> int:

@@ -1,4 +1,4 @@
-"""``submit --check``: a package installed and run as an outsider would, and all files beside it."""
+"""``submit --check``: a package installed and run without aum_edge, and all files beside it."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ import numpy as np
 
 from aum_edge.audio.wav import write_wav
 from aum_edge.complexity.limits import Limits, get_limits
-from aum_edge.complexity.verdict import judge
+from aum_edge.complexity.verdict import verdict_of
 from aum_edge.core.files import read_json
 from aum_edge.core.progress import Progress
+from aum_edge.core.text import one_line
 from aum_edge.errors import DataError, RecipeError
 from aum_edge.submission.check.files import (
     check_accuracy,
@@ -123,7 +124,7 @@ def _install(out: Path, package: str, work: Path) -> tuple[Path, list[Finding]]:
         env=_environment(),
     )
     if done.returncode:
-        reason = " ".join(done.stderr.split())[-300:]
+        reason = one_line(done.stderr)[-300:]
         return out, errors([f"pip cannot install the package: {reason}"])
     return target, []
 
@@ -155,18 +156,18 @@ def _run(job: _Job, out: Path, listing: Listing | None) -> list[Finding]:
         "files": [listing.paths[row] for row in rows] if listing else [],
         "devices": [listing.devices[row] for row in rows] if listing else [],
     }
-    findings, answer = _outsider(job, sample)
-    place = out / "predictions" / job.label.text
-    if not place.is_dir():
+    findings, answer = _isolated_run(job, sample)
+    folder = out / "predictions" / job.label.text
+    if not folder.is_dir():
         note = (
             f"{job.label.text} has no predictions/{job.label.text} yet: the kit's scripts write it"
         )
         return [*findings, Finding("note", note)]
-    findings += check_complexity(place / "complexity.json", answer.get("per_device", {}))
-    findings += check_accuracy(place / "test_accuracy.json")
+    findings += check_complexity(folder / "complexity.json", answer.get("per_device", {}))
+    findings += check_accuracy(folder / "test_accuracy.json")
     if listing:
         names = [listing.names[row] for row in rows]
-        findings += check_sample(place / "output.csv", names, answer.get("sample", []))
+        findings += check_sample(folder / "output.csv", names, answer.get("sample", []))
     return findings
 
 
@@ -176,8 +177,8 @@ def sample_rows(count: int) -> list[int]:
     return sorted({round(number * (count - 1) / max(1, last)) for number in range(last + 1)})
 
 
-def _outsider(job: _Job, sample: dict[str, list[str]]) -> tuple[list[Finding], dict[str, Any]]:
-    """What a fresh process finds that cannot import aum_edge, and what it counts and predicts."""
+def _isolated_run(job: _Job, sample: dict[str, list[str]]) -> tuple[list[Finding], dict[str, Any]]:
+    """Findings, counts and predictions of a fresh process that cannot import aum_edge."""
     label, ours = job.label, _depends(job.root, job.label)
     answer, job_file = job.work / f"{label.text}.json", job.work / "job.json"
     values: dict[str, Any] = {
@@ -220,7 +221,7 @@ def over_limits(system: str, counted: dict[str, Any], limits: Limits) -> list[Fi
         weights = counted["weights"][device]
         size = weights["nonzero_bytes"] if limits.rule == "nonzero" else row["Params"]
         figures = {"macs": row["MACs"], "param_bytes": size, "n_params": weights["n_params"]}
-        verdict = judge(limits, {"official": figures})
+        verdict = verdict_of(limits, {"official": figures})
         if verdict.over:
             line = verdict.line(f"{system}: device {device}", "official")
             findings.append(Finding("over", line.removesuffix(".")))

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from aum_edge.core.text import few
+from aum_edge.core.text import few, one_line
 from aum_edge.submission.check.findings import Finding, errors
 from aum_edge.submission.file_list import Listing
 from aum_edge.submission.label import Label
@@ -78,7 +78,7 @@ def check_meta(path: Path, label: str, year: int) -> list[Finding]:
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
-        return errors([f"{path.name} is not YAML: {' '.join(str(error).split())}"])
+        return errors([f"{path.name} is not YAML: {one_line(error)}"])
     if not isinstance(document, dict):
         return errors([f"{path.name} holds no `submission:`"])
     return errors(f"{path.name}: {problem}" for problem in problems(document, label, year))

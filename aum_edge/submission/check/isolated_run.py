@@ -1,10 +1,10 @@
 """Run by ``submit --check`` in a process of its own: a package as the challenge would use it.
 
 It imports nothing of aum_edge and blocks it, does what the kit's two scripts do, and writes down
-what they would only print or trip over. Usage: ``python -I outsider.py JOB.json``; the job names
-``root``, ``package``, ``index``, ``allow`` (may aum_edge be imported),
-``answer``, the file to write, ``sounds``, eight different clips, and ``sample``, files and device
-ids of the evaluation set whose logits are wanted.
+what they would only print or fail on. Usage: ``python -I isolated_run.py JOB.json``; the job names
+``root``, ``package``, ``index``, ``allow`` (may aum_edge be imported), ``answer``, the file to
+write, ``sounds``, eight different clips, and ``sample``, files and device ids of the evaluation
+set whose logits are wanted.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ WIDTHS = {"float32": 4, "float16": 2, "bfloat16": 2, "int8": 1, "uint8": 1, "qin
 CLOSE = 2e-2  # Logits in 16 bit differ by this much between batches.
 
 
-class Block(importlib.abc.MetaPathFinder):
+class ImportBlocker(importlib.abc.MetaPathFinder):
     """Refuses to import aum_edge, wherever it is installed."""
 
     def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> None:
-        """Nobody else is asked for it."""
+        """No other finder is tried."""
         if fullname.split(".")[0] == "aum_edge":
-            raise ModuleNotFoundError("the package imports aum_edge, which an outsider lacks")
+            raise ModuleNotFoundError("the package imports aum_edge, which others do not have")
 
 
 class Inspection:
@@ -61,8 +61,8 @@ class Inspection:
         self.counted: dict[Any, Any] = {}
         self.sample: list[list[float]] = []
 
-    def say(self, level: str, what: str) -> None:
-        """Write one finding down."""
+    def add(self, level: str, what: str) -> None:
+        """Add one finding."""
         self.findings.append({"level": level, "what": f"{self.label}: {what}"})
 
     def attempt(self, what: str, work: Callable[..., Any], *given: Any) -> Any:
@@ -72,8 +72,8 @@ class Inspection:
         except Exception as error:
             reason = " ".join(str(error).split())[:300]
             where = traceback.extract_tb(error.__traceback__)[-1]
-            place = f"{Path(where.filename).name}:{where.lineno}"
-            self.say("error", f"{what} fails with {type(error).__name__} at {place}: {reason}")
+            line = f"{Path(where.filename).name}:{where.lineno}"
+            self.add("error", f"{what} fails with {type(error).__name__} at {line}: {reason}")
             return None
 
     def run(self) -> None:
@@ -95,18 +95,18 @@ class Inspection:
         for name, wanted in SIGNATURES.items():
             function = getattr(module, name, None)
             if not callable(function):
-                self.say("error", f"there is no function `{name}`")
+                self.add("error", f"there is no function `{name}`")
                 fine = False
                 continue
             taken = inspect.signature(function).parameters
             free = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in taken.values())
             lacking = [word for word in wanted if word not in taken and not free]
             for word in lacking:
-                self.say("error", f"`{name}` lacks the parameter `{word}` that the kit passes")
+                self.add("error", f"`{name}` lacks the parameter `{word}` that the kit passes")
                 fine = False
             for word in EXTRA.get(name, ()):
                 if word not in taken and not free:
-                    self.say("note", f"`{name}` has no `{word}`, which the baseline's takes")
+                    self.add("note", f"`{name}` has no `{word}`, which the baseline's takes")
         return fine
 
     def state(self, model: Any) -> None:
@@ -115,18 +115,18 @@ class Inspection:
 
         inner = getattr(model, "model", None)
         if not isinstance(inner, torch.nn.Module):
-            self.say("error", "what load_model returns has no `.model` module, whose state is kept")
+            self.add("error", "what load_model returns has no `.model` module, whose state is kept")
             return
         what = "storing `.model.state_dict()`"
         self.attempt(what, lambda: torch.save(inner.state_dict(), io.BytesIO()))
         if not inner.state_dict():
-            self.say("error", "`.model.state_dict()` is empty: nothing would be stored")
+            self.add("error", "`.model.state_dict()` is empty: nothing would be stored")
 
     def complexity(self, module: Any, model: Any) -> None:
         """MACs and bytes by device, as test_complexity.py counts; and that networks run."""
         dummy = Path(self.job["root"]) / self.job["package"] / "resources" / "dummy.wav"
         if not dummy.is_file():
-            self.say("error", "resources/dummy.wav is missing")
+            self.add("error", "resources/dummy.wav is missing")
             return
         devices = KIT_DEVICES + OTHER_DEVICES
         files = [str(dummy)] * len(devices)
@@ -142,7 +142,7 @@ class Inspection:
                 self.count(device, network, tuple(tensor.shape))
         blind = [device for device, row in self.per_device.items() if not row["MACs"]]
         if blind:
-            self.say("note", f"the kit's script sees 0 MACs of the models of {', '.join(blind)}")
+            self.add("note", f"the kit's script sees 0 MACs of the models of {', '.join(blind)}")
 
     def network_of(self, module: Any, model: Any, device: str) -> Any:
         """The network of a device, or None and a finding."""
@@ -154,18 +154,18 @@ class Inspection:
         import torch
 
         if not isinstance(inputs, list | tuple) or len(inputs) != wanted:
-            self.say("error", f"load_inputs must return a list of {wanted} tensors, one a file")
+            self.add("error", f"load_inputs must return a list of {wanted} tensors, one a file")
             return False
         for tensor in inputs:
             if not isinstance(tensor, torch.Tensor) or not tensor.is_floating_point():
                 kind = getattr(tensor, "dtype", type(tensor).__name__)
-                self.say("error", f"load_inputs must return float tensors, got {kind}")
+                self.add("error", f"load_inputs must return float tensors, got {kind}")
                 return False
             if tensor.ndim < 2 or tensor.shape[0] != 1:
-                self.say("error", f"load_inputs gives {tuple(tensor.shape)}, not a batch of 1")
+                self.add("error", f"load_inputs gives {tuple(tensor.shape)}, not a batch of 1")
                 return False
             if not torch.isfinite(tensor).all():
-                self.say("error", "load_inputs gives NaN or infinity for resources/dummy.wav")
+                self.add("error", "load_inputs gives NaN or infinity for resources/dummy.wav")
                 return False
         return True
 
@@ -179,9 +179,9 @@ class Inspection:
             return
         if not isinstance(logits, torch.Tensor) or logits.numel() != len(SCENES):
             shape = tuple(getattr(logits, "shape", ()))
-            self.say("error", f"the model of device {device!r} gives {shape}, not 10 logits")
+            self.add("error", f"the model of device {device!r} gives {shape}, not 10 logits")
         elif not torch.isfinite(logits).all():
-            self.say("error", f"the model of device {device!r} gives NaN or infinity")
+            self.add("error", f"the model of device {device!r} gives NaN or infinity")
 
     def count(self, device: str, network: Any, shape: tuple[int, ...]) -> None:
         """Multiply-adds by torchinfo, bytes by type, and what other years limit."""
@@ -194,7 +194,7 @@ class Inspection:
         self.per_device[device] = {"MACs": figures[0], "Params": figures[1]}
         self.weights[device] = weights(network)
         if figures[2]:
-            self.say("error", f"device {device}: the kit refuses parameters of {figures[2]}")
+            self.add("error", f"device {device}: the kit refuses parameters of {figures[2]}")
 
     def predictions(self, module: Any, model: Any, files: list[str]) -> None:
         """``predict`` as evaluate_submission.py calls it: order, shapes, classes, sums."""
@@ -203,22 +203,22 @@ class Inspection:
         devices = ["a", "unknown", "s1", "s9", "", "b", "c", "s3"][: len(files)]
         settings = {"model_file_path": None, "use_cuda": torch.cuda.is_available()}
 
-        def ask(some: list[str], ids: list[str]) -> Any:
+        def predict(some: list[str], ids: list[str]) -> Any:
             return module.predict(file_paths=some, device_ids=ids, **settings)
 
-        answer = self.attempt("predict", ask, files, devices)
+        answer = self.attempt("predict", predict, files, devices)
         rows = None if answer is None else self.rows(answer, len(files))
         if rows is None:
             return
-        back = self.attempt("predict", ask, files[::-1], devices[::-1])
+        back = self.attempt("predict", predict, files[::-1], devices[::-1])
         if back is not None:
             again = self.rows(back, len(files))
             if again is not None and not torch.allclose(rows, again.flip(0), atol=CLOSE):
-                self.say("error", "predict does not keep the order of the files it is given")
+                self.add("error", "predict does not keep the order of the files it is given")
         self.agreement(module, model, (files, devices, rows))
         sample = self.job.get("sample")
         if sample:
-            answer = self.attempt("predict", ask, sample["files"], sample["devices"])
+            answer = self.attempt("predict", predict, sample["files"], sample["devices"])
             logits = None if answer is None else self.rows(answer, len(sample["files"]))
             self.sample = [] if logits is None else logits.double().tolist()
 
@@ -227,20 +227,20 @@ class Inspection:
         import torch
 
         if not isinstance(answer, tuple | list) or len(answer) != 2:
-            self.say("error", "predict must return (list of logits, class order)")
+            self.add("error", "predict must return (list of logits, class order)")
             return None
         logits, order = answer
         if list(order) != SCENES:
-            self.say("error", f"the class order is {list(order)}, the kit demands {SCENES}")
+            self.add("error", f"the class order is {list(order)}, the kit demands {SCENES}")
         if not isinstance(logits, list | tuple) or len(logits) != count:
-            self.say("error", f"predict must return a list of {count} tensors, one a file")
+            self.add("error", f"predict must return a list of {count} tensors, one a file")
             return None
         if not all(isinstance(x, torch.Tensor) and x.numel() == len(SCENES) for x in logits):
-            self.say("error", "predict must return a tensor of 10 logits for each file")
+            self.add("error", "predict must return a tensor of 10 logits for each file")
             return None
         rows = torch.stack([x.detach().float().cpu().reshape(-1) for x in logits])
         if not torch.isfinite(rows).all():
-            self.say("error", "predict gives NaN or infinity")
+            self.add("error", "predict gives NaN or infinity")
             return None
         return rows
 
@@ -262,7 +262,7 @@ class Inspection:
                 return
             if not torch.allclose(alone.float().cpu().reshape(-1), row, atol=CLOSE):
                 what = "what is counted is not what predicts"
-                self.say("error", f"predict differs from the model of device {device!r}: {what}")
+                self.add("error", f"predict differs from the model of device {device!r}: {what}")
                 return
 
 
@@ -295,7 +295,7 @@ def main() -> None:
     """Read the job, inspect, write the answer."""
     job = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     if not job["allow"]:
-        sys.meta_path.insert(0, Block())
+        sys.meta_path.insert(0, ImportBlocker())
     sys.path.insert(0, job["root"])
     os.chdir(job["root"])
     inspection = Inspection(job)

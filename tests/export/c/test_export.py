@@ -68,8 +68,10 @@ def test_the_file_in_python(
         torch.testing.assert_close(runner.logits(clips), model(clips), atol=1e-5, rtol=0)
         sounds = 0.1 * torch.randn(3, model.frontend.clip_samples)
         heard = model(FrontEnd(model.frontend)(sounds).unsqueeze(1))
-        torch.testing.assert_close(runner.hear(sounds), heard, atol=1e-4, rtol=0)
-        torch.testing.assert_close(runner.hear(sounds[:, None]), heard, atol=1e-4, rtol=0)
+        torch.testing.assert_close(runner.waveform_logits(sounds), heard, atol=1e-4, rtol=0)
+        torch.testing.assert_close(
+            runner.waveform_logits(sounds[:, None]), heard, atol=1e-4, rtol=0
+        )
     assert runner.describe()["sha256"] == report.sha256
     assert runner.arena_bytes == report.arena_bytes
 
@@ -81,7 +83,7 @@ def test_shapes_are_checked(made: tuple[AudioClassifier, CExportReport]) -> None
     ):
         runner.logits(torch.zeros(1, 32, 17))
     with pytest.raises(ExportError, match=r"takes clips \(batch, 8000\) at 8000 Hz, got \(2, 7\)"):
-        runner.hear(torch.zeros(2, 7))
+        runner.waveform_logits(torch.zeros(2, 7))
 
 
 def test_int8_is_the_int8_model(classifier: Make, tmp_path: Path) -> None:

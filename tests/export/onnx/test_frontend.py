@@ -106,7 +106,7 @@ def test_waveform_in_logits_out(listening: Listening) -> None:
     clips = random_waveforms(model.frontend, 5)
     with torch.inference_mode():
         expected = model(FrontEnd(model.frontend)(clips).unsqueeze(1))
-    assert runner.hears == "waveform"
+    assert runner.input_name == "waveform"
     assert runner.input_shape == (8000,)
     for batch in (1, 2, 5):
         torch.testing.assert_close(

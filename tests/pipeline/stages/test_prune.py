@@ -15,7 +15,7 @@ from aum_edge.errors import CompressionError
 from aum_edge.pipeline.read_recipe import load_recipe
 from aum_edge.pipeline.run import Run, run_stages
 from aum_edge.pipeline.stages import prune
-from aum_edge.pipeline.stages.registry import main_stages
+from aum_edge.pipeline.stages.registry import stages_of
 from tests.small_run import recipe_text, tones
 
 FEW = "prune.cut.curve_clips=0"
@@ -27,7 +27,7 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a run up to its student."""
     folder = tmp_path_factory.mktemp("prune")
     (folder / "recipe.yaml").write_text(recipe_text(tones(folder / "corpus")))
-    run_stages(job(folder, folder / "run"), main_stages(), until="distill")
+    run_stages(job(folder, folder / "run"), stages_of("run"), until="distill")
     return folder
 
 
@@ -45,7 +45,7 @@ def copied(taught: Path, out: Path, *overrides: str) -> Run:
 def finished(taught: Path) -> Run:
     """A run that was never stopped."""
     run = copied(taught, taught / "whole")
-    run_stages(run, main_stages(), until="prune")
+    run_stages(run, stages_of("run"), until="prune")
     return run
 
 
@@ -85,8 +85,8 @@ def test_a_killed_stage_goes_on_where_it_was(
     monkeypatch.setattr(prune, "fit", killed)
     run = copied(taught, tmp_path / "killed", FEW)
     with pytest.raises(KeyboardInterrupt):
-        run_stages(run, main_stages(), until="prune")
-    run_stages(job(taught, tmp_path / "killed", FEW), main_stages(), until="prune")
+        run_stages(run, stages_of("run"), until="prune")
+    run_stages(job(taught, tmp_path / "killed", FEW), stages_of("run"), until="prune")
     assert [title[-12:] for title in seen] == ["round 1 of 2", "round 2 of 2", "round 2 of 2"]
     expected, got = (r.model("prune").state_dict() for r in (finished, run))
     assert all(torch.equal(expected[key], value) for key, value in got.items())
@@ -97,5 +97,5 @@ def test_a_target_out_of_reach_is_refused_before_anything_is_done(
 ) -> None:
     run = copied(taught, tmp_path / "run", "prune.cut.macs_share=0.001")
     with pytest.raises(CompressionError, match=r"smallest reachable is .* MACs and .* bytes"):
-        run_stages(run, main_stages(), until="prune")
+        run_stages(run, stages_of("run"), until="prune")
     assert not (run.folder("prune") / "round-1").exists()

@@ -24,7 +24,7 @@ from aum_edge.pipeline.recipe import Recipe
 from aum_edge.pipeline.run import Run
 from aum_edge.pipeline.stages import quantize
 from aum_edge.pipeline.stages.quantize import calibration_clips, quantize_student
-from aum_edge.pipeline.stages.registry import main_stages
+from aum_edge.pipeline.stages.registry import stages_of
 from aum_edge.training.config import TrainConfig
 from tests.small_run import FRONTEND, student, tones
 
@@ -115,7 +115,7 @@ def test_limits_that_cannot_be_met_stop_the_stage(corpus: Path, tmp_path: Path) 
 
 
 def test_every_setting_is_part_of_the_stage_key() -> None:
-    stage = next(s for s in main_stages() if s.name == "quantize")
+    stage = next(s for s in stages_of("run") if s.name == "quantize")
     kept = stage.settings(Recipe(name="x"))
     assert kept["quantize"] == asdict(QuantizeConfig())
     assert kept["seed"] == 0

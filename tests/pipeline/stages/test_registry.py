@@ -15,7 +15,7 @@ from aum_edge.errors import RecipeError
 from aum_edge.export.onnx.config import ExportConfig
 from aum_edge.pipeline.recipe import Recipe
 from aum_edge.pipeline.run import Run, run_stages
-from aum_edge.pipeline.stages.registry import main_stages, stages_of
+from aum_edge.pipeline.stages.registry import stages_of
 
 ORDER = "data teacher distill prune quantize control devices export bench report".split()
 TOY = """
@@ -44,7 +44,7 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_stages_of_a_run_come_after_what_they_need() -> None:
-    stages = main_stages()
+    stages = stages_of("run")
     assert [stage.name for stage in stages] == ORDER
     for index, stage in enumerate(stages):
         assert set(stage.needs) <= set(ORDER[:index])
@@ -54,8 +54,8 @@ def test_the_stages_of_a_run_come_after_what_they_need() -> None:
 def test_a_new_file_is_a_stage(toy: None, tmp_path: Path) -> None:
     run = Run(recipe=Recipe(name="x"), out=tmp_path / "out", cache_dir=tmp_path)
     run.__dict__["data"] = SimpleNamespace(fingerprint="f")
-    assert {stage.name for stage in main_stages()} == {*ORDER, "toy"}
-    done = run_stages(run, main_stages(), until="toy")
+    assert {stage.name for stage in stages_of("run")} == {*ORDER, "toy"}
+    done = run_stages(run, stages_of("run"), until="toy")
     assert [row["name"] for row in done] == ["toy"], "what it does not need is not run"
     assert (tmp_path / "out" / "toy" / "toy.txt").read_text() == "x"
     assert run.result("toy") == {"made": 1}
@@ -63,7 +63,7 @@ def test_a_new_file_is_a_stage(toy: None, tmp_path: Path) -> None:
 
 def test_static_int8_is_part_of_the_export_stages_key_alone_and_where_it_is_asked_for() -> None:
     plain, static = Recipe(name="x"), Recipe(name="x", static_int8=StaticConfig(max_loss=None))
-    by_name = {stage.name: stage for stage in main_stages()}
+    by_name = {stage.name: stage for stage in stages_of("run")}
     assert by_name["export"].settings(plain) == {
         "scan": "auto",
         "with_frontend": False,

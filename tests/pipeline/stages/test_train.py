@@ -11,7 +11,7 @@ from aum_edge.models.classifier import load
 from aum_edge.models.storage.directory import save
 from aum_edge.pipeline.read_recipe import load_recipe
 from aum_edge.pipeline.run import Run, run_stages
-from aum_edge.pipeline.stages.registry import main_stages
+from aum_edge.pipeline.stages.registry import stages_of
 from aum_edge.pipeline.stages.train import distillation
 from tests.small_run import recipe_text, tones
 from tests.training.kinds import cnn
@@ -34,7 +34,7 @@ def recipe(tmp_path: Path, **teacher):
 
 def run_until(tmp_path: Path, stage: str, **teacher) -> Run:
     run = Run(recipe=recipe(tmp_path, **teacher), out=tmp_path / "run", cache_dir=tmp_path / "c")
-    run_stages(run, main_stages(), until=stage)
+    run_stages(run, stages_of("run"), until=stage)
     return run
 
 

@@ -9,8 +9,8 @@ from aum_edge.report.html.accuracy import device_models_section
 from aum_edge.report.html.page import page
 from aum_edge.report.html.render import render_body
 from aum_edge.report.markdown import markdown
-from aum_edge.report.schema import checked
 from aum_edge.report.tables.device_tables import cost_table, score_table, verdict_line
+from aum_edge.report.validation import checked
 from aum_edge.report.view import ReportView
 from tests.report.sample import sample
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from aum_edge.report.html.page import page
-from aum_edge.report.schema import checked
+from aum_edge.report.validation import checked
 from tests.report.sample import LABELS, minimal, sample
 
 VOID = {"meta", "br", "link", "img", "input"}

@@ -8,7 +8,7 @@ from typing import Any
 from aum_edge.report.html.page import page
 from aum_edge.report.html.render import Section, render_body
 from aum_edge.report.html.training import pruning_section, quantization_section
-from aum_edge.report.schema import checked
+from aum_edge.report.validation import checked
 from aum_edge.report.view import ReportView
 from tests.report.sample import sample
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from aum_edge.report.html.verdict import verdict_section
-from aum_edge.report.schema import checked
+from aum_edge.report.validation import checked
 from aum_edge.report.view import ReportView
 from tests.report.sample import sample
 

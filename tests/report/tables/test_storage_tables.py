@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aum_edge.report.html.page import page
 from aum_edge.report.markdown import markdown
-from aum_edge.report.schema import checked
+from aum_edge.report.validation import checked
 from tests.report.sample import minimal, sample
 
 WORDS = ("scales and zero points", "working memory of one frame", "with dense mel filters")

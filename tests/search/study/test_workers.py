@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from aum_edge.search.study.workers import Watch, is_dead, this_worker
+from aum_edge.search.study.workers import HeartbeatMonitor, is_dead, this_worker
 
 
 def gone() -> dict:
@@ -28,7 +28,7 @@ def test_a_process_of_this_machine_is_known_to_be_dead_or_alive() -> None:
 
 
 def test_a_trial_is_stale_when_its_beat_stands_still_on_the_watchers_clock() -> None:
-    watch = Watch(grace=10)
+    watch = HeartbeatMonitor(grace=10)
     assert not watch.stale(1, beat=5.0, now=0)
     assert not watch.stale(1, beat=5.0, now=9)
     assert watch.stale(1, beat=5.0, now=10)

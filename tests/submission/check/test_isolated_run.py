@@ -250,4 +250,4 @@ def test_aum_edge_is_out_of_reach_in_the_fresh_process(tmp_path: Path) -> None:
         [sys.executable, "-I", str(ISOLATED_RUN), str(tmp_path / "job.json")], check=True
     )
     (finding,) = json.loads(answer.read_text())["findings"]
-    assert "imports aum_edge, which an outsider lacks" in finding["what"]
+    assert "imports aum_edge, which others do not have" in finding["what"]

@@ -156,7 +156,7 @@ def _arithmetic(config: FrontEndConfig) -> dict[str, str]:
 
 
 def _span(config: FrontEndConfig) -> int:
-    """Samples that a frame hears."""
+    """Samples inside a frame's window."""
     return config.win_length if config.kind == "kaldi_fbank" else config.n_fft
 
 

@@ -61,7 +61,7 @@ def literal(value: float) -> str:
 
 
 def window_rows(config: FrontEndConfig, cut: FftPlan) -> tuple[int, int]:
-    """First row of the FFT's matrix that hears anything, and the first that no more does."""
+    """First row of the FFT's matrix inside the window, and the first after it."""
     start = 0 if config.kind == "kaldi_fbank" else (config.n_fft - config.win_length) // 2
     row = 2 * cut.columns
     return start // row, -(-(start + config.win_length) // row)

@@ -94,7 +94,7 @@ def _path(inside: str, ending: str, w: Weights) -> dict[str, Packed]:
 def _initializer(block: Block, index: int, config: MambaStudentConfig) -> str:
     """The C initializer of a ``path_t``."""
     separate = config.sharing == "separate"
-    ways = block.ways[index : index + 1] if separate else block.ways
+    directions = block.ways[index : index + 1] if separate else block.ways
     values = [block.paths[index][name].initializer() for name in PATH]
-    numbers = [len(ways), int(ways == (True,)), int(index == 0)]
+    numbers = [len(directions), int(directions == (True,)), int(index == 0)]
     return "{" + ", ".join([*values, *map(str, numbers)]) + "}"

@@ -67,8 +67,8 @@ typedef struct {
     def numbers(self, block: Block, config: MambaStudentConfig) -> list[str]:
         """Sizes and directions."""
         sizes = (block.d_inner, block.d_state, block.kept)
-        ways = (len(block.ways), int(block.ways == (True,)), block.sets)
-        return [", ".join(map(str, sizes + ways))]
+        directions = (len(block.ways), int(block.ways == (True,)), block.sets)
+        return [", ".join(map(str, sizes + directions))]
 
     def buffers(self, blocks: Sequence[Block]) -> Mapping[str, int]:
         """Decays of all heads and directions."""

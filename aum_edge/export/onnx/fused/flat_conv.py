@@ -1,4 +1,4 @@
-"""The convolution over tokens in two dimensions: onnxruntime's blocked kernel knows no others."""
+"""The convolution over tokens in two dimensions: onnxruntime's blocked kernel takes no others."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Tokens(Enum):
 class FlatConv(nn.Module):
     """A convolution along tokens as one of a picture that is one pixel high.
 
-    Shape: what ``tokens`` says, to the same.
+    Shape: the layout of ``tokens``, to the same.
     """
 
     def __init__(self, layer: TokenConv | QuantTokenConv, tokens: Tokens) -> None:
@@ -52,7 +52,7 @@ class FlatConv(nn.Module):
 
 
 def replace_convolutions(mixer: nn.Module, tokens: Tokens) -> None:
-    """Put flat convolutions in the places of a mixer's own, whose tokens are where this says."""
+    """Replace a mixer's convolutions by flat ones; ``tokens`` is their layout."""
     for name, layer in list(mixer.named_children()):
         if isinstance(layer, TokenConv | QuantTokenConv):
             setattr(mixer, name, FlatConv(layer, tokens))

@@ -22,7 +22,7 @@ def compact_softplus(x: Tensor) -> Tensor:
 
 @register_onnx_form(RMSNorm)
 def fuse_norm(layer: RMSNorm) -> None:
-    """A norm as onnxruntime's optimizer knows it."""
+    """RMS norm as the pattern that onnxruntime's optimizer fuses."""
     layer.forward = bound(norm, layer)  # type: ignore[method-assign]
 
 

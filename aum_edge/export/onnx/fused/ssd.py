@@ -1,4 +1,4 @@
-"""ONNX form of SSD: both directions at once on rows of tokens, turned only at both ends."""
+"""ONNX form of SSD: both directions at once on rows of tokens, transposed only at both ends."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def mix(mixer: SSDMixer, x: Tensor) -> Tensor:
 
 
 def _decays(mixer: SSDMixer, dt: Tensor) -> Tensor:
-    """exp(sum of dt A between s and t), 0 where t must not see s: (batch, dirs, H, L_s, L_t).
+    """exp(sum of dt A between s and t), 0 where s is masked for t: (batch, dirs, H, L_s, L_t).
 
     dt is (batch, dirs, H, L, 1). The sums of :func:`~aum_edge.ssm.scan.ssd.ssd`, both at once.
     """
@@ -60,8 +60,8 @@ def _decays(mixer: SSDMixer, dt: Tensor) -> Tensor:
         reach = rate - reach
     elif any(mixer.ways):
         reach = torch.where(ahead, rate - reach, reach)
-    place = torch.arange(rate.shape[3], dtype=rate.dtype)
-    gap = place[:, None] - place
+    position = torch.arange(rate.shape[3], dtype=rate.dtype)
+    gap = position[:, None] - position
     sign = torch.tensor([-MASKED if way else MASKED for way in mixer.ways])
     hidden = torch.clamp(gap * sign[:, None, None, None], max=0.0)
     return torch.exp(torch.minimum(reach.transpose(3, 4) - reach, hidden))

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from aum_edge.errors import AumEdgeError
-from aum_edge.report.schema import checked
+from aum_edge.report.validation import checked
 from tests.report.sample import minimal, sample
 
 
