@@ -51,7 +51,7 @@ STAGES = (
     Stage(
         name="data",
         needs=(),
-        settings=lambda r: {"data": asdict(r.data), "frontend": asdict(r.frontend)},
+        settings=lambda r: {"data": r.data.key(), "frontend": asdict(r.frontend)},
         work=prepare,
         check=check_rules,
     ),
