@@ -8,7 +8,8 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from aum_edge.data.manifest import Clip, Manifest, few
+from aum_edge.core.text import few
+from aum_edge.data.manifest import Clip, Manifest
 from aum_edge.errors import DataError
 
 HEADER = ("index", "mid", "display_name")

@@ -9,7 +9,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from aum_edge.data.manifest import Clip, Split, few
+from aum_edge.core.text import few
+from aum_edge.data.manifest import Clip, Split
 from aum_edge.errors import DataError
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from aum_edge.models.fields import BackboneConfig as BackboneConfig
-from aum_edge.models.fields import Blocks, check, check_fields, check_share, check_sizes
-from aum_edge.models.student_config import MambaStudentConfig as MambaStudentConfig
+from aum_edge.core.validation import check
+from aum_edge.models.fields import BackboneConfig, Blocks, check_fields, check_share, check_sizes
 
 Direction = Literal["fo-fo", "fo-bi", "bi-bi"]
 

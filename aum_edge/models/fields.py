@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from types import NoneType
 from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 
-from aum_edge.errors import RecipeError
+from aum_edge.core.validation import check
 
 WORDS = {
     str: "a text",
@@ -17,12 +17,6 @@ WORDS = {
     NoneType: "null",
 }
 """Types as messages name them."""
-
-
-def check(ok: bool, message: str) -> None:
-    """Raise ``message`` unless ``ok``."""
-    if not ok:
-        raise RecipeError(message)
 
 
 def check_fields(config: Any) -> None:
@@ -73,14 +67,7 @@ def _words(hint: Any) -> str:
         return f"a tuple ({', '.join(each)})"
     if parts:
         return " or ".join(_words(part) for part in parts)
-    words = {
-        str: "a text",
-        int: "a whole number",
-        float: "a number",
-        bool: "true or false",
-        NoneType: "null",
-    }
-    return words.get(hint, hint.__name__)
+    return WORDS.get(hint, hint.__name__)
 
 
 def check_sizes(config: Any, *names: str) -> None:

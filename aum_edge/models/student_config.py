@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from aum_edge.core.validation import check
 from aum_edge.models.fields import (
     BackboneConfig,
     Blocks,
-    check,
     check_fields,
     check_share,
     check_sizes,

@@ -23,7 +23,7 @@ from aum_edge.data.config import DataConfig
 from aum_edge.data.external_data import ExternalData, check_external
 from aum_edge.errors import RecipeError
 from aum_edge.export.onnx.config import ExportConfig
-from aum_edge.models.config import BackboneConfig
+from aum_edge.models.fields import BackboneConfig
 from aum_edge.models.presets import PRESETS, preset
 from aum_edge.pipeline.registered_parts import (
     nest_data,

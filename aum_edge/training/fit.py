@@ -13,8 +13,8 @@ from aum_edge.errors import RecipeError
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.training.batch import with_batches_of
 from aum_edge.training.config import TrainConfig
-from aum_edge.training.distillation.setup import Distillation as Distillation
 from aum_edge.training.distillation.setup import (
+    Distillation,
     compare_with_teachers,
     needs_waveforms,
     plan_distillation,

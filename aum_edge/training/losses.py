@@ -61,12 +61,6 @@ def soften(logits: Tensor, temperature: float, kind: Loss) -> Tensor:
     return torch.sigmoid(softened) if kind == "bce" else torch.softmax(softened, dim=1)
 
 
-def mix_rows(rows: Tensor, partner: Tensor, lam: Tensor) -> Tensor:
-    """Mix rows (B, ...) as mixup mixed their clips: ``lam * row + (1 - lam) * row[partner]``."""
-    weight = lam.to(rows).view(-1, *[1] * (rows.ndim - 1))
-    return weight * rows + (1 - weight) * rows[partner]
-
-
 def smooth(targets: Tensor, amount: float, kind: Loss = "cross-entropy") -> Tensor:
     """Label smoothing of targets (B, C): to all classes alike, or of every yes and no to a half."""
     if amount == 0:

@@ -10,9 +10,15 @@ from torch import Generator, Tensor
 
 from aum_edge.audio.augment.config import AugmentConfig
 from aum_edge.audio.augment.impulse_response import convolve, device_responses, folder_responses
-from aum_edge.audio.augment.masking import mask, specaugment_mask
-from aum_edge.audio.augment.mixup import mix_centred
-from aum_edge.audio.augment.spectral import colour, freq_warp, noise_floor, time_stretch
+from aum_edge.audio.augment.mixup import mix_centred, mix_rows
+from aum_edge.audio.augment.spectral import (
+    colour,
+    freq_warp,
+    mask,
+    noise_floor,
+    specaugment_mask,
+    time_stretch,
+)
 from aum_edge.audio.config import FrontEndConfig
 from aum_edge.errors import RecipeError
 
@@ -101,14 +107,9 @@ class Augment:
         config, n = self.config, len(x)
         if not config.waveform_mixup_p:
             return MixedWaveforms(x, targets, torch.arange(n, device=x.device), x.new_ones(n))
-        partner = torch.randperm(n, generator=generator).to(x.device)
-        lam = beta(config.waveform_mixup_alpha, n, generator)
-        lam[torch.rand(n, generator=generator) >= config.waveform_mixup_p] = 1
-        lam = lam.to(x)
+        partner, lam = _partners(x, config.waveform_mixup_p, config.waveform_mixup_alpha, generator)
         mixed = mix_centred(x, lengths, partner, lam)
-        rows = lam.to(targets)[:, None]
-        targets = rows * targets + (1 - rows) * targets[partner]
-        return MixedWaveforms(mixed, targets, partner, lam)
+        return MixedWaveforms(mixed, mix_rows(targets, partner, lam), partner, lam)
 
     def features(self, x: Tensor, generator: Generator) -> Tensor:
         """Another tempo, voice, channel and noise floor; roll, Freq-MixStyle, masks, noise.
@@ -172,13 +173,18 @@ class Augment:
         n = len(x)
         if not self.config.mixup_p:
             return x, targets, torch.arange(n, device=x.device), x.new_ones(n)
-        partner = torch.randperm(n, generator=generator).to(x.device)
-        lam = beta(self.config.mixup_alpha, n, generator)
-        lam[torch.rand(n, generator=generator) >= self.config.mixup_p] = 1
-        lam = lam.to(x)
-        share, rows = lam[:, None, None, None], lam.to(targets)[:, None]
-        x = share * x + (1 - share) * x[partner]
-        return x, rows * targets + (1 - rows) * targets[partner], partner, lam
+        partner, lam = _partners(x, self.config.mixup_p, self.config.mixup_alpha, generator)
+        return mix_rows(x, partner, lam), mix_rows(targets, partner, lam), partner, lam
+
+
+def _partners(
+    x: Tensor, probability: float, alpha: float, generator: Generator
+) -> tuple[Tensor, Tensor]:
+    """A partner (B,) and a share ``lam`` (B,) for each row of ``x``; 1 where nothing is mixed."""
+    partner = torch.randperm(len(x), generator=generator).to(x.device)
+    lam = beta(alpha, len(x), generator)
+    lam[torch.rand(len(x), generator=generator) >= probability] = 1
+    return partner, lam.to(x)
 
 
 def roll(x: Tensor, most: int, generator: Generator) -> Tensor:

@@ -6,10 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from aum_edge.core.progress import Progress
+from aum_edge.core.text import few
 from aum_edge.data.config import DataConfig
 from aum_edge.data.corpora.registry import CorpusSource
 from aum_edge.data.labels import apply_label_table, read_label_table
-from aum_edge.data.manifest import Manifest, check_rows, few
+from aum_edge.data.manifest import Manifest, check_rows
 from aum_edge.data.splits import split_validation
 from aum_edge.errors import DataError
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from aum_edge.core.text import few
 from aum_edge.core.validation import share
 from aum_edge.data.corpora.registry import CorpusConfig, CorpusSource, register
-from aum_edge.data.manifest import SPLITS, Clip, Manifest, Split, few, make_manifest
+from aum_edge.data.manifest import SPLITS, Clip, Manifest, Split, make_manifest
 from aum_edge.data.splits import split_by_groups
 from aum_edge.errors import DataError
 

@@ -7,9 +7,10 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from aum_edge.core.text import few
 from aum_edge.data.corpora.files import audio_files, corpus_folder, no_audio, subfolders
 from aum_edge.data.corpora.registry import CorpusConfig, CorpusSource, register
-from aum_edge.data.manifest import Clip, Manifest, Split, few, make_manifest
+from aum_edge.data.manifest import Clip, Manifest, Split, make_manifest
 from aum_edge.errors import DataError
 
 log = logging.getLogger(__name__)

@@ -6,11 +6,12 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
+from aum_edge.core.text import few
 from aum_edge.core.validation import one_of
 from aum_edge.data.corpora.files import corpus_folder
 from aum_edge.data.corpora.registry import CorpusConfig, CorpusSource, register
 from aum_edge.data.corpora.tsv import read_tsv
-from aum_edge.data.manifest import Clip, Manifest, Split, few, make_manifest
+from aum_edge.data.manifest import Clip, Manifest, Split, make_manifest
 from aum_edge.errors import DataError
 
 SUBSETS = ("split5", "split10", "split25", "split50", "split100")

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from aum_edge.core.files import write_text
-from aum_edge.data.manifest import few
+from aum_edge.core.text import few
 from aum_edge.errors import DataError
 
 PATH_FIELDS = ("path", "wav")

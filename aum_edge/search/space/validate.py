@@ -11,8 +11,8 @@ from aum_edge.audio.augment.pipeline import Augment
 from aum_edge.audio.config import FrontEndConfig
 from aum_edge.core.text import one_line
 from aum_edge.errors import RecipeError
-from aum_edge.models.config import MambaStudentConfig
 from aum_edge.models.presets import STUDENTS
+from aum_edge.models.student_config import MambaStudentConfig
 from aum_edge.pipeline.recipe import StudentConfig
 from aum_edge.search.space.dimensions import Dimension, Params
 from aum_edge.search.space.student_settings import settings_of

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aum_edge.core.files import new_folder, read_json, write_json
-from aum_edge.data.features.cache import checksum
+from aum_edge.data.features.builder import checksum
 
 log = logging.getLogger(__name__)
 WHAT = "the teachers' answers"

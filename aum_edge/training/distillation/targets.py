@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol, Self
 import torch
 from torch import Tensor
 
+from aum_edge.audio.augment.mixup import mix_rows
 from aum_edge.audio.config import FrontEndConfig
 from aum_edge.audio.frontend import FrontEnd
 from aum_edge.errors import AumEdgeError
@@ -18,7 +19,7 @@ from aum_edge.training.distillation.ensemble import EnsembleMember, ensemble_log
 from aum_edge.training.distillation.feature_hooks import FeatureHooks
 from aum_edge.training.distillation.view_cache import ViewCache
 from aum_edge.training.loop.memory_format import fastest
-from aum_edge.training.losses import mix_rows, soften
+from aum_edge.training.losses import soften
 
 
 class SoftTargets(NamedTuple):

@@ -136,7 +136,8 @@ def test_a_clip_without_its_mean_loses_it_again(gain) -> None:
         ("{gain: {most: x}}", "`student.train.augment.gain.most`"),
         ("{gain: {most: -1}}", "`most` must be at least 0"),
         ("{gain: 3}", "`student.train.augment.gain` holds settings of its own, got 3"),
-        ("{registered: {gain: {class_path: x}}}", "no key `student.train.augment.registered`"),
+        ("{registered: {gain: {most: 1}}}", "no key `student.train.augment.registered`"),
+        ("{registered: {gain: {class_path: x}}}", "augment.registered.*could have a program run"),
         ("{gains: {}}", "no key `student.train.augment.gains`"),
     ],
 )

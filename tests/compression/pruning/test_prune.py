@@ -22,14 +22,11 @@ from aum_edge.compression.quantization.config import QuantizeConfig
 from aum_edge.compression.quantization.quantize import quantize
 from aum_edge.errors import CompressionError, RecipeError
 from aum_edge.models.classifier import AudioClassifier, load
-from aum_edge.models.config import (
-    AudioMambaConfig,
-    BackboneConfig,
-    CPMobileConfig,
-    MambaStudentConfig,
-)
+from aum_edge.models.config import AudioMambaConfig, CPMobileConfig
+from aum_edge.models.fields import BackboneConfig
 from aum_edge.models.registry import build
 from aum_edge.models.storage.directory import payload_bytes, save
+from aum_edge.models.student_config import MambaStudentConfig
 
 FRONTEND = FrontEndConfig(
     sample_rate=8000, n_fft=256, win_length=256, hop_length=200, n_mels=32, clip_seconds=0.8

@@ -14,8 +14,9 @@ from aum_edge.training.distillation.feature_hooks import (
     pair_by_depth,
 )
 from aum_edge.training.distillation.feature_loss import FeatureLoss
+from aum_edge.training.distillation.setup import Distillation
 from aum_edge.training.distillation.teacher_logits import teacher_features
-from aum_edge.training.fit import Distillation, fit
+from aum_edge.training.fit import fit
 from aum_edge.training.optim.optimizer import make_optimizer
 from tests.small_run import student, teacher
 from tests.training.fine_tuning import settings, weights

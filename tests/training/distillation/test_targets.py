@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from aum_edge.audio.augment.config import AugmentConfig
+from aum_edge.audio.augment.mixup import mix_rows
 from aum_edge.audio.frontend import FrontEnd
 from aum_edge.data.datamodule import AudioData
 from aum_edge.errors import AumEdgeError, RecipeError
@@ -13,11 +14,12 @@ from aum_edge.models.classifier import AudioClassifier
 from aum_edge.training.batch import TrainBatch
 from aum_edge.training.config import BatchConfig
 from aum_edge.training.distillation.config import DistillConfig
+from aum_edge.training.distillation.setup import Distillation
 from aum_edge.training.distillation.targets import LiveTargets
 from aum_edge.training.distillation.teacher_logits import teacher_logits
 from aum_edge.training.distillation.view_cache import ViewCache
-from aum_edge.training.fit import Distillation, fit
-from aum_edge.training.losses import mix_rows, soften
+from aum_edge.training.fit import fit
+from aum_edge.training.losses import soften
 from aum_edge.training.task import ClassificationTask
 from tests.small_run import FRONTEND, student, teacher
 from tests.training.fine_tuning import settings, weights
