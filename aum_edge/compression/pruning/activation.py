@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aum_edge.compression.pruning.gates import gated
-from aum_edge.compression.pruning.networks import prunable
+from aum_edge.compression.pruning.slicing import prunable
 from aum_edge.models.architectures.prunable import PrunableBackbone
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.ssm.mixers.groups import Group, Key, Spans, spanned

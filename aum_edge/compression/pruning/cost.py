@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from aum_edge.complexity.torch_counter import OperatorCounts, count
-from aum_edge.compression.pruning.networks import fresh, prunable
+from aum_edge.compression.pruning.slicing import fresh, prunable
 from aum_edge.models.architectures.prunable import Sizes
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.fold import fold_batch_norm

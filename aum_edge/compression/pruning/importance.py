@@ -17,7 +17,7 @@ from aum_edge.compression.pruning.activation import activation_scores
 from aum_edge.compression.pruning.config import Importance
 from aum_edge.compression.pruning.gates import gated, without_directions
 from aum_edge.compression.pruning.magnitude import magnitude_scores
-from aum_edge.compression.pruning.networks import prunable
+from aum_edge.compression.pruning.slicing import prunable
 from aum_edge.errors import CompressionError
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.ssm.mixers.groups import Group, Key

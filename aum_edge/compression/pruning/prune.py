@@ -15,8 +15,8 @@ from aum_edge.compression.pruning.config import PruneConfig
 from aum_edge.compression.pruning.cost import Cost, NetworkCosts, model_cost, sizes_of, unlimited
 from aum_edge.compression.pruning.greedy import Goal, GreedySearch, Price, Space
 from aum_edge.compression.pruning.importance import Batch, unit_scores
-from aum_edge.compression.pruning.networks import prunable
 from aum_edge.compression.pruning.sensitivity import calibrated, cut, cuttable
+from aum_edge.compression.pruning.slicing import prunable
 from aum_edge.core.progress import Progress
 from aum_edge.errors import CompressionError
 from aum_edge.models.classifier import AudioClassifier

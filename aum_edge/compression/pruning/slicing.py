@@ -19,9 +19,10 @@ from torch_pruning.pruner.function import (
     prune_linear_out_channels,
 )
 
-from aum_edge.compression.pruning.networks import fresh
 from aum_edge.errors import CompressionError
 from aum_edge.models.architectures.prunable import PrunableBackbone
+from aum_edge.models.fields import BackboneConfig
+from aum_edge.models.registry import architectures, build
 from aum_edge.ssm.mixers.groups import Group, Key
 
 
@@ -31,6 +32,31 @@ class Removal:
 
     blocks: frozenset[int] = frozenset()
     units: Mapping[Key, frozenset[int]] = field(default_factory=dict)
+
+
+def prunable(network: nn.Module) -> PrunableBackbone:
+    """The network itself, known to have prunable blocks.
+
+    Raises:
+        CompressionError: it is another kind of network.
+    """
+    if not isinstance(network, PrunableBackbone):
+        known = [
+            name
+            for name, kind in architectures().items()
+            if issubclass(kind.network, PrunableBackbone)
+        ]
+        raise CompressionError(
+            f"Pruning cuts Mamba blocks and finds none in a {type(network).__name__}; "
+            f"give a model of the architecture {' or '.join(known)}."
+        )
+    return network
+
+
+def fresh(config: BackboneConfig) -> PrunableBackbone:
+    """A network of this config; the stream of random numbers stays where it was."""
+    with torch.random.fork_rng(devices=[]):
+        return prunable(build(config))
 
 
 def shrink(backbone: PrunableBackbone, removal: Removal) -> PrunableBackbone:

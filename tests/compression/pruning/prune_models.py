@@ -9,8 +9,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from aum_edge.compression.pruning.networks import prunable
-from aum_edge.compression.pruning.slicing import Removal
+from aum_edge.compression.pruning.slicing import Removal, prunable
 from aum_edge.models.architectures.audio_mamba import AudioMamba
 from aum_edge.models.architectures.prunable import PrunableBackbone
 from aum_edge.models.config import AudioMambaConfig

@@ -15,9 +15,8 @@ from aum_edge.audio.config import FrontEndConfig, Normalization
 from aum_edge.complexity.torch_counter import count
 from aum_edge.compression.pruning.config import PruneConfig
 from aum_edge.compression.pruning.cost import Cost, NetworkCosts, model_cost, sizes_of
-from aum_edge.compression.pruning.networks import prunable
 from aum_edge.compression.pruning.prune import prune
-from aum_edge.compression.pruning.slicing import Removal, shrink
+from aum_edge.compression.pruning.slicing import Removal, prunable, shrink
 from aum_edge.compression.quantization.config import QuantizeConfig
 from aum_edge.compression.quantization.quantize import quantize
 from aum_edge.errors import CompressionError, RecipeError
