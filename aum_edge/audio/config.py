@@ -188,11 +188,6 @@ def epic_sounds_mel(n_frames: int = 1024) -> FrontEndConfig:
     )
 
 
-def asc_mel(clip_seconds: float = 1.0) -> FrontEndConfig:
-    """The front end of audio-mamba-asc and of the DCASE baseline, which are the defaults here."""
-    return FrontEndConfig(clip_seconds=clip_seconds)
-
-
 @dataclass(frozen=True, kw_only=True)
 class Normalization:
     """``(features - mean) / (std_factor * std)``; AuM and SSAMBA divide by two deviations."""

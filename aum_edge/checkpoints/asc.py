@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
-from aum_edge.audio.config import Normalization, asc_mel
+from aum_edge.audio.config import FrontEndConfig, Normalization
 from aum_edge.checkpoints.aum import load_network
 from aum_edge.checkpoints.classifier import ClassifierSettings, classifier, labels_of
 from aum_edge.checkpoints.flags import Flags
@@ -64,7 +64,7 @@ def convert_asc(tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> Aud
     for name, value in said.items():
         if flags.take(value, name) != value:
             raise CheckpointError(f"The flag `{name}` is not {value}, as the checkpoint has it.")
-    frontend = asc_mel()
+    frontend = FrontEndConfig()  # audio-mamba-asc has the defaults: the DCASE baseline's
     config = AudioMambaConfig(
         **found.fields,
         n_classes=named["head.5.bias"].shape[0],
