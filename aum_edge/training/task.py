@@ -23,8 +23,7 @@ from aum_edge.training.loop.history import OnEpoch, Row, write_history
 from aum_edge.training.losses import distillation_loss, hard_loss, smooth
 from aum_edge.training.metrics.validation import Predictions
 from aum_edge.training.optim.freezing import apply_freeze, settle_frozen
-from aum_edge.training.optim.optimizer import make_optimizer
-from aum_edge.training.optim.schedule import make_schedule
+from aum_edge.training.optim.optimizer import make_optimizer, make_schedule
 
 
 class ClassificationTask(L.LightningModule):

@@ -22,8 +22,12 @@ from aum_edge.training.distillation.ensemble import (
     teacher_ensemble,
     warn_of_smaller,
 )
-from aum_edge.training.distillation.feature_hooks import FeatureHooks, block_groups, pair_by_depth
-from aum_edge.training.distillation.feature_loss import FeatureLoss
+from aum_edge.training.distillation.features import (
+    FeatureHooks,
+    FeatureLoss,
+    block_groups,
+    pair_by_depth,
+)
 from aum_edge.training.distillation.targets import LiveTargets, StoredTargets, TargetSource
 from aum_edge.training.distillation.teacher_logits import teacher_features, teacher_logits
 from aum_edge.training.distillation.view_cache import ViewCache, view_key

@@ -16,7 +16,7 @@ from aum_edge.training.batch import TrainBatch
 from aum_edge.training.config import Loss
 from aum_edge.training.distillation.cache_file import CacheFile, TeacherOutput, as_stored
 from aum_edge.training.distillation.ensemble import EnsembleMember, ensemble_logits
-from aum_edge.training.distillation.feature_hooks import FeatureHooks
+from aum_edge.training.distillation.features import FeatureHooks
 from aum_edge.training.distillation.view_cache import ViewCache
 from aum_edge.training.loop.memory_format import fastest
 from aum_edge.training.losses import soften

@@ -33,7 +33,7 @@ from aum_edge.training.distillation.cache_file import (
     open_cache_file,
 )
 from aum_edge.training.distillation.ensemble import ensemble_logits, teacher_ensemble
-from aum_edge.training.distillation.feature_hooks import FeatureHooks
+from aum_edge.training.distillation.features import FeatureHooks
 from aum_edge.training.metrics.classification import predict_logits
 
 log = logging.getLogger(__name__)

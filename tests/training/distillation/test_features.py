@@ -6,14 +6,14 @@ import torch
 from aum_edge.errors import RecipeError
 from aum_edge.models.storage.directory import save
 from aum_edge.training.distillation.config import DistillConfig
-from aum_edge.training.distillation.feature_hooks import (
+from aum_edge.training.distillation.features import (
     LONGEST,
     FeatureHooks,
+    FeatureLoss,
     at_most,
     at_times,
     pair_by_depth,
 )
-from aum_edge.training.distillation.feature_loss import FeatureLoss
 from aum_edge.training.distillation.setup import Distillation
 from aum_edge.training.distillation.teacher_logits import teacher_features
 from aum_edge.training.fit import fit
