@@ -1,4 +1,4 @@
-"""A network with all it needs to be used: front end, normalisation, labels, where it came from."""
+"""Audio classifier: a network with its front end, normalisation, labels and lineage."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ WORDS = {
 
 
 def check_fields(config: Any) -> None:
-    """Every value is what its field's annotation says; a config may come from a foreign file."""
+    """Check every value against its field's annotation; a config may come from any file."""
     names = get_type_hints(type(config))
     check_values(type(config), {name: getattr(config, name) for name in names})
 

@@ -165,8 +165,8 @@ class QuantTokenConv(QuantConv1d):
     def step(self, row: Tensor, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """As of the float layer: row (B, 1, channels), inputs (B, reach, channels)."""
         rows = torch.cat([inputs, row], dim=1)  # (B, d_conv, channels)
-        heard = self.rounded(rows).transpose(1, 2)  # (B, channels, d_conv)
-        out = F.conv1d(heard, self.float_weight(), self.bias, groups=self.groups)
+        rounded = self.rounded(rows).transpose(1, 2)  # (B, channels, d_conv)
+        out = F.conv1d(rounded, self.float_weight(), self.bias, groups=self.groups)
         return out.transpose(1, 2), rows[:, 1:]
 
 

@@ -121,7 +121,7 @@ def test_it_is_counted_and_becomes_onnx(model: AudioClassifier, tmp_path: Path) 
 def test_its_blocks_are_read_and_frozen_by_depth(model: AudioClassifier) -> None:
     assert len(parts_of(model.backbone).blocks) == 2
     hooks = FeatureHooks(model, [1, 2])
-    with hooks.listening() as taken:
+    with hooks.recording() as taken:
         model(clips())
     assert [tuple(tokens.shape) for tokens in taken] == [(4, 32, 12), (4, 32, 12)]
 
