@@ -37,7 +37,7 @@ class MixedWaveforms(NamedTuple):
 
 
 class Augment:
-    """Varies batches as configured; every draw comes from the generator that is given.
+    """Augments batches as configured; every draw comes from the given generator.
 
     No input is changed in place. The generator lives on the CPU, so that a seed means the same on
     every machine; tensors may be anywhere. ``scale`` is what normalisation divides features by:
@@ -82,7 +82,7 @@ class Augment:
         return x
 
     def _through_devices(self, x: Tensor, responses: Tensor, generator: Generator) -> Tensor:
-        """Some clips (B, samples) through a device (count, taps) drawn for each."""
+        """Convolve some clips (B, samples) with a response of (count, taps) drawn for each."""
         chosen = torch.rand(len(x), generator=generator) < self.config.ir_p
         device = torch.randint(len(responses), (len(x),), generator=generator)
         rows = chosen.nonzero().squeeze(1)
@@ -112,7 +112,7 @@ class Augment:
         return MixedWaveforms(mixed, mix_rows(targets, partner, lam), partner, lam)
 
     def features(self, x: Tensor, generator: Generator) -> Tensor:
-        """Another tempo, voice, channel and noise floor; roll, Freq-MixStyle, masks, noise.
+        """Time stretch, frequency warp, filter, noise floor; roll, Freq-MixStyle, masks, noise.
 
         What the front end takes off every clip, its mean, is taken off again.
 

@@ -16,7 +16,7 @@ _NEPER = 0.1 * 2.302585092994046
 
 
 def warped_bands(config: FrontEndConfig, factor: Tensor) -> Tensor:
-    """Where each mel band looks when frequencies are ``factor`` times higher.
+    """Source band of each mel band when frequencies are ``factor`` times higher.
 
     Shape:
         factor: (B,). Returns band numbers (B, n_mels), not rounded, inside the front end's bands.

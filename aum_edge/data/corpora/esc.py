@@ -56,7 +56,7 @@ class EscConfig(CorpusConfig):
         above("segment_seconds", self.segment_seconds, 0)
 
     def load(self, source: CorpusSource) -> Manifest:
-        """Read it.
+        """Read the corpus.
 
         Raises:
             DataError: No such folder, no clips, or folds that the corpus does not have.

@@ -34,7 +34,7 @@ class FsddConfig(CorpusConfig):
     training speakers are held out, which says little about other speakers."""
 
     def load(self, source: CorpusSource) -> Manifest:
-        """Read it.
+        """Read the corpus.
 
         Raises:
             DataError: No such folder, no recordings, speakers that the corpus does not have, or

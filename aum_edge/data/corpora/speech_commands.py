@@ -29,7 +29,7 @@ class SpeechCommandsConfig(CorpusConfig):
     """
 
     def load(self, source: CorpusSource) -> Manifest:
-        """Read it.
+        """Read the corpus.
 
         Raises:
             DataError: No such folder, no recordings, no lists, or lists that name clips not there.

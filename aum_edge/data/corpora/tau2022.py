@@ -42,7 +42,7 @@ class Tau2022Config(CorpusConfig):
         one_of("subset", self.subset, SUBSETS)
 
     def load(self, source: CorpusSource) -> Manifest:
-        """Read it.
+        """Read the corpus.
 
         Raises:
             DataError: A missing folder, table or column, or a clip that meta.csv does not know.

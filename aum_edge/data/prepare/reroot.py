@@ -1,4 +1,4 @@
-"""Finding the files of a manifest again whose paths were made on another machine."""
+"""Re-rooting of manifests: paths made on another machine to files of this one."""
 
 from __future__ import annotations
 
