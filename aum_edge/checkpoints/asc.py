@@ -60,8 +60,8 @@ def convert_asc(tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> Aud
     for name, value in VALUES.items():
         flags.refuse(value, name)
     flags.ignore("depth", "target_length", "patch_size")  # upstream takes 24 and 16 whatever
-    said = {"embed_dim": found.fields["d_model"], "n_classes": named["head.5.bias"].shape[0]}
-    for name, value in said.items():
+    stated = {"embed_dim": found.fields["d_model"], "n_classes": named["head.5.bias"].shape[0]}
+    for name, value in stated.items():
         if flags.take(value, name) != value:
             raise CheckpointError(f"The flag `{name}` is not {value}, as the checkpoint has it.")
     frontend = FrontEndConfig()  # audio-mamba-asc has the defaults: the DCASE baseline's
@@ -79,8 +79,8 @@ def convert_asc(tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> Aud
         labels = labels_of(flags, config.n_classes, notes)
     flags.finish()
     network = load_network(config, named, "The audio-mamba-asc checkpoint")
-    around = ClassifierSettings(frontend, Normalization(), labels)
-    return classifier(network, around, "asc", notes, values)
+    settings = ClassifierSettings(frontend, Normalization(), labels)
+    return classifier(network, settings, "asc", notes, values)
 
 
 def _check_front_end(tensors: Mapping[str, Tensor]) -> None:

@@ -1,4 +1,4 @@
-"""What the tensors of an AuM-like network say about it by their names and shapes."""
+"""Config fields of an AuM-like network from the names and shapes of its tensors."""
 
 from __future__ import annotations
 
