@@ -159,13 +159,13 @@ class NetworkCosts:
     def _probe(self, block: tuple[int, ...], rest: Sizes) -> tuple[Cost, Cost]:
         """Count a network of equal blocks: what one of them costs, and all but the blocks."""
         values = dict(zip(BLOCK, block, strict=True))
-        ways = "both" if values.pop("direction") == 2 else "forward"
+        directions = "both" if values.pop("direction") == 2 else "forward"
         units = dict(rest)
         for dimension, value in values.items():
             if value:
                 units[0, dimension] = value
         depth = 2 if self._backbone.paired else 1
-        config = self._backbone.resized(units, [0] * depth, [ways] * depth).deployed()
+        config = self._backbone.resized(units, [0] * depth, [directions] * depth).deployed()
         small = fresh(config)
         model = self._model.with_backbone(small, {})
         total, name = _count(model), f"backbone.{self._backbone.blocks_name}."

@@ -1,4 +1,4 @@
-"""How much each unit of a group matters: to the loss, to what flows on, or by its weights.
+"""Importance of units: by loss (Taylor), by activation energy or by weight magnitude.
 
 All three measure a unit's whole effect, not the size of one tensor: a state's decay (A_log), a
 channel's skip (D) and the norm after it are part of what its gate turns down.

@@ -1,4 +1,4 @@
-"""Cutting one kind of group alone and measuring what that does: curves, and exchange rates."""
+"""Pruning sensitivity: the loss as one kind of group is cut alone, and calibrated scores."""
 
 from __future__ import annotations
 

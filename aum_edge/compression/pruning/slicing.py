@@ -76,8 +76,8 @@ def shrink(backbone: PrunableBackbone, removal: Removal) -> PrunableBackbone:
     if not kept:
         raise CompressionError("Pruning must leave at least one block.")
     sizes = left_by(groups, removal)
-    ways = [_ways(backbone, index, removal) for index in kept]
-    small = fresh(backbone.resized(sizes, kept, ways))
+    directions = [_remaining_direction(backbone, index, removal) for index in kept]
+    small = fresh(backbone.resized(sizes, kept, directions))
     work = copy.deepcopy(backbone)
     taken = {groups[key]: units for key, units in removal.units.items() if units}
     _cut(work, taken)
@@ -113,12 +113,14 @@ def left_by(groups: Mapping[Key, Group], removal: Removal) -> dict[Key, int]:
     return sizes
 
 
-def _ways(backbone: PrunableBackbone, index: int, removal: Removal) -> str:
+def _remaining_direction(backbone: PrunableBackbone, index: int, removal: Removal) -> str:
     """Which way a block scans after the removal."""
-    ways = ["backward" if reverse else "forward" for reverse in backbone.mixers[index].ways]
+    directions = [
+        "backward" if reverse else "forward" for reverse in backbone.mixers[index].reversals
+    ]
     place = 0 if "direction" in backbone.shared_dimensions else index
     gone = removal.units.get((place, "direction"), frozenset())
-    left = [way for unit, way in enumerate(ways) if unit not in gone]
+    left = [direction for unit, direction in enumerate(directions) if unit not in gone]
     return "both" if len(left) == 2 else left[0]
 
 
