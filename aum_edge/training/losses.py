@@ -40,7 +40,7 @@ def distillation_loss(
     """
     softened = logits.float() / config.temperature
     if kind == "bce":
-        soft = _coins(softened, teacher_probabilities)
+        soft = _binary_kl(softened, teacher_probabilities)
     else:
         soft = F.kl_div(
             F.log_softmax(softened, dim=-1), teacher_probabilities, reduction="batchmean"
@@ -49,8 +49,8 @@ def distillation_loss(
     return (1 - share) * hard_loss(logits, targets, kind) + share * config.temperature**2 * soft
 
 
-def _coins(logits: Tensor, probabilities: Tensor) -> Tensor:
-    """KL of the student's coin from the teacher's, the mean over clips and classes."""
+def _binary_kl(logits: Tensor, probabilities: Tensor) -> Tensor:
+    """Binary KL divergence of student from teacher, the mean over clips and classes."""
     crossed = F.binary_cross_entropy_with_logits(logits, probabilities)
     return crossed - F.binary_cross_entropy(probabilities, probabilities)
 

@@ -46,12 +46,12 @@ class FeatureHooks:
         self._groups = [groups[number - 1] for number in blocks]
 
     @contextmanager
-    def listening(self) -> Iterator[Taken]:
-        """Inside, one forward pass; afterwards the list holds the tokens of each chosen block."""
-        heard: dict[nn.Module, Any] = {}
+    def recording(self) -> Iterator[Taken]:
+        """Record one forward pass; afterwards the list holds the tokens of each chosen block."""
+        batch: dict[nn.Module, Any] = {}
 
         def keep(module: nn.Module, _: Any, output: Any) -> None:
-            heard[module] = output
+            batch[module] = output
 
         watched = {module for group in self._groups for module in group}
         handles = [module.register_forward_hook(keep) for module in watched]
@@ -62,14 +62,14 @@ class FeatureHooks:
             for handle in handles:
                 handle.remove()
         for group in self._groups:
-            outputs = [heard[module] for module in group]
+            outputs = [batch[module] for module in group]
             taken.append(at_most(self._network.block_tokens(outputs), LONGEST))
 
     def shapes(self, model: AudioClassifier) -> list[tuple[int, int]]:
         """(T, D) of every chosen block, by one silent clip."""
         training = model.training
         parameter = next(model.parameters())
-        with torch.no_grad(), self.listening() as taken:
+        with torch.no_grad(), self.recording() as taken:
             model.eval()(model.example_input().to(parameter.device))
         model.train(training)
         return [(tokens.shape[1], tokens.shape[2]) for tokens in taken]

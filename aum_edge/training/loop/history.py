@@ -36,7 +36,7 @@ class EpochLines(Callback):
         self.monitor = monitor
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Say where the run is; of several processes the first does."""
+        """Log the epoch's numbers, on rank zero alone."""
         values = {name: float(value) for name, value in trainer.callback_metrics.items()}
         shown = ["accuracy" if "val/accuracy" in values else "map", "loss"]
         if self.monitor and self.monitor not in shown:

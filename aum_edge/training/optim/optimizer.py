@@ -80,7 +80,7 @@ def make_schedule(
 
 
 def learning_rate(config: TrainConfig, steps_by_epoch: Sequence[int]) -> Callable[[int], float]:
-    """Steps done to share of the peak learning rate."""
+    """Learning-rate schedule: steps done to share of the peak rate."""
     ends = list(accumulate(steps_by_epoch))
     warm = config.schedule.warmup_steps or max(1, round(config.warmup * ends[-1]))
 

@@ -36,7 +36,7 @@ WITH_TOKENS = {"feature_weight": 1.0}
 def lessons(monkeypatch) -> list[tuple[int, TrainBatch, torch.Tensor]]:
     """Epoch, what was heard and what was taught, of every step."""
     seen = []
-    taught = LiveTargets.teach
+    taught = LiveTargets.targets_for
     start = LiveTargets.start
     epochs = []
 
@@ -50,7 +50,7 @@ def lessons(monkeypatch) -> list[tuple[int, TrainBatch, torch.Tensor]]:
         return answer
 
     monkeypatch.setattr(LiveTargets, "start", started)
-    monkeypatch.setattr(LiveTargets, "teach", watched)
+    monkeypatch.setattr(LiveTargets, "targets_for", watched)
     return seen
 
 
@@ -101,8 +101,8 @@ def test_online_epochs_never_come_again(corpus, tmp_path, lessons) -> None:
 
 def test_views_are_answered_once_and_kept(corpus, tmp_path, monkeypatch) -> None:
     asked = []
-    ask = LiveTargets._ask
-    monkeypatch.setattr(LiveTargets, "_ask", lambda *a: asked.append(1) or ask(*a))
+    ask = LiveTargets._run_teachers
+    monkeypatch.setattr(LiveTargets, "_run_teachers", lambda *a: asked.append(1) or ask(*a))
     taught = Distillation(config=VIEWS, teachers=(teacher(5),))
     train = settings(epochs=5, augment=VARIED)
     first = fit(student(), corpus, train, tmp_path / "a", distillation=taught)
