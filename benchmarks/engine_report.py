@@ -16,7 +16,7 @@ import numpy as np
 
 from aum_edge.bench.host import busy
 from aum_edge.export.c.generate import STAGES, Program
-from aum_edge.models.config import MambaStudentConfig
+from aum_edge.models.student_config import MambaStudentConfig
 from aum_edge.runtimes.c_compiler import find_compiler
 
 

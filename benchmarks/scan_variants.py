@@ -55,8 +55,8 @@ class Size:
     @property
     def elements(self) -> int:
         """State updates; SSD makes them once for each of its two directions."""
-        ways = 2 if self.form == "ssd" else 1
-        return ways * self.batch * self.length * self.channels * self.states
+        reversals = 2 if self.form == "ssd" else 1
+        return reversals * self.batch * self.length * self.channels * self.states
 
     def inputs(self) -> list[Tensor]:
         """u, delta, A, B, C of the scan, or those of SSD in two directions, always the same."""

@@ -8,8 +8,9 @@ import torch
 from aum_edge.audio.config import FrontEndConfig, Normalization
 from aum_edge.audio.wav import write_wav
 from aum_edge.models.classifier import AudioClassifier
-from aum_edge.models.config import AudioMambaConfig, MambaStudentConfig
+from aum_edge.models.config import AudioMambaConfig
 from aum_edge.models.registry import build
+from aum_edge.models.student_config import MambaStudentConfig
 
 RATE = 8000
 FRONTEND = FrontEndConfig(

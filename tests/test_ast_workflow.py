@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from aum_edge.cli.main import main
+from aum_edge.core.files import read_json
 from aum_edge.models.classifier import load
-from aum_edge.pipeline.run import read_json
 from tests.checkpoints.test_ast_ssl import HEADS, WIDTH, ssast
 from tests.small_run import SIZES, tones
 

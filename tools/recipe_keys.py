@@ -15,15 +15,11 @@ from typing import Any
 import yaml
 
 from aum_edge.comparison.config import CompareRecipe
-from aum_edge.models.config import (
-    AstConfig,
-    AudioMambaConfig,
-    CPMobileConfig,
-    MambaStudentConfig,
-)
+from aum_edge.models.config import AstConfig, AudioMambaConfig, CPMobileConfig
+from aum_edge.models.student_config import MambaStudentConfig
+from aum_edge.pipeline.pretrain_recipe import PretrainRecipe
 from aum_edge.pipeline.recipe import Recipe, plain
 from aum_edge.pipeline.recipe_keys import REQUIRED, RecipeKey, Section, keys_of, sections
-from aum_edge.pipeline.stages.pretrain import PretrainRecipe
 from aum_edge.search.config import SearchRecipe
 
 PAGE = Path(__file__).resolve().parent.parent / "recipes" / "README.md"

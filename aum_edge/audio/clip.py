@@ -24,11 +24,11 @@ from aum_edge.errors import AudioError
 SILENCE = 1e-6
 """Peak below which there is nothing to label."""
 _MARGIN_SECONDS = 0.1
-"""Read beyond the clip, so that its last samples hear what follows when they are resampled."""
+"""Read beyond the clip, so that its last samples are resampled with what follows."""
 
 
 class ClipBatch(NamedTuple):
-    """Clips of one length, and what of them is sound."""
+    """Clips of one length, and their samples before padding."""
 
     waveforms: Tensor
     """(B, clip_samples) float32, zero beyond ``lengths``."""
@@ -45,7 +45,7 @@ def read_clip(
     """One file, or a part of it, as one clip: longer audio is cropped at its end.
 
     For ``kaldi_fbank`` the mean is taken off, so that an offset makes no step where zeros or
-    another clip of a mixup begin; the features do not hear it, since Kaldi takes off every
+    another clip of a mixup begin; the features do not depend on it, since Kaldi takes off every
     frame's own mean.
 
     Args:
@@ -140,12 +140,12 @@ def _cut(
         raise AudioError(f"{source} is silent: there is nothing to label.")
     waveform = resample(torch.from_numpy(samples), rate, config.sample_rate)
     pieces = list(waveform.split(config.clip_samples))
-    if len(pieces) > 1 and not _worth_hearing(len(pieces[-1]), config):
+    if len(pieces) > 1 and not _fills_a_frame(len(pieces[-1]), config):
         pieces.pop()
     return [_as_clip(piece, config, source) for piece in pieces]
 
 
-def _worth_hearing(rest: int, config: FrontEndConfig) -> bool:
+def _fills_a_frame(rest: int, config: FrontEndConfig) -> bool:
     """Whether the samples after the last whole clip give a frame of their own."""
     framed = config.padding == "audio" or config.frames_of(rest) > 0
     return framed and rest >= config.hop_length

@@ -1,4 +1,4 @@
-"""What a front end is, and how its output is normalised. Both travel with every model."""
+"""Settings of the front end and of normalisation; both are stored with every model."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def aum_fbank(
 ) -> FrontEndConfig:
     """The front end of AuM and SSAMBA: 128 mels, 25 ms windows, 10 ms hops, 20 Hz upwards.
 
-    Of several channels it hears the first; shorter clips get frames of zeros, which normalisation
+    Of several channels it takes the first; shorter clips get frames of zeros, which normalisation
     turns into ``-mean / scale``. ``n_frames`` (AuM's target length, 1024 or 128) takes the place
     of ``clip_seconds``.
     """
@@ -186,11 +186,6 @@ def epic_sounds_mel(n_frames: int = 1024) -> FrontEndConfig:
         stft_padding="constant",
         padding="edge",
     )
-
-
-def asc_mel(clip_seconds: float = 1.0) -> FrontEndConfig:
-    """The front end of audio-mamba-asc and of the DCASE baseline, which are the defaults here."""
-    return FrontEndConfig(clip_seconds=clip_seconds)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Telling a file that was cut short from one that is whole."""
+"""Truncated audio files, found by what their containers declare."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _STREAMED = 0x7FFF_0000
 
 @dataclass(frozen=True)
 class OggEnd:
-    """What the end of an Ogg file says."""
+    """Last page of an Ogg file."""
 
     missing: str | None
     """Half a sentence when the file was cut short."""

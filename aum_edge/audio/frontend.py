@@ -110,8 +110,8 @@ class FrontEnd(nn.Module):
         """
         config = self.config
         if config.range_db:
-            reach = config.range_db * math.log(10) / 10 * config.power / 2
-            features = torch.maximum(features, features.amax(dim=(1, 2), keepdim=True) - reach)
+            depth = config.range_db * math.log(10) / 10 * config.power / 2
+            features = torch.maximum(features, features.amax(dim=(1, 2), keepdim=True) - depth)
         if config.clip_mean:
             features = features - features.mean(dim=2, keepdim=True)
         return features

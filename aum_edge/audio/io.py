@@ -31,7 +31,7 @@ _ADVICE = "give a whole WAV, FLAC, Ogg, MP3 or AIFF file."
 
 @dataclass(frozen=True)
 class AudioInfo:
-    """What a file's header says."""
+    """Header of an audio file."""
 
     sample_rate: int
     """Hz."""

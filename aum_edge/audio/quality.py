@@ -1,4 +1,4 @@
-"""What is wrong with one audio file, for whoever prepares a corpus."""
+"""Quality checks of one audio file."""
 
 from __future__ import annotations
 

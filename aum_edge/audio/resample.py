@@ -61,18 +61,18 @@ def resample(waveform: Tensor, old_rate: int, new_rate: int) -> Tensor:
     return out[:, :length].reshape(*waveform.shape[:-1], length)
 
 
-def reach(old: int, new: int) -> int:
-    """Old samples on either side that one new sample hears."""
+def half_width(old: int, new: int) -> int:
+    """Half the kernel's width: old samples on either side of a new one that have weights."""
     return math.ceil(ZERO_CROSSINGS * old / (min(old, new) * ROLLOFF))
 
 
 def has_bank(old: int, new: int) -> bool:
     """Whether the kernels of all phases are few enough to be kept."""
-    return new * (2 * reach(old, new) + old) <= _DENSE_LIMIT
+    return new * (2 * half_width(old, new) + old) <= _DENSE_LIMIT
 
 
 def kernels(old: int, new: int) -> Tensor:
-    """Float32 kernels (new, 2 * reach + old) of all phases, the first tap ``reach`` before 0."""
+    """Float32 kernels (new, 2 * half_width + old) of all phases."""
     return _bank(old, new, torch.float32, torch.device("cpu"))[:, 0]
 
 
@@ -87,7 +87,7 @@ def _weights(offset: Tensor, old: int, new: int) -> Tensor:
 @torch.inference_mode(False)  # A kernel born in inference mode could not serve a gradient later.
 def _bank(old: int, new: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """One kernel (new, 1, taps) for each of the ``new`` phases."""
-    side = reach(old, new)
+    side = half_width(old, new)
     taps = torch.arange(-side, side + old, dtype=torch.float64)
     # torchaudio rounds this quotient to float32, which moves its output by up to 2e-5.
     phase = (torch.arange(new) / new).double()[:, None] * old
@@ -96,7 +96,7 @@ def _bank(old: int, new: int, dtype: torch.dtype, device: torch.device) -> Tenso
 
 def _by_convolution(waveform: Tensor, old: int, new: int) -> Tensor:
     """All phases at once: every ``old`` samples give ``new`` ones."""
-    side = reach(old, new)
+    side = half_width(old, new)
     padded = F.pad(waveform, (side, side + old)).unsqueeze(1)
     bank = _bank(old, new, waveform.dtype, waveform.device)
     return F.conv1d(padded, bank, stride=old).transpose(1, 2).flatten(1)
@@ -104,7 +104,7 @@ def _by_convolution(waveform: Tensor, old: int, new: int) -> Tensor:
 
 def _by_position(waveform: Tensor, old: int, new: int, length: int) -> Tensor:
     """Kernels made for each new sample in turn, where a bank of all phases would be huge."""
-    side = reach(old, new)
+    side = half_width(old, new)
     windows = F.pad(waveform, (side, side + 1)).unfold(-1, 2 * side + 2, 1)
     taps = torch.arange(-side, side + 2, dtype=torch.float64, device=waveform.device)
     step = max(1, _GATHER_LIMIT // (len(waveform) * len(taps)))
@@ -120,7 +120,7 @@ def _by_position(waveform: Tensor, old: int, new: int, length: int) -> Tensor:
 class PhaseGroups:
     """The kernels of ``resample``, a few neighbouring phases to one small matrix product.
 
-    A new sample hears some 20 old ones. The convolution over a whole period of both rates, which
+    A new sample takes some 20 old ones. The convolution over a period of both rates, which
     suits long clips, multiplies all the others (441 of them from 44.1 to 32 kHz) by zero; here the
     phases of a group share one window that is about twice as long as a kernel.
 
@@ -130,7 +130,7 @@ class PhaseGroups:
     """
 
     def __init__(self, old: int, new: int) -> None:
-        side = reach(old, new)
+        side = half_width(old, new)
         self._old, self._new = old, new
         size = min(new, max(1, round(2 * side * new / old)))
         firsts = [group * size * old // new - side for group in range(-(-new // size))]
@@ -146,7 +146,7 @@ class PhaseGroups:
     def __call__(self, samples: Tensor, first: int, periods: int) -> Tensor:
         """New samples (periods * new,) of the whole periods that begin at ``samples[first]``.
 
-        There are at least ``reach + 1`` old samples before the first period and after the last.
+        At least ``half_width + 1`` old samples stand before the first period and after the last.
         """
         starts = first + self._old * torch.arange(periods)[None, :, None]
         # The longest window may reach past the end, where its weights are zero.

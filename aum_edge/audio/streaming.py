@@ -1,4 +1,4 @@
-"""Audio of any length in pieces: resampled and turned into frames as if it were one clip."""
+"""Streaming resampler and front end: pieces of audio to the frames of the whole."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aum_edge.audio.config import FrontEndConfig
 from aum_edge.audio.frontend import front_end
 from aum_edge.audio.io import blocks, open_sound, to_mono
 from aum_edge.audio.mel import MelSums
-from aum_edge.audio.resample import PhaseGroups, has_bank, reach, resample
+from aum_edge.audio.resample import PhaseGroups, half_width, has_bank, resample
 from aum_edge.errors import AudioError
 
 
@@ -28,7 +28,7 @@ class StreamingResampler:
         self._rates = old_rate, new_rate
         self._old, self._new = old_rate // divisor, new_rate // divisor
         # Whole periods of both rates, so that a piece begins on a sample of either.
-        margin = 0 if old_rate == new_rate else reach(self._old, self._new) + 1
+        margin = 0 if old_rate == new_rate else half_width(self._old, self._new) + 1
         self._margin = -(-margin // self._old) * self._old
         few = old_rate != new_rate and has_bank(self._old, self._new)
         self._phases = PhaseGroups(self._old, self._new) if few else None

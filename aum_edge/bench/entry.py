@@ -13,7 +13,7 @@ import torch
 from aum_edge.bench.footprint import footprint
 from aum_edge.errors import ExportError
 from aum_edge.export.registry import export, export_targets
-from aum_edge.models.storage.run_directory import model_directory
+from aum_edge.models.storage.directory import model_directory
 from aum_edge.runtimes.registry import ending_of, endings, runtimes_for
 from aum_edge.runtimes.runtime import DIRECTORY
 

@@ -1,6 +1,5 @@
 """Upstream weights: ``from_upstream(state_dict, kind, flags)``."""
 
-from aum_edge.checkpoints.initialise import initialise_from
-from aum_edge.checkpoints.upstream import from_upstream
+from aum_edge.checkpoints.convert import from_upstream
 
-__all__ = ["from_upstream", "initialise_from"]
+__all__ = ["from_upstream"]

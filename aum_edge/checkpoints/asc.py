@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
-from aum_edge.audio.config import Normalization, asc_mel
+from aum_edge.audio.config import FrontEndConfig, Normalization
 from aum_edge.checkpoints.aum import load_network
 from aum_edge.checkpoints.classifier import ClassifierSettings, classifier, labels_of
 from aum_edge.checkpoints.flags import Flags
@@ -60,11 +60,11 @@ def convert_asc(tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> Aud
     for name, value in VALUES.items():
         flags.refuse(value, name)
     flags.ignore("depth", "target_length", "patch_size")  # upstream takes 24 and 16 whatever
-    said = {"embed_dim": found.fields["d_model"], "n_classes": named["head.5.bias"].shape[0]}
-    for name, value in said.items():
+    stated = {"embed_dim": found.fields["d_model"], "n_classes": named["head.5.bias"].shape[0]}
+    for name, value in stated.items():
         if flags.take(value, name) != value:
             raise CheckpointError(f"The flag `{name}` is not {value}, as the checkpoint has it.")
-    frontend = asc_mel()
+    frontend = FrontEndConfig()  # audio-mamba-asc has the defaults: the DCASE baseline's
     config = AudioMambaConfig(
         **found.fields,
         n_classes=named["head.5.bias"].shape[0],
@@ -79,8 +79,8 @@ def convert_asc(tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> Aud
         labels = labels_of(flags, config.n_classes, notes)
     flags.finish()
     network = load_network(config, named, "The audio-mamba-asc checkpoint")
-    around = ClassifierSettings(frontend, Normalization(), labels)
-    return classifier(network, around, "asc", notes, values)
+    settings = ClassifierSettings(frontend, Normalization(), labels)
+    return classifier(network, settings, "asc", notes, values)
 
 
 def _check_front_end(tensors: Mapping[str, Tensor]) -> None:

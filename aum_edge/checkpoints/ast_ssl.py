@@ -61,25 +61,25 @@ def convert_ast_ssl(tensors: Mapping[str, Tensor], values: Mapping[str, Any]) ->
     """
     notes: list[str] = []
     flags = Flags(values)
-    foreign = is_hugging_face(tensors)
-    named = hugging_face_names(tensors) if foreign else ssast_names(tensors, notes)
+    hugging_face = is_hugging_face(tensors)
+    named = hugging_face_names(tensors) if hugging_face else ssast_names(tensors, notes)
     sizes = [named.pop(name, None) for name in ("p_input_fdim", "p_input_tdim")]
     shapes = shape_fields(named)
     agree(flags, shapes)
-    config = replace(plain_config(flags, shapes, foreign), **head_fields(named))
+    config = replace(plain_config(flags, shapes, hugging_face), **head_fields(named))
     rows = named[POSITIONS].shape[1] - config.class_tokens
     if sizes[0] is not None and sizes[1] is not None:
         source = replace(config, n_mels=int(sizes[0]), n_frames=int(sizes[1]))
     else:
         _both_or_none(sizes)
-        said = checkpoint_size(flags, config, foreign)
-        source = sized(said, rows, stated=foreign)
-        if source != said:
+        stated = checkpoint_size(flags, config, hugging_face)
+        source = sized(stated, rows, stated=hugging_face)
+        if source != stated:
             notes.append(
                 f"The position table is one of {source.n_frames} frames at stride {source.stride}."
             )
-    target = wanted(flags, source, foreign)
-    around = classifier_settings(flags, target.n_mels, target.n_frames, target.n_classes, notes)
+    target = wanted(flags, source, hugging_face)
+    settings = classifier_settings(flags, target.n_mels, target.n_frames, target.n_classes, notes)
     flags.ignore("model_size", "pretrain_stage", "model_type")
     flags.finish()
     network = AudioSpectrogramTransformer(source)
@@ -88,7 +88,7 @@ def convert_ast_ssl(tensors: Mapping[str, Tensor], values: Mapping[str, Any]) ->
         other = AudioSpectrogramTransformer(target)
         notes += initialise_from(other, network, "ssamba")
         network = other
-    return classifier(network, around, "ast-ssl", notes, values)
+    return classifier(network, settings, "ast-ssl", notes, values)
 
 
 def _both_or_none(sizes: list[Tensor | None]) -> None:
@@ -133,13 +133,13 @@ def head_fields(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
 
 
 def agree(flags: Flags, shapes: Mapping[str, Any]) -> None:
-    """Flags that name what the tensors settle must say the same.
+    """Check that flags agree with what names and shapes of tensors determine.
 
     Raises:
         CheckpointError: Naming the flag and both values.
     """
     patch = shapes["patch_size"]
-    said = {
+    stated = {
         "d_model": flags.take(shapes["d_model"], "hidden_size"),
         "depth": flags.take(shapes["depth"], "num_hidden_layers"),
         "d_hidden": flags.take(shapes["d_hidden"], "intermediate_size"),
@@ -147,18 +147,18 @@ def agree(flags: Flags, shapes: Mapping[str, Any]) -> None:
         "patch_size": (flags.take(patch[0], "fshape"), flags.take(patch[1], "tshape")),
     }
     if flags.has("patch_size"):
-        said["patch_size"] = flags.take(patch, "patch_size")
-    wrong = [f"{k} {v!r}, its tensors {shapes[k]!r}" for k, v in said.items() if v != shapes[k]]
+        stated["patch_size"] = flags.take(patch, "patch_size")
+    wrong = [f"{k} {v!r}, its tensors {shapes[k]!r}" for k, v in stated.items() if v != shapes[k]]
     if wrong:
         raise CheckpointError(f"The checkpoint is another model: the flags say {wrong[0]}.")
 
 
-def plain_config(flags: Flags, shapes: Mapping[str, Any], foreign: bool) -> AstConfig:
+def plain_config(flags: Flags, shapes: Mapping[str, Any], hugging_face: bool) -> AstConfig:
     """What tensors and flags say of the network but its size and head."""
     flags.refuse("gelu", "hidden_act")
     d_model = shapes["d_model"]
-    eps = flags.take(1e-12 if foreign else 1e-6, "layer_norm_eps")
-    task = flags.take("ft_cls" if foreign else "ft_avgtok", "task")
+    eps = flags.take(1e-12 if hugging_face else 1e-6, "layer_norm_eps")
+    task = flags.take("ft_cls" if hugging_face else "ft_avgtok", "task")
     if task not in POOLING and not task.startswith("pretrain_"):
         raise RecipeError(f"The flag `task` must be ft_avgtok or ft_cls, got {task!r}.")
     return AstConfig(
@@ -169,15 +169,15 @@ def plain_config(flags: Flags, shapes: Mapping[str, Any], foreign: bool) -> AstC
         n_frames=shapes["patch_size"][1],
         pooling=POOLING.get(task, "mean"),  # type: ignore[arg-type]
         norm_eps=eps,
-        head_norm_eps=eps if foreign else 1e-5,
+        head_norm_eps=eps if hugging_face else 1e-5,
         dropout=flags.take(0.0, "hidden_dropout_prob"),
         attention_dropout=flags.take(0.0, "attention_probs_dropout_prob"),
     )
 
 
-def checkpoint_size(flags: Flags, config: AstConfig, foreign: bool) -> AstConfig:
+def checkpoint_size(flags: Flags, config: AstConfig, hugging_face: bool) -> AstConfig:
     """The size and stride that the flags give the checkpoint; 0 frames are unknown."""
-    if foreign:
+    if hugging_face:
         stride = (
             flags.take(OVERLAP[0], "frequency_stride"),
             flags.take(OVERLAP[1], "time_stride"),
@@ -218,10 +218,10 @@ def sized(config: AstConfig, patches: int, stated: bool) -> AstConfig:
     )
 
 
-def wanted(flags: Flags, source: AstConfig, foreign: bool) -> AstConfig:
+def wanted(flags: Flags, source: AstConfig, hugging_face: bool) -> AstConfig:
     """``source`` with the size, stride and classes that the flags ask for."""
     patch, stride = source.patch_size, source.stride or source.patch_size
-    names = ("input_fdim",) if foreign else ("input_fdim", "num_mel_bins")
+    names = ("input_fdim",) if hugging_face else ("input_fdim", "num_mel_bins")
     mels = flags.take(source.n_mels, *names)
     frames = flags.take(source.n_frames, "input_tdim", "target_length")
     stride = (flags.take(stride[0], "fstride"), flags.take(stride[1], "tstride"))

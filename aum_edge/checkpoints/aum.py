@@ -65,11 +65,11 @@ def convert_aum(tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> Aud
     found = network_shapes(named, "The AuM checkpoint")
     target = aum_config(flags, found)
     source = checkpoint_config(flags, found, target)
-    around = classifier_settings(flags, target.n_mels, target.n_frames, target.n_classes, notes)
+    settings = classifier_settings(flags, target.n_mels, target.n_frames, target.n_classes, notes)
     flags.finish()
     network = load_network(source, named, "The AuM checkpoint")
     network = rebuilt(network, target, notes)
-    return classifier(network, around, "aum", notes, values)
+    return classifier(network, settings, "aum", notes, values)
 
 
 def load_network(config: AudioMambaConfig, tensors: Mapping[str, Tensor], what: str) -> AudioMamba:
@@ -126,7 +126,7 @@ def aum_config(flags: Flags, found: NetworkShapes) -> AudioMambaConfig:
 
 
 def _same(flags: Flags, pair: str, names: tuple[str, str]) -> None:
-    """A pair and its two halves must not say different things.
+    """Check a flag of a pair against the flags of its two halves.
 
     Raises:
         RecipeError: If they do.
@@ -175,7 +175,7 @@ def checkpoint_config(
 
 
 def agree(flags: Flags, shapes: Mapping[str, Any]) -> None:
-    """Flags that name what the tensors settle must say the same.
+    """Check that flags agree with what names and shapes of tensors determine.
 
     Raises:
         CheckpointError: Naming the flag, its value and what the tensors are.
@@ -194,7 +194,7 @@ def agree(flags: Flags, shapes: Mapping[str, Any]) -> None:
     direction = "fo-bi" if flags.take(False, "if_bimamba") else direction
     norm = "rms" if flags.take(shapes["norm"] == "rms", "rms_norm") else "layer"
     scaled = flags.take(shapes["layer_scale"] or 0.0, "init_layer_scale") > 0
-    said = {
+    stated = {
         "d_model": flags.take(width or shapes["d_model"], "embed_dim"),
         "depth": flags.take(shapes["depth"], "depth"),
         "direction": direction,
@@ -202,7 +202,7 @@ def agree(flags: Flags, shapes: Mapping[str, Any]) -> None:
         "position_embedding": flags.take(shapes["position_embedding"], "if_abs_pos_embed"),
         "layer_scale": (shapes["layer_scale"] or 1.0) if scaled else None,
     }
-    wrong = [f"{k} {v!r}, its tensors {shapes[k]!r}" for k, v in said.items() if v != shapes[k]]
+    wrong = [f"{k} {v!r}, its tensors {shapes[k]!r}" for k, v in stated.items() if v != shapes[k]]
     if wrong:
         raise CheckpointError(f"The checkpoint is another model: the flags say {wrong[0]}.")
 

@@ -92,7 +92,7 @@ def labels_of(flags: Flags, n_classes: int, notes: list[str]) -> tuple[str, ...]
 
 def classifier(
     backbone: Backbone,
-    around: ClassifierSettings,
+    settings: ClassifierSettings,
     kind: str,
     notes: list[str],
     flags: Mapping[str, Any],
@@ -101,9 +101,9 @@ def classifier(
     step = {"step": "converted", "kind": kind, "flags": dict(flags), "notes": list(notes)}
     return AudioClassifier(
         backbone,
-        frontend=around.frontend,
-        normalization=around.normalization,
-        labels=around.labels,
+        frontend=settings.frontend,
+        normalization=settings.normalization,
+        labels=settings.labels,
         lineage=(step,),
-        activation=around.activation,
+        activation=settings.activation,
     ).eval()

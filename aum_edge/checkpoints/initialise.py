@@ -1,4 +1,4 @@
-"""The weights of one network as the start of another: other classes, lengths or patches."""
+"""Initialisation from another network's weights: other classes, lengths or patches."""
 
 from __future__ import annotations
 

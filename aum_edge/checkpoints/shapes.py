@@ -1,4 +1,4 @@
-"""What the tensors of an AuM-like network say about it by their names and shapes."""
+"""Config fields of an AuM-like network from the names and shapes of its tensors."""
 
 from __future__ import annotations
 
@@ -110,7 +110,6 @@ def sized_for(
     patches: int,
     upstream_rule: bool = False,
     fixed: bool = False,
-    hint: str = "`checkpoint_spectrogram_size` as [mels, frames]",
 ) -> AudioMambaConfig:
     """``config`` with the mels and frames that a position table of ``patches`` rows was made for.
 
@@ -136,6 +135,6 @@ def sized_for(
     raise CheckpointError(
         f"The position table has {patches} patches; {config.n_mels} mels by {config.n_frames} "
         f"frames in patches of {config.patch_size} at stride {config.stride or config.patch_size} "
-        f"have {gf} x {gt} = {gf * gt}. Give the flag {hint}, and the stride if it is not the "
-        "patch."
+        f"have {gf} x {gt} = {gf * gt}. Give the flag "
+        "`checkpoint_spectrogram_size` as [mels, frames], and the stride if it is not the patch."
     )

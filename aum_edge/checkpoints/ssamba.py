@@ -78,10 +78,10 @@ def convert_ssamba(tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> 
     else:
         backbone = fine_tuned(flags, found, named, notes)
     config = backbone.config
-    around = classifier_settings(flags, config.n_mels, config.n_frames, config.n_classes, notes)
+    settings = classifier_settings(flags, config.n_mels, config.n_frames, config.n_classes, notes)
     flags.ignore("pretrain_stage", "num_classes", "patch_size", "stride", "img_size", "depth")
     flags.finish()
-    return classifier(backbone, around, "ssamba", notes, values)
+    return classifier(backbone, settings, "ssamba", notes, values)
 
 
 def encoder_config(flags: Flags, found: NetworkShapes) -> AudioMambaConfig:

@@ -1,4 +1,4 @@
-"""Tensors into a network, every name accounted for."""
+"""Strict loading of tensors into a network: every name has to match."""
 
 from __future__ import annotations
 

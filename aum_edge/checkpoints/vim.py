@@ -64,7 +64,7 @@ def convert_vim(tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> Aud
     middle = flags.take(True, "imagenet_load_middle_cls_token")
     named[POSITIONS] = prefixed(named[POSITIONS], double, middle)
     target = aum_config(flags, found)
-    around = classifier_settings(flags, target.n_mels, target.n_frames, target.n_classes, notes)
+    settings = classifier_settings(flags, target.n_mels, target.n_frames, target.n_classes, notes)
     flags.finish()
     patch = found.fields["patch_size"]
     side = isqrt(named[POSITIONS].shape[1] - found.class_tokens)
@@ -77,7 +77,7 @@ def convert_vim(tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> Aud
         n_classes=0,
     )
     network = load_network(source, named, "The Vim checkpoint")
-    return classifier(rebuilt(network, target, notes), around, "vim", notes, values)
+    return classifier(rebuilt(network, target, notes), settings, "vim", notes, values)
 
 
 def prefixed(table: Tensor, double: bool, middle: bool) -> Tensor:

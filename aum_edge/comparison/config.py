@@ -12,7 +12,7 @@ from aum_edge.audio.config import FrontEndConfig
 from aum_edge.complexity.limits import get_limits
 from aum_edge.compression.quantization.config import QuantizeConfig
 from aum_edge.data.config import DataConfig
-from aum_edge.data.flat_settings import merged, say_flat, setting_names
+from aum_edge.data.flat_settings import merged, setting_names, warn_flat
 from aum_edge.errors import RecipeError
 from aum_edge.models.architectures.prunable import PrunableBackbone
 from aum_edge.models.registry import architecture
@@ -152,7 +152,7 @@ class CompareRecipe:
             )
         for fold in self.folds:
             self.data_of(fold, tuning=True)
-        say_flat(
+        warn_flat(
             "`folds` and `tuning`", self.data.corpus, [*self.folds.values(), *self.tuning.values()]
         )
 

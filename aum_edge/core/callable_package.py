@@ -1,4 +1,4 @@
-"""Packages that are verbs too: ``aum_edge.bench`` is a package and a function.
+"""Callable packages: ``aum_edge.bench`` is a package and a function.
 
 ``import aum_edge.bench.config``, anywhere in the process, binds the package as the attribute
 ``bench`` of ``aum_edge``, and hides whatever the package ``aum_edge`` offers under that name. So
@@ -17,7 +17,7 @@ class CallablePackage(ModuleType):
     """A package that hands a call on to one function of its own, imported at the first call."""
 
     def __call__(self, *args: Any, **values: Any) -> Any:
-        """What the function answers."""
+        """Call the function."""
         return self.__wrapped__(*args, **values)
 
     @property

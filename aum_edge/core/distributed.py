@@ -1,4 +1,4 @@
-"""Several processes of one training, as torchrun starts them: who writes, who waits for whom."""
+"""Distributed training under torchrun: rank zero, barriers, broadcasts and device counts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PATIENCE = timedelta(days=2)
 
 
 def join_processes() -> None:
-    """Meet the other processes, if torchrun started any; only the first one's news are logged."""
+    """Join the process group if torchrun started one; only rank zero logs."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or "TORCHELASTIC_RUN_ID" not in os.environ:
         return
     if not dist.is_initialized():
@@ -31,23 +31,23 @@ def join_processes() -> None:
 
 
 def is_distributed() -> bool:
-    """Whether other processes work on the same."""
+    """Whether this is one of several processes of a process group."""
     return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
 
 
 def is_rank_zero() -> bool:
-    """Whether this is the process that writes files."""
+    """Whether this process has rank zero, which writes files."""
     return not is_distributed() or dist.get_rank() == 0
 
 
 def barrier() -> None:
-    """Wait until every process is here."""
+    """Wait until every process has reached this point."""
     if is_distributed():
         dist.barrier()
 
 
 def broadcast(value: T) -> T:
-    """The first process's value, in all of them."""
+    """The value of rank zero, in all processes."""
     if not is_distributed():
         return value
     box = [value]
@@ -57,7 +57,7 @@ def broadcast(value: T) -> T:
 
 @contextmanager
 def rank_zero_first() -> Iterator[None]:
-    """The first process does the block, then the others, who find its files."""
+    """Rank zero runs the block first, then the others, which find its files."""
     if not is_rank_zero():
         barrier()
     yield
@@ -66,7 +66,7 @@ def rank_zero_first() -> Iterator[None]:
 
 
 def launched(devices: int, nodes: int) -> tuple[int, int]:
-    """Devices of a machine, and machines: torchrun's where it started this process."""
+    """Devices per machine and number of machines: torchrun's if it started this process."""
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         return devices, nodes
     each = int(os.environ["LOCAL_WORLD_SIZE"])

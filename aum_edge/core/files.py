@@ -31,7 +31,7 @@ REFUSALS = (
     errno.EEXIST,
     errno.ENAMETOOLONG,
 )
-"""What the system answers where a folder or a name cannot be written to."""
+"""Error numbers of a folder or a name that cannot be written to."""
 
 
 def write_atomically(path: Path, content: Content) -> None:

@@ -25,7 +25,7 @@ if sys.platform != "win32":
 
 log = logging.getLogger(__name__)
 NO_FLOCK = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
-"""What a file system without locks answers."""
+"""Error numbers of a file system without locks."""
 POLL_SECONDS = 0.05
 NO_LOCKS = (
     "The file system of %s has no locks (flock). Marker files stand in for them: if a process of "
@@ -37,7 +37,7 @@ _FLOCK: dict[int, bool] = {}
 
 @contextlib.contextmanager
 def hold_lock(path: Path, wait: bool = True) -> Iterator[bool]:
-    """Hold the lock file ``path`` through a block, which is told whether it was got.
+    """Hold the lock file ``path`` through a block, which gets whether it was acquired.
 
     The file is there while the lock is held. One that a killed process left is taken at once. A
     file system without flock gets filelock's marker file instead, which a killed process of this
@@ -45,7 +45,7 @@ def hold_lock(path: Path, wait: bool = True) -> Iterator[bool]:
 
     Args:
         path: The lock file. Its folder is made.
-        wait: Whether to wait for the holder; without it the block may be told False.
+        wait: Whether to wait for the holder; without it the block may get False.
 
     Raises:
         OSError: If the file cannot be made.

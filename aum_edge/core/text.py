@@ -9,7 +9,7 @@ SHOWN = 5
 
 
 def one_line(error: object, most: int | None = None) -> str:
-    """What an exception says, in one line of ``most`` characters, without its last full stop."""
+    """An exception's message in one line of ``most`` characters, without its last full stop."""
     return " ".join(str(error).split())[:most].rstrip(".")
 
 

@@ -19,7 +19,7 @@ def require(ok: bool, name: str, allowed: str, value: Any) -> None:
 
 
 def check_words(group: str, config: Any) -> None:
-    """Hold the fields of a dataclass that are Literals against their words.
+    """Check the Literal fields of a dataclass against their allowed words.
 
     Also where a config is made in Python, past the recipe's parser.
     """

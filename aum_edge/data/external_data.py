@@ -1,4 +1,4 @@
-"""Data from outside a run's corpus, as challenges ask for it to be declared."""
+"""External data of a run, as challenges ask for it to be declared."""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ def nest(data: Mapping[str, Any], where: str, *, later: bool = False) -> dict[st
     if twice and not later:
         raise RecipeError(f"{where}: give `data.{corpus}.{twice[0]}` or `data.{twice[0]}`.")
     if len(made) < len(data):
-        _say(where, corpus, moved)
+        _warn(where, corpus, moved)
     return made | ({corpus: own | moved} if moved else {})
 
 
@@ -137,14 +137,14 @@ def merged(corpus: str, first: Mapping[str, Any], second: Mapping[str, Any]) -> 
     return {**first, **second} | ({corpus: own} if own else {})
 
 
-def say_flat(where: str, corpus: str, given: Iterable[Mapping[str, Any]]) -> None:
+def warn_flat(where: str, corpus: str, given: Iterable[Mapping[str, Any]]) -> None:
     """One line if some values of ``data`` have a corpus's settings in their old place."""
     flat = {name: value for values in given for name, value in values.items() if name in FLAT}
     if flat:
-        _say(where, corpus, flat)
+        _warn(where, corpus, flat)
 
 
-def _say(where: str, corpus: str, flat: Mapping[str, Any]) -> None:
+def _warn(where: str, corpus: str, flat: Mapping[str, Any]) -> None:
     known = {name: value for name, value in flat.items() if _listed(value) != _default(name)}
     text = json.dumps({corpus: known}).replace('"', "")[1:-1]
     log.warning(

@@ -8,7 +8,8 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from aum_edge.data.manifest import Clip, Manifest, few
+from aum_edge.core.text import few
+from aum_edge.data.manifest import Clip, Manifest
 from aum_edge.errors import DataError
 
 HEADER = ("index", "mid", "display_name")
@@ -137,10 +138,10 @@ def _check_indices(path: Path, indices: list[int]) -> None:
     twice = [str(index) for index, n in sorted(counts.items()) if n > 1]
     lacking = [str(index) for index in range(len(indices)) if index not in counts]
     if twice or lacking:
-        said = f"twice or more: {few(twice)}; " if twice else ""
+        stated = f"twice or more: {few(twice)}; " if twice else ""
         raise DataError(
             f"Label file {path} needs the indices 0 to {len(indices) - 1}, each once, for its "
-            f"{len(indices)} classes; {said}missing: {few(lacking)}."
+            f"{len(indices)} classes; {stated}missing: {few(lacking)}."
         )
 
 

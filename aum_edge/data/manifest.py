@@ -7,17 +7,17 @@ import json
 import logging
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from aum_edge.core.text import few
 from aum_edge.errors import DataError
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 SAMPLED_BYTES = 1024
-SHOWN = 3
 log = logging.getLogger(__name__)
 
 
@@ -197,13 +197,6 @@ def validate(manifest: Manifest) -> None:
             f"Corpus `{manifest.name}` has the single label `{manifest.labels[0]}`; "
             "a classifier needs at least two."
         )
-
-
-def few(names: Iterable[str], shown: int = SHOWN) -> str:
-    """The first names and how many more there are."""
-    names = list(names)
-    text = ", ".join(names[:shown])
-    return text if len(names) <= shown else f"{text} and {len(names) - shown} more"
 
 
 def _place(split: str, manifest: Manifest) -> str:

@@ -1,4 +1,4 @@
-"""Holding part of a split out, by whole groups and evenly over the labels."""
+"""Random splits by whole groups, evenly over the labels."""
 
 from __future__ import annotations
 
@@ -9,17 +9,13 @@ from typing import TypeVar
 
 import numpy as np
 
-from aum_edge.data.manifest import Clip, Split, few
+from aum_edge.core.text import few
+from aum_edge.data.manifest import Clip, Split
 from aum_edge.errors import DataError
 
 
-def split_validation(clips: Sequence[Clip], fraction: float, seed: int) -> tuple[Clip, ...]:
-    """Move about ``fraction`` of the training rows to validation; the order of rows stays."""
-    return split_by_groups(clips, fraction, seed, "val")
-
-
 def split_by_groups(
-    clips: Sequence[Clip], fraction: float, seed: int, target: Split
+    clips: Sequence[Clip], fraction: float, seed: int, target: Split = "val"
 ) -> tuple[Clip, ...]:
     """Move about ``fraction`` of the training rows to ``target`` by whole groups.
 

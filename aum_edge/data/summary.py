@@ -1,4 +1,4 @@
-"""What a corpus holds: counts, seconds and the problems of its files."""
+"""Statistics of a corpus: counts, seconds, and the problems of its files."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ def corpus_stats(
     """
     paths = list(dict.fromkeys(clip.path for clip in manifest.clips))
     with ThreadPoolExecutor(WORKERS) as pool:
-        read = dict(zip(paths, pool.map(_facts, paths), strict=True))
-        facts = {path: (0.0, 0) if isinstance(x, str) else x for path, x in read.items()}
+        read = dict(zip(paths, pool.map(_length_and_rate, paths), strict=True))
+        lengths = {path: (0.0, 0) if isinstance(x, str) else x for path, x in read.items()}
         problems = {str(path): [x] for path, x in read.items() if isinstance(x, str)}
         checked = zip(paths, pool.map(check_audio, paths if check else ()), strict=check)
         for done, (path, found) in enumerate(checked, start=1):
@@ -70,21 +70,21 @@ def corpus_stats(
                 problems[str(path)] = found
             if progress:
                 progress(done, len(paths), "files checked")
-    rates = Counter(rate for _, rate in facts.values() if rate)
+    rates = Counter(rate for _, rate in lengths.values() if rate)
     return CorpusStats(
         name=manifest.name,
         labels=manifest.labels,
         files=len(paths),
         sample_rates=dict(sorted(rates.items())),
-        splits={split: _split_stats(manifest.split(split), facts) for split in SPLITS},
+        splits={split: _split_stats(manifest.split(split), lengths) for split in SPLITS},
         problems=problems,
     )
 
 
-def _split_stats(clips: tuple[Clip, ...], facts: dict[Path, tuple[float, int]]) -> SplitStats:
+def _split_stats(clips: tuple[Clip, ...], lengths: dict[Path, tuple[float, int]]) -> SplitStats:
     seconds = 0.0
     for clip in clips:
-        length = facts[clip.path][0]
+        length = lengths[clip.path][0]
         end = length if clip.end is None else min(clip.end, length)
         seconds += max(0.0, end - (clip.start or 0.0))
     return SplitStats(
@@ -97,7 +97,7 @@ def _split_stats(clips: tuple[Clip, ...], facts: dict[Path, tuple[float, int]]) 
     )
 
 
-def _facts(path: Path) -> tuple[float, int] | str:
+def _length_and_rate(path: Path) -> tuple[float, int] | str:
     try:
         info = audio_info(path)
     except AudioError as error:

@@ -1,4 +1,4 @@
-"""A network with all it needs to be used: front end, normalisation, labels, where it came from."""
+"""Audio classifier: a network with its front end, normalisation, labels and lineage."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ from aum_edge.errors import AudioError, CheckpointError
 from aum_edge.models.architectures.base import Backbone
 from aum_edge.models.predict import AudioLabeller, Ranking, Sound
 from aum_edge.models.quantized import refresh
-from aum_edge.models.storage.directory import save
+from aum_edge.models.storage.directory import model_directory, save
 from aum_edge.models.storage.hub import model_folder
 from aum_edge.models.storage.read import read_parts
-from aum_edge.models.storage.run_directory import model_directory
 
 Activation = Literal["softmax", "sigmoid"]
 

@@ -3,29 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-from aum_edge.models.fields import BackboneConfig as BackboneConfig
-from aum_edge.models.fields import Blocks, check, check_fields, check_share, check_sizes
-from aum_edge.models.student_config import MambaStudentConfig as MambaStudentConfig
+from aum_edge.core.validation import check
+from aum_edge.models.fields import BackboneConfig, Blocks, check_fields, check_share, check_sizes
 
 Direction = Literal["fo-fo", "fo-bi", "bi-bi"]
 
 
-def _check_patch(config: Any) -> None:
-    check(
-        config.n_mels >= config.patch_size[0] and config.n_frames >= config.patch_size[1],
-        f"A patch of {config.patch_size} does not fit into {config.n_mels} mels by "
-        f"{config.n_frames} frames; choose a smaller `patch_size`.",
-    )
-
-
 @dataclass(frozen=True, kw_only=True)
-class AudioMambaConfig(Blocks, BackboneConfig):
-    """The AuM teacher (arXiv 2406.03344). Input ``(n_mels, n_frames)``; patch as (freq, time)."""
+class PatchedConfig(BackboneConfig):
+    """The config of a network over patches of the spectrogram."""
 
     n_classes: int
-    """0 leaves the head out: an encoder, whose answer is what the head would see."""
+    """0 leaves the head out: an encoder, whose output is what the head would see."""
     n_mels: int = 128
     """Mel bands of the input."""
     n_frames: int = 1024
@@ -35,6 +26,21 @@ class AudioMambaConfig(Blocks, BackboneConfig):
     stride: tuple[int, int] | None = None
     """(freq, time); ``None`` is the patch size: patches do not overlap."""
     d_model: int = 768
+    """Channels of a token."""
+
+    def check_patch(self) -> None:
+        """The patch fits into the input."""
+        check(
+            self.n_mels >= self.patch_size[0] and self.n_frames >= self.patch_size[1],
+            f"A patch of {self.patch_size} does not fit into {self.n_mels} mels by "
+            f"{self.n_frames} frames; choose a smaller `patch_size`.",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AudioMambaConfig(Blocks, PatchedConfig):
+    """The AuM teacher (arXiv 2406.03344). Input ``(n_mels, n_frames)``; patch as (freq, time)."""
+
     depth: int = 24
     d_state: int = 16
     d_conv: int = 4
@@ -89,7 +95,7 @@ class AudioMambaConfig(Blocks, BackboneConfig):
             self.layer_scale is None or self.layer_scale > 0,
             f"`layer_scale` must be above 0, or null for none; got {self.layer_scale}.",
         )
-        _check_patch(self)
+        self.check_patch()
         check(
             self.pooling != "class" or self.class_token != "none",
             "Without a class token `pooling` must be mean, max, last or all, got 'class'.",
@@ -129,21 +135,9 @@ class CPMobileConfig(BackboneConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AstConfig(BackboneConfig):
+class AstConfig(PatchedConfig):
     """An Audio Spectrogram Transformer (arXiv 2104.01778, 2110.09784), built from transformers."""
 
-    n_classes: int
-    """0 leaves the head out: an encoder, whose answer is what the head would see."""
-    n_mels: int = 128
-    """Mel bands of the input."""
-    n_frames: int = 1024
-    """Frames of the input."""
-    patch_size: tuple[int, int] = (16, 16)
-    """(freq, time), in mel bands and frames."""
-    stride: tuple[int, int] | None = None
-    """(freq, time); ``None`` is the patch size: patches do not overlap."""
-    d_model: int = 768
-    """Channels of a token."""
     depth: int = 12
     """Blocks."""
     n_heads: int = 12
@@ -187,4 +181,4 @@ class AstConfig(BackboneConfig):
             self.d_model % self.n_heads == 0,
             f"`d_model` {self.d_model} must divide into `n_heads` {self.n_heads} equal heads.",
         )
-        _check_patch(self)
+        self.check_patch()

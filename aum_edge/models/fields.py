@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from types import NoneType
 from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 
-from aum_edge.errors import RecipeError
+from aum_edge.core.validation import check
 
 WORDS = {
     str: "a text",
@@ -19,14 +19,8 @@ WORDS = {
 """Types as messages name them."""
 
 
-def check(ok: bool, message: str) -> None:
-    """Raise ``message`` unless ``ok``."""
-    if not ok:
-        raise RecipeError(message)
-
-
 def check_fields(config: Any) -> None:
-    """Every value is what its field's annotation says; a config may come from a foreign file."""
+    """Check every value against its field's annotation; a config may come from any file."""
     names = get_type_hints(type(config))
     check_values(type(config), {name: getattr(config, name) for name in names})
 
@@ -73,14 +67,7 @@ def _words(hint: Any) -> str:
         return f"a tuple ({', '.join(each)})"
     if parts:
         return " or ".join(_words(part) for part in parts)
-    words = {
-        str: "a text",
-        int: "a whole number",
-        float: "a number",
-        bool: "true or false",
-        NoneType: "null",
-    }
-    return words.get(hint, hint.__name__)
+    return WORDS.get(hint, hint.__name__)
 
 
 def check_sizes(config: Any, *names: str) -> None:

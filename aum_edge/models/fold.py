@@ -1,4 +1,4 @@
-"""Batch norms into their convolutions: the deployed form, equal in eval mode."""
+"""Batch norm folding into convolutions: the deployed form, equal in eval mode."""
 
 from __future__ import annotations
 

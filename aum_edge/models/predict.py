@@ -64,7 +64,7 @@ class AudioLabeller:
         is padded, as the front end says.
 
         Raises:
-            AudioError: If it cannot be read or used, or the model answers NaN.
+            AudioError: If it cannot be read or used, or the model gives NaN.
         """
         if isinstance(sound, np.ndarray | Tensor):
             clips, source = array_clips(sound, sample_rate, self.frontend), "The array"

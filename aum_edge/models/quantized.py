@@ -39,18 +39,6 @@ class QuantizedLayer(nn.Module):
         self.input_grid: nn.Parameter | None = None
         self._cache: tuple[tuple[tuple[int, int], ...], Tensor] | None = None
 
-    @classmethod
-    def from_float(
-        cls, layer: nn.Linear | nn.Conv1d | nn.Conv2d, codes: Tensor, scale: Tensor
-    ) -> Self:
-        """The int8 twin of ``layer``: int8 ``codes`` in its weight's shape, ``scale`` (out,)."""
-        small = cls(layer)
-        with torch.no_grad():
-            small.weight.copy_(codes)
-            small.scale.copy_(scale)
-        refresh(small)
-        return small
-
     def float_weight(self) -> Tensor:
         """The weight as it is computed with: int8 times its channel's scale.
 
@@ -177,8 +165,8 @@ class QuantTokenConv(QuantConv1d):
     def step(self, row: Tensor, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """As of the float layer: row (B, 1, channels), inputs (B, reach, channels)."""
         rows = torch.cat([inputs, row], dim=1)  # (B, d_conv, channels)
-        heard = self.rounded(rows).transpose(1, 2)  # (B, channels, d_conv)
-        out = F.conv1d(heard, self.float_weight(), self.bias, groups=self.groups)
+        rounded = self.rounded(rows).transpose(1, 2)  # (B, channels, d_conv)
+        out = F.conv1d(rounded, self.float_weight(), self.bias, groups=self.groups)
         return out.transpose(1, 2), rows[:, 1:]
 
 

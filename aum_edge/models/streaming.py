@@ -22,7 +22,7 @@ class StreamingStudent(nn.Module):
     A rest of less than S frames makes no token, as in the whole clip.
 
     Raises:
-        ExportError: If the network has no step form or is not causal, or the front end must hear
+        ExportError: If the network has no step form or is not causal, or the front end needs
             the whole clip.
     """
 

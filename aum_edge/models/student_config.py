@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from aum_edge.core.validation import check
 from aum_edge.models.fields import (
     BackboneConfig,
     Blocks,
-    check,
     check_fields,
     check_share,
     check_sizes,
@@ -16,7 +16,7 @@ from aum_edge.models.fields import (
 from aum_edge.ssm.mixers.base import MixerSizes
 from aum_edge.ssm.mixers.registry import mixer_names, student_mixer
 
-Way = Literal["both", "forward", "backward"]
+ScanDirection = Literal["both", "forward", "backward"]
 TIME_STRIDES = (1, 2, 4)
 
 
@@ -72,13 +72,13 @@ class MambaStudentConfig(Blocks, BackboneConfig):
     """State size of each block; ``None`` is d_state everywhere."""
     dt_ranks: tuple[int, ...] | None = None
     """Delta rank of each block (S6); ``None`` is ceil(d_model / 16) everywhere."""
-    directions: tuple[Way, ...] | None = None
+    directions: tuple[ScanDirection, ...] | None = None
     """Which way each block still scans; ``None`` is both everywhere, forward if causal."""
 
     @property
-    def block_directions(self) -> tuple[Way, ...]:
-        """Which way each block scans."""
-        everywhere: Way = "both" if self.bidirectional else "forward"
+    def block_directions(self) -> tuple[ScanDirection, ...]:
+        """Scan direction of each block."""
+        everywhere: ScanDirection = "both" if self.bidirectional else "forward"
         return self.directions or (everywhere,) * self.depth
 
     @property
@@ -145,14 +145,15 @@ class MambaStudentConfig(Blocks, BackboneConfig):
         self._check_mixer()
 
     def _check_directions(self) -> None:
-        ways = self.block_directions
+        directions = self.block_directions
         check(
-            len(ways) == self.depth and all(way in get_args(Way) for way in ways),
+            len(directions) == self.depth
+            and all(direction in get_args(ScanDirection) for direction in directions),
             f"`directions` must give both, forward or backward for each of {self.depth} blocks, "
             f"got {self.directions}.",
         )
         check(
-            self.bidirectional or set(ways) == {"forward"},
+            self.bidirectional or set(directions) == {"forward"},
             f"A causal student scans forward alone, got `directions` {self.directions}.",
         )
         check(

@@ -23,7 +23,7 @@ from aum_edge.pipeline.stages.registry import stages_of
 from aum_edge.pipeline.stages.train import distillation
 from aum_edge.search.config import SearchRecipe
 from aum_edge.search.space.candidate import fresh
-from aum_edge.training.fit import Distillation
+from aum_edge.training.distillation.setup import Distillation
 
 CONTROL = "cp-mobile"
 

@@ -18,7 +18,7 @@ from aum_edge.training.losses import as_targets
 
 
 class MixedRows(NamedTuple):
-    """Who was mixed with whom: partners (B,), and the share (B,) of the clip itself."""
+    """Mixup partners (B,), and the share ``lam`` (B,) of the clip itself."""
 
     partner: Tensor
     lam: Tensor
@@ -42,7 +42,7 @@ class TrainBatch(NamedTuple):
 
 
 class BatchTransform:
-    """Turns batches of the data into :class:`TrainBatch` as a training's settings say."""
+    """Augments batches of the data to :class:`TrainBatch` as a training's settings say."""
 
     def __init__(self, model: AudioClassifier, config: TrainConfig) -> None:
         self.augment = Augment(config.augment, model.frontend, model.normalization.scale)

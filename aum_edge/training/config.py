@@ -1,4 +1,4 @@
-"""How a model is trained and distilled."""
+"""Settings of training: optimiser, schedule, freezing, batches and trainer."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class OptimizerConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ScheduleConfig:
-    """The learning rate's curve after the warm-up. Epochs are told by how many are done.
+    """Learning-rate schedule after the warm-up. An epoch's number is how many are done.
 
     AuM on VGGSound: ``kind: step, start: 5, every: 2, factor: 0.75``; on EPIC-SOUNDS:
     ``kind: table, table: {10: 0.05, 20: 0.01}``.

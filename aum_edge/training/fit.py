@@ -13,8 +13,8 @@ from aum_edge.errors import RecipeError
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.training.batch import with_batches_of
 from aum_edge.training.config import TrainConfig
-from aum_edge.training.distillation.setup import Distillation as Distillation
 from aum_edge.training.distillation.setup import (
+    Distillation,
     compare_with_teachers,
     needs_waveforms,
     plan_distillation,
@@ -74,14 +74,14 @@ def fit(
     """
     data = with_batches_of(data, config, needs_waveforms(distillation, model))
     _check_labels(data, config)
-    course = plan_distillation(distillation, model, data, config, seed) if distillation else None
-    if course:
-        data = data.derive(plan=replace(data.plan, repeat=course.lessons.rounds))
+    plan = plan_distillation(distillation, model, data, config, seed) if distillation else None
+    if plan:
+        data = data.derive(plan=replace(data.plan, repeat=plan.targets.rounds))
     task = ClassificationTask(
         model,
         config,
         seed=seed,
-        course=course,
+        plan=plan,
         history_file=work_dir / "history.csv",
         on_epoch=on_epoch,
     )
@@ -105,7 +105,7 @@ def _train(task: ClassificationTask, data: AudioData, work_dir: Path, title: str
 
 
 def _soup(task: ClassificationTask, data: AudioData, work_dir: Path, title: str) -> tuple[int, ...]:
-    """Give the model the mean of its best epochs, with batch norm statistics of its own."""
+    """Give the model the mean of its best epochs and recompute its batch-norm statistics."""
     epochs = best_epochs(task.history, task.config)
     average_checkpoints(task.model, work_dir, epochs)
     # Layers that stayed frozen keep theirs.

@@ -22,7 +22,7 @@ def initial_model(model: AudioClassifier, folder: Path, rule: Rule = "aum") -> N
     """Give ``model`` the weights in ``folder``, log what differs and add both to its lineage.
 
     The head is taken over when the labels are the same. Another front end is allowed and warned
-    of: weights then hear features that they were not made for.
+    of: weights then get features that they were not made for.
 
     Raises:
         CheckpointError: If the folder holds no model, another network, or int8 weights.

@@ -40,7 +40,7 @@ def distillation_loss(
     """
     softened = logits.float() / config.temperature
     if kind == "bce":
-        soft = _coins(softened, teacher_probabilities)
+        soft = _binary_kl(softened, teacher_probabilities)
     else:
         soft = F.kl_div(
             F.log_softmax(softened, dim=-1), teacher_probabilities, reduction="batchmean"
@@ -49,8 +49,8 @@ def distillation_loss(
     return (1 - share) * hard_loss(logits, targets, kind) + share * config.temperature**2 * soft
 
 
-def _coins(logits: Tensor, probabilities: Tensor) -> Tensor:
-    """KL of the student's coin from the teacher's, the mean over clips and classes."""
+def _binary_kl(logits: Tensor, probabilities: Tensor) -> Tensor:
+    """Binary KL divergence of student from teacher, the mean over clips and classes."""
     crossed = F.binary_cross_entropy_with_logits(logits, probabilities)
     return crossed - F.binary_cross_entropy(probabilities, probabilities)
 
@@ -59,12 +59,6 @@ def soften(logits: Tensor, temperature: float, kind: Loss) -> Tensor:
     """A teacher's logits (n, C) as the probabilities that the loss of this kind learns from."""
     softened = logits / temperature
     return torch.sigmoid(softened) if kind == "bce" else torch.softmax(softened, dim=1)
-
-
-def mix_rows(rows: Tensor, partner: Tensor, lam: Tensor) -> Tensor:
-    """Mix rows (B, ...) as mixup mixed their clips: ``lam * row + (1 - lam) * row[partner]``."""
-    weight = lam.to(rows).view(-1, *[1] * (rows.ndim - 1))
-    return weight * rows + (1 - weight) * rows[partner]
 
 
 def smooth(targets: Tensor, amount: float, kind: Loss = "cross-entropy") -> Tensor:

@@ -1,4 +1,4 @@
-"""The Lightning task: augmented clips in, class and teacher losses out."""
+"""Lightning module of training: augmented batches, label and distillation losses."""
 
 from __future__ import annotations
 
@@ -23,8 +23,7 @@ from aum_edge.training.loop.history import OnEpoch, Row, write_history
 from aum_edge.training.losses import distillation_loss, hard_loss, smooth
 from aum_edge.training.metrics.validation import Predictions
 from aum_edge.training.optim.freezing import apply_freeze, settle_frozen
-from aum_edge.training.optim.optimizer import make_optimizer
-from aum_edge.training.optim.schedule import make_schedule
+from aum_edge.training.optim.optimizer import make_optimizer, make_schedule
 
 
 class ClassificationTask(L.LightningModule):
@@ -40,7 +39,7 @@ class ClassificationTask(L.LightningModule):
         config: TrainConfig,
         *,
         seed: int,
-        course: DistillationPlan | None = None,
+        plan: DistillationPlan | None = None,
         history_file: Path | None = None,
         on_epoch: OnEpoch | None = None,
     ) -> None:
@@ -48,9 +47,9 @@ class ClassificationTask(L.LightningModule):
         self.model = model
         self.config = config
         self.seed = seed
-        self.course = course
+        self.plan = plan
         # A module of its own, so that it learns and is in the training's checkpoints.
-        self.token_loss = course.token_loss if course else None
+        self.token_loss = plan.token_loss if plan else None
         self.history: list[Row] = []
         self.history_file = history_file
         self.on_epoch = on_epoch
@@ -63,8 +62,8 @@ class ClassificationTask(L.LightningModule):
         if self.config.freeze.epochs:
             apply_freeze(self.model.backbone, self.config.freeze, self.current_epoch)
         settle_frozen(self.model.backbone)
-        if self.course:
-            self.course.lessons.start(self.current_epoch, self.global_rank, self.trainer.world_size)
+        if self.plan:
+            self.plan.targets.start(self.current_epoch, self.global_rank, self.trainer.world_size)
         self._sums = torch.zeros(2, dtype=torch.float64)
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
@@ -74,7 +73,7 @@ class ClassificationTask(L.LightningModule):
         is before that hook in some epochs and after it in others. Processes draw differently.
         """
         if batch_idx == 0:
-            epoch, rounds = self.current_epoch, self.course.lessons.rounds if self.course else 0
+            epoch, rounds = self.current_epoch, self.plan.targets.rounds if self.plan else 0
             seed = self.seed * 1_000_003 + (self.global_rank << 40)
             self._generator.manual_seed(seed + (epoch % rounds if rounds else epoch))
             # Dropout is the student's own and never comes again.
@@ -83,25 +82,27 @@ class ClassificationTask(L.LightningModule):
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         """One step on an augmented batch."""
         kind = self.config.loss
-        heard = self._inputs(batch, self._generator)
-        targets = smooth(heard.targets, self.config.label_smoothing, kind)
-        if self.course is None:
-            loss = hard_loss(self.model(heard.features), targets, kind)
+        augmented = self._inputs(batch, self._generator)
+        targets = smooth(augmented.targets, self.config.label_smoothing, kind)
+        if self.plan is None:
+            loss = hard_loss(self.model(augmented.features), targets, kind)
         else:
-            loss = self._taught(self.course, heard, targets)
+            loss = self._distillation_loss(self.plan, augmented, targets)
         row = torch.stack([loss.detach().double(), loss.new_ones((), dtype=torch.float64)])
         self._sums = self._sums.to(row.device) + len(targets) * row
         return loss
 
-    def _taught(self, course: DistillationPlan, heard: TrainBatch, targets: Tensor) -> Tensor:
-        """The loss of labels and teachers together."""
+    def _distillation_loss(
+        self, plan: DistillationPlan, augmented: TrainBatch, targets: Tensor
+    ) -> Tensor:
+        """The loss of labels, soft targets and features together."""
         tokens: Sequence[Tensor] = ()
-        with course.tap.listening() if course.tap else nullcontext(tokens) as tokens:
-            logits = self.model(heard.features)
-        taught = course.lessons.teach(heard)
-        loss = distillation_loss(logits, targets, taught.soft, course.config, self.config.loss)
+        with plan.hooks.recording() if plan.hooks else nullcontext(tokens) as tokens:
+            logits = self.model(augmented.features)
+        teachers = plan.targets.targets_for(augmented)
+        loss = distillation_loss(logits, targets, teachers.soft, plan.config, self.config.loss)
         if self.token_loss is not None:
-            loss = loss + course.config.feature_weight * self.token_loss(tokens, taught.tokens)
+            loss = loss + plan.config.feature_weight * self.token_loss(tokens, teachers.tokens)
         return loss
 
     def on_validation_epoch_start(self) -> None:
@@ -125,8 +126,8 @@ class ClassificationTask(L.LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """Add the epoch's row to the history; Lightning validates before this hook."""
-        if self.course:
-            self.course.lessons.finish()
+        if self.plan:
+            self.plan.targets.finish()
         total = self.trainer.strategy.reduce(self._sums.to(self.device), reduce_op="sum")
         loss = float(total[0] / total[1].clamp_min(1))
         self.log("train/loss", loss)

@@ -9,14 +9,14 @@ import torch
 
 from aum_edge.audio.config import FrontEndConfig, aum_fbank
 from aum_edge.audio.mel import MelSums, mel_filters
-from aum_edge.audio.resample import PhaseGroups, reach, resample
+from aum_edge.audio.resample import PhaseGroups, half_width, resample
 
 PERIODS = [(441, 320), (320, 441), (3, 1), (1, 3), (2, 1), (160, 441), (441, 160), (1, 2)]
 
 
 @pytest.mark.parametrize(("old", "new"), PERIODS, ids=str)
 def test_phases_are_the_resamplers(old: int, new: int) -> None:
-    margin = -(-(reach(old, new) + 1) // old) * old
+    margin = -(-(half_width(old, new) + 1) // old) * old
     x = torch.randn(7 * old + 2 * margin, generator=torch.manual_seed(0))
     found = PhaseGroups(old, new)(x, margin, 7)
     first = margin // old * new

@@ -11,7 +11,7 @@ import soundfile
 import torch
 
 from aum_edge.audio.clip import fit_samples, read_clip
-from aum_edge.audio.config import FrontEndConfig, asc_mel, aum_fbank, epic_sounds_mel
+from aum_edge.audio.config import FrontEndConfig, aum_fbank, epic_sounds_mel
 from aum_edge.audio.frontend import FrontEnd
 from aum_edge.errors import AudioError, RecipeError
 from tests.audio.test_frontend import plain_fbank, plain_filters
@@ -82,7 +82,7 @@ def test_presets_are_the_published_settings() -> None:
     assert aum_fbank(16_000, n_frames=128).clip_samples == 127 * 160 + 400
     epic = epic_sounds_mel()
     assert (epic.n_frames, epic.n_mels, epic.n_fft, epic.power) == (1024, 128, 2048, 1)
-    asc = asc_mel()
+    asc = FrontEndConfig()
     assert (asc.sample_rate, asc.n_fft, asc.win_length, asc.hop_length) == (32_000, 4096, 3072, 500)
     assert (asc.n_mels, asc.log_offset, asc.n_frames) == (256, 1e-5, 65)
 

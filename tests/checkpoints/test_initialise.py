@@ -10,8 +10,9 @@ import torch
 from aum_edge.checkpoints.initialise import crop_positions, initialise_from
 from aum_edge.errors import CheckpointError
 from aum_edge.models.architectures.audio_mamba import AudioMamba
-from aum_edge.models.config import CPMobileConfig, MambaStudentConfig
+from aum_edge.models.config import CPMobileConfig
 from aum_edge.models.registry import build
+from aum_edge.models.student_config import MambaStudentConfig
 from tests.checkpoints.made import AUM, network
 
 X = torch.randn(2, 1, 128, 64, generator=torch.manual_seed(3))

@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from aum_edge.checkpoints import from_upstream, initialise_from
+from aum_edge.checkpoints import from_upstream
+from aum_edge.checkpoints.initialise import initialise_from
 from aum_edge.errors import CheckpointError, RecipeError
 from aum_edge.models.architectures.audio_mamba import AudioMamba
 from aum_edge.models.architectures.masked_patch import MaskedPatchModel, masked_patch_config

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from aum_edge.cli.main import main
+from aum_edge.core.files import read_json
 from aum_edge.models.classifier import load
 from aum_edge.models.storage.directory import save
-from aum_edge.pipeline.run import read_json
 from tests.small_run import PITCH, teacher, tones
 
 FRONT_END = "{sample_rate: 8000, n_fft: 256, win_length: 256, hop_length: 250, n_mels: 16}"

@@ -18,8 +18,9 @@ from aum_edge.export.onnx.config import ExportConfig
 from aum_edge.export.onnx.export import export_onnx
 from aum_edge.models.architectures.audio_mamba import AudioMamba
 from aum_edge.models.architectures.mamba_student import MambaStudent
-from aum_edge.models.config import AudioMambaConfig, MambaStudentConfig
+from aum_edge.models.config import AudioMambaConfig
 from aum_edge.models.fold import fold_batch_norm
+from aum_edge.models.student_config import MambaStudentConfig
 from tests.complexity import interpreter as plain
 from tests.small_run import FRONTEND, student
 

@@ -7,8 +7,9 @@ from torch import nn
 
 from aum_edge.complexity.torch_counter import count
 from aum_edge.complexity.torch_rules import RULES
-from aum_edge.models.config import AudioMambaConfig, CPMobileConfig, MambaStudentConfig
+from aum_edge.models.config import AudioMambaConfig, CPMobileConfig
 from aum_edge.models.registry import build
+from aum_edge.models.student_config import MambaStudentConfig
 from aum_edge.ssm.layers import RMSNorm
 from aum_edge.ssm.scan.operator import scan
 from aum_edge.ssm.scan.ssd import ssd

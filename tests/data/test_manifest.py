@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from aum_edge.data.manifest import Clip, check_rows, fingerprint, make_manifest, validate
-from aum_edge.data.splits import split_by_groups, split_validation
+from aum_edge.data.splits import split_by_groups
 from aum_edge.errors import DataError
 
 
@@ -92,9 +92,9 @@ def test_rows_given_twice_are_named_but_segments_of_one_file_are_not(tmp_path):
 
 def test_missing_files_are_counted_and_the_first_named(tmp_path):
     clips = rows(tmp_path)
-    for clip in clips[:5]:
+    for clip in clips[:7]:
         clip.path.unlink()
-    with pytest.raises(DataError, match=r"5 of 18 audio files .*x0\.wav.*and 2 more"):
+    with pytest.raises(DataError, match=r"7 of 18 audio files .*x0\.wav.*and 2 more"):
         check_rows(make_manifest("m", clips))
 
 
@@ -120,20 +120,20 @@ def many(groups: int = 30, size: int = 4) -> list[Clip]:
 
 def test_carving_takes_whole_groups_evenly_and_is_repeatable():
     clips = many()
-    carved = split_validation(clips, 0.2, seed=3)
+    carved = split_by_groups(clips, 0.2, seed=3)
     assert [clip.path for clip in carved] == [clip.path for clip in clips]
     groups = {split: {c.group for c in carved if c.split == split} for split in ("train", "val")}
     assert not groups["train"] & groups["val"]
     for label in ("x", "y"):
         share = sum(c.split == "val" for c in carved if c.label == label) / 120
         assert share == pytest.approx(0.2, abs=0.02)
-    assert split_validation(clips, 0.2, seed=3) == carved
-    assert split_validation(clips, 0.2, seed=4) != carved
+    assert split_by_groups(clips, 0.2, seed=3) == carved
+    assert split_by_groups(clips, 0.2, seed=4) != carved
 
 
 def test_carving_does_not_depend_on_the_folder():
-    here = split_validation(many(), 0.2, seed=0)
-    there = split_validation(
+    here = split_by_groups(many(), 0.2, seed=0)
+    there = split_by_groups(
         [
             replace(c, path=Path("/elsewhere") / c.path, group=f"/elsewhere/{c.group}")
             for c in many()
@@ -146,7 +146,7 @@ def test_carving_does_not_depend_on_the_folder():
 
 def test_carving_leaves_every_label_something_to_train_on():
     clips = [*many(groups=2), Clip(path=Path("z.wav"), label="z", split="train")]
-    carved = split_validation(clips, 0.05, seed=0)
+    carved = split_by_groups(clips, 0.05, seed=0)
     for label, held in (("x", 4), ("y", 4), ("z", 0)):
         assert sum(c.split == "val" for c in carved if c.label == label) == held
 
@@ -163,5 +163,5 @@ def test_groups_that_hold_every_label_are_carved_too():
         for take in range(20)
         for label in range(10)
     ]
-    carved = split_validation(clips, 0.15, 0)
+    carved = split_by_groups(clips, 0.15, 0)
     assert sum(c.split == "val" for c in carved) == 30

@@ -15,13 +15,10 @@ from aum_edge.compression.quantization.quantize import quantize
 from aum_edge.export.onnx.config import ExportConfig
 from aum_edge.export.onnx.export import ExportReport, export_onnx
 from aum_edge.models.classifier import AudioClassifier
-from aum_edge.models.config import (
-    AudioMambaConfig,
-    BackboneConfig,
-    CPMobileConfig,
-    MambaStudentConfig,
-)
+from aum_edge.models.config import AudioMambaConfig, CPMobileConfig
+from aum_edge.models.fields import BackboneConfig
 from aum_edge.models.registry import build
+from aum_edge.models.student_config import MambaStudentConfig
 
 FRONTEND = FrontEndConfig(sample_rate=8000, n_fft=256, win_length=256, hop_length=500, n_mels=32)
 LABELS = ("cat", "dog", "sea")

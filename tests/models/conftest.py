@@ -10,13 +10,10 @@ import torch
 
 from aum_edge.audio.config import FrontEndConfig, Normalization
 from aum_edge.models.classifier import AudioClassifier
-from aum_edge.models.config import (
-    AudioMambaConfig,
-    BackboneConfig,
-    CPMobileConfig,
-    MambaStudentConfig,
-)
+from aum_edge.models.config import AudioMambaConfig, CPMobileConfig
+from aum_edge.models.fields import BackboneConfig
 from aum_edge.models.registry import build
+from aum_edge.models.student_config import MambaStudentConfig
 
 SMALL: dict[str, BackboneConfig] = {
     "audio_mamba": AudioMambaConfig(

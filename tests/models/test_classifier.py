@@ -12,7 +12,7 @@ from aum_edge.audio.config import FrontEndConfig, Normalization
 from aum_edge.audio.frontend import FrontEnd
 from aum_edge.errors import AudioError, CheckpointError
 from aum_edge.models.classifier import AudioClassifier
-from aum_edge.models.config import BackboneConfig
+from aum_edge.models.fields import BackboneConfig
 from aum_edge.models.registry import build
 
 Make = Callable[..., AudioClassifier]

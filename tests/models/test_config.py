@@ -7,13 +7,9 @@ from typing import Any
 import pytest
 
 from aum_edge.errors import RecipeError
-from aum_edge.models.config import (
-    AstConfig,
-    AudioMambaConfig,
-    BackboneConfig,
-    CPMobileConfig,
-    MambaStudentConfig,
-)
+from aum_edge.models.config import AstConfig, AudioMambaConfig, CPMobileConfig
+from aum_edge.models.fields import BackboneConfig
+from aum_edge.models.student_config import MambaStudentConfig
 
 REFUSED: list[tuple[type[BackboneConfig], dict[str, Any]]] = [
     (AudioMambaConfig, {"n_classes": -1}),

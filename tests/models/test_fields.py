@@ -9,13 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from aum_edge.models.config import (
-    AudioMambaConfig,
-    BackboneConfig,
-    CPMobileConfig,
-    MambaStudentConfig,
-)
+from aum_edge.models.config import AudioMambaConfig, CPMobileConfig
+from aum_edge.models.fields import BackboneConfig
 from aum_edge.models.registry import build
+from aum_edge.models.student_config import MambaStudentConfig
 
 AUM = AudioMambaConfig(
     n_classes=3,

@@ -10,9 +10,10 @@ from torch import nn
 
 from aum_edge.errors import RecipeError
 from aum_edge.models.architectures.patches import patch_grid
-from aum_edge.models.config import AudioMambaConfig, MambaStudentConfig
+from aum_edge.models.config import AudioMambaConfig
 from aum_edge.models.presets import CONTROLS, PRESETS, STUDENTS, TEACHERS, preset
 from aum_edge.models.registry import build
+from aum_edge.models.student_config import MambaStudentConfig
 
 LIMIT_BYTES = 128_000
 needs_transformers = pytest.mark.skipif(

@@ -32,6 +32,17 @@ CASES: list[tuple[type[QuantizedLayer], nn.Module, tuple[int, ...]]] = [
 ]
 
 
+def int8_twin(
+    kind: type[QuantizedLayer], layer: nn.Module, codes: Tensor, scale: Tensor
+) -> QuantizedLayer:
+    """``layer`` with int8 ``codes`` in its weight's shape and ``scale`` (out,)."""
+    small = kind(layer)
+    with torch.no_grad():
+        small.weight.copy_(codes)
+        small.scale.copy_(scale)
+    return small
+
+
 def codes_for(layer: nn.Module) -> tuple[Tensor, Tensor]:
     generator = torch.manual_seed(4)
     weight = layer.get_parameter("weight")
@@ -44,7 +55,7 @@ def test_computes_with_code_times_scale(
     kind: type[QuantizedLayer], layer: nn.Module, shape: tuple[int, ...]
 ) -> None:
     codes, scale = codes_for(layer)
-    small = kind.from_float(layer, codes, scale)
+    small = int8_twin(kind, layer, codes, scale)
     rounded = copy.deepcopy(layer)
     with torch.no_grad():
         rounded.weight.copy_(codes * scale.view(-1, *[1] * (codes.ndim - 1)))
@@ -66,7 +77,7 @@ def test_other_layers_have_none() -> None:
 
 
 def test_only_codes_scale_and_bias_are_stored() -> None:
-    small = QuantLinear.from_float(nn.Linear(6, 5), *codes_for(nn.Linear(6, 5)))
+    small = int8_twin(QuantLinear, nn.Linear(6, 5), *codes_for(nn.Linear(6, 5)))
     sizes = {key: (t.dtype, tuple(t.shape)) for key, t in small.state_dict().items()}
     assert sizes == {
         "weight": (torch.int8, (5, 6)),
@@ -79,7 +90,7 @@ def test_only_codes_scale_and_bias_are_stored() -> None:
 
 @pytest.fixture
 def linear() -> QuantLinear:
-    return QuantLinear.from_float(nn.Linear(6, 5), *codes_for(nn.Linear(6, 5)))
+    return int8_twin(QuantLinear, nn.Linear(6, 5), *codes_for(nn.Linear(6, 5)))
 
 
 def answer(layer: QuantLinear, x: Tensor) -> Tensor:
@@ -163,8 +174,8 @@ def test_compiles_without_a_break(linear: QuantLinear) -> None:
 def test_rounded_inputs_enter_the_float_arithmetic(
     kind: type[QuantizedLayer], layer: nn.Module, shape: tuple[int, ...]
 ) -> None:
-    small = kind.from_float(layer, *codes_for(layer))
-    plain = kind.from_float(layer, *codes_for(layer))
+    small = int8_twin(kind, layer, *codes_for(layer))
+    plain = int8_twin(kind, layer, *codes_for(layer))
     small.with_rounded_input()
     with torch.no_grad():
         small.input_grid.copy_(torch.tensor([0.02, 100.0]))

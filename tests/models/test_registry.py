@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from aum_edge.audio.config import Normalization
 from aum_edge.complexity.limits import get_limits
 from aum_edge.complexity.report import analyse
-from aum_edge.compression.pruning.networks import prunable
+from aum_edge.compression.pruning.slicing import prunable
 from aum_edge.errors import CompressionError, ExportError, RecipeError, UnsupportedOperatorError
 from aum_edge.export.c.generate import generate
 from aum_edge.export.onnx.export import export_onnx
@@ -34,8 +34,8 @@ from aum_edge.models.registry import (
 )
 from aum_edge.models.storage.directory import save
 from aum_edge.models.streaming import StreamingStudent
-from aum_edge.training.distillation.feature_hooks import FeatureHooks
-from aum_edge.training.optim.layers import parts_of
+from aum_edge.training.distillation.features import FeatureHooks
+from aum_edge.training.optim.freezing import parts_of
 from tests.small_run import FRONTEND, LABELS
 
 
@@ -121,7 +121,7 @@ def test_it_is_counted_and_becomes_onnx(model: AudioClassifier, tmp_path: Path) 
 def test_its_blocks_are_read_and_frozen_by_depth(model: AudioClassifier) -> None:
     assert len(parts_of(model.backbone).blocks) == 2
     hooks = FeatureHooks(model, [1, 2])
-    with hooks.listening() as taken:
+    with hooks.recording() as taken:
         model(clips())
     assert [tuple(tokens.shape) for tokens in taken] == [(4, 32, 12), (4, 32, 12)]
 

@@ -9,8 +9,9 @@ import yaml
 
 from aum_edge.audio.config import FrontEndConfig, Normalization
 from aum_edge.models.classifier import AudioClassifier
-from aum_edge.models.config import CPMobileConfig, MambaStudentConfig
+from aum_edge.models.config import CPMobileConfig
 from aum_edge.models.registry import build
+from aum_edge.models.student_config import MambaStudentConfig
 from aum_edge.submission.runtime.scenes import SCENES
 
 FRONTEND = FrontEndConfig(sample_rate=8000, n_fft=256, win_length=256, hop_length=250, n_mels=16)

@@ -6,7 +6,8 @@ import torch
 
 from aum_edge.audio.config import Normalization
 from aum_edge.models.classifier import AudioClassifier
-from aum_edge.models.config import AstConfig, BackboneConfig, CPMobileConfig
+from aum_edge.models.config import AstConfig, CPMobileConfig
+from aum_edge.models.fields import BackboneConfig
 from aum_edge.models.registry import build
 from tests.small_run import FRONTEND, LABELS
 

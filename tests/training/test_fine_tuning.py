@@ -13,7 +13,8 @@ from aum_edge.training import task
 from aum_edge.training.batch import BatchTransform
 from aum_edge.training.config import BatchConfig, FreezeConfig, OptimizerConfig, ScheduleConfig
 from aum_edge.training.distillation.config import DistillConfig
-from aum_edge.training.fit import Distillation, fit
+from aum_edge.training.distillation.setup import Distillation
+from aum_edge.training.fit import fit
 from aum_edge.training.losses import distillation_loss
 from aum_edge.training.metrics.classification import evaluate
 from aum_edge.training.task import ClassificationTask

@@ -12,7 +12,8 @@ from aum_edge.data.config import DataConfig
 from aum_edge.data.datamodule import AudioData
 from aum_edge.training.config import TrainConfig
 from aum_edge.training.distillation.config import DistillConfig
-from aum_edge.training.fit import Distillation, fit
+from aum_edge.training.distillation.setup import Distillation
+from aum_edge.training.fit import fit
 from aum_edge.training.loop.checkpoint_io import AtomicCheckpointIO
 from aum_edge.training.metrics.classification import evaluate
 from aum_edge.training.task import ClassificationTask

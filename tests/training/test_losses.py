@@ -11,7 +11,6 @@ from aum_edge.training.losses import (
     as_targets,
     distillation_loss,
     hard_loss,
-    mix_rows,
     one_hot,
     smooth,
     soften,
@@ -44,12 +43,6 @@ def test_distillation_gradient_keeps_its_size_when_the_temperature_grows() -> No
         distillation_loss(student, torch.zeros(1, 3), teacher, config).backward()
         sizes.append(float(student.grad.norm()))
     assert sizes[1] == pytest.approx(sizes[0], rel=0.25)
-
-
-def test_mix_rows_mixes_with_the_partner() -> None:
-    rows = torch.eye(2)
-    mixed = mix_rows(rows, torch.tensor([1, 0]), torch.tensor([0.25, 1.0]))
-    torch.testing.assert_close(mixed, torch.tensor([[0.25, 0.75], [0.0, 1.0]]))
 
 
 def test_smooth_keeps_the_sum_of_targets() -> None:

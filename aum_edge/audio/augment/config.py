@@ -1,4 +1,4 @@
-"""How strongly training clips are varied."""
+"""Settings of data augmentation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aum_edge.errors import RecipeError
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentConfig:
-    """How much of each variation; 0 switches it off.
+    """Strength of each augmentation; 0 switches it off.
 
     The defaults are the DCASE 2025 baseline's, less its frequency mask.
     """

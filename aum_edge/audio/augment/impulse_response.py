@@ -20,7 +20,7 @@ SUFFIXES = (".wav", ".flac", ".ogg", ".aif", ".aiff")
 
 
 def device_responses(sample_rate: int, count: int, seed: int) -> Tensor:
-    """Impulse responses of imaginary small microphones, the same for the same arguments.
+    """Synthetic impulse responses of small microphones, the same for the same arguments.
 
     Each is the minimum-phase filter of a response drawn at random: a low cut at 40 to 400 Hz and
     a high cut at 4 to 16 kHz, of 6 to 24 dB per octave, two to five resonances or notches of up

@@ -1,52 +1,25 @@
-"""Mixup of two waveforms, as AuM trains with, alone and in whole batches."""
+"""Mixup of a batch: of features and targets by rows, of waveforms as AuM does it."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from aum_edge.audio.clip import fit_samples
-from aum_edge.errors import AudioError
 
+def mix_rows(rows: Tensor, partner: Tensor, lam: Tensor) -> Tensor:
+    """Mixup of rows (B, ...) with those of ``partner`` (B,): ``lam * row + (1 - lam) * other``.
 
-def waveform_mixup(first: Tensor, second: Tensor, lam: float) -> Tensor:
-    """``lam`` parts of one waveform and ``1 - lam`` of another.
-
-    Each has its mean over channels and samples taken off, the second is cropped or zero-padded
-    to the first, and the mix has its mean taken off once more.
-
-    Args:
-        first: Its length is kept.
-        second: At the same rate, with as many channels.
-        lam: Share of ``first``, 0 to 1; AuM draws it from Beta(10, 10).
-
-    Shape:
-        (channels, samples) or (samples,) each; the result is as ``first``.
-
-    Raises:
-        AudioError: If the channels differ or ``lam`` is no share.
-
-    Source: AuM ``src/dataloader.py``.
+    Source: Zhang et al., arXiv 1710.09412.
     """
-    if not 0 <= lam <= 1:
-        raise AudioError(f"Mixup needs a share from 0 to 1, got {lam}.")
-    if first.shape[:-1] != second.shape[:-1]:
-        raise AudioError(
-            f"Mixup needs waveforms with the same channels, got {tuple(first.shape)} and "
-            f"{tuple(second.shape)}: mix them down first."
-        )
-    second = fit_samples(second - second.mean(), first.shape[-1])
-    mix = lam * (first - first.mean()) + (1 - lam) * second
-    return mix - mix.mean()
-
-
-def mixup_targets(first: Tensor, second: Tensor, lam: float) -> Tensor:
-    """Multi-hot targets (C,) of a mix; a class that both have gets the sum of the shares."""
-    return lam * first + (1 - lam) * second
+    weight = lam.to(rows).view(-1, *[1] * (rows.ndim - 1))
+    return weight * rows + (1 - weight) * rows[partner]
 
 
 def mix_centred(x: Tensor, lengths: Tensor | None, partner: Tensor, lam: Tensor) -> Tensor:
-    """What :func:`waveform_mixup` does, for whole batches; a row whose share is 1 stays as it is.
+    """Waveform mixup of a batch; a row whose share ``lam`` is 1 stays as it is.
+
+    Both lose their mean, the partner is cropped or zero-padded to the clip, the mix loses its mean.
+    Source: AuM ``src/dataloader.py``.
 
     Shape:
         x: (B, samples), zero beyond ``lengths`` (B,); partner, lam: (B,). Returns as ``x``.

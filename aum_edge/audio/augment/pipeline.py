@@ -10,9 +10,15 @@ from torch import Generator, Tensor
 
 from aum_edge.audio.augment.config import AugmentConfig
 from aum_edge.audio.augment.impulse_response import convolve, device_responses, folder_responses
-from aum_edge.audio.augment.masking import mask, specaugment_mask
-from aum_edge.audio.augment.mixup import mix_centred
-from aum_edge.audio.augment.spectral import colour, freq_warp, noise_floor, time_stretch
+from aum_edge.audio.augment.mixup import mix_centred, mix_rows
+from aum_edge.audio.augment.spectral import (
+    colour,
+    freq_warp,
+    mask,
+    noise_floor,
+    specaugment_mask,
+    time_stretch,
+)
 from aum_edge.audio.config import FrontEndConfig
 from aum_edge.errors import RecipeError
 
@@ -31,7 +37,7 @@ class MixedWaveforms(NamedTuple):
 
 
 class Augment:
-    """Varies batches as configured; every draw comes from the generator that is given.
+    """Augments batches as configured; every draw comes from the given generator.
 
     No input is changed in place. The generator lives on the CPU, so that a seed means the same on
     every machine; tensors may be anywhere. ``scale`` is what normalisation divides features by:
@@ -76,7 +82,7 @@ class Augment:
         return x
 
     def _through_devices(self, x: Tensor, responses: Tensor, generator: Generator) -> Tensor:
-        """Some clips (B, samples) through a device (count, taps) drawn for each."""
+        """Convolve some clips (B, samples) with a response of (count, taps) drawn for each."""
         chosen = torch.rand(len(x), generator=generator) < self.config.ir_p
         device = torch.randint(len(responses), (len(x),), generator=generator)
         rows = chosen.nonzero().squeeze(1)
@@ -101,17 +107,12 @@ class Augment:
         config, n = self.config, len(x)
         if not config.waveform_mixup_p:
             return MixedWaveforms(x, targets, torch.arange(n, device=x.device), x.new_ones(n))
-        partner = torch.randperm(n, generator=generator).to(x.device)
-        lam = beta(config.waveform_mixup_alpha, n, generator)
-        lam[torch.rand(n, generator=generator) >= config.waveform_mixup_p] = 1
-        lam = lam.to(x)
+        partner, lam = _partners(x, config.waveform_mixup_p, config.waveform_mixup_alpha, generator)
         mixed = mix_centred(x, lengths, partner, lam)
-        rows = lam.to(targets)[:, None]
-        targets = rows * targets + (1 - rows) * targets[partner]
-        return MixedWaveforms(mixed, targets, partner, lam)
+        return MixedWaveforms(mixed, mix_rows(targets, partner, lam), partner, lam)
 
     def features(self, x: Tensor, generator: Generator) -> Tensor:
-        """Another tempo, voice, channel and noise floor; roll, Freq-MixStyle, masks, noise.
+        """Time stretch, frequency warp, filter, noise floor; roll, Freq-MixStyle, masks, noise.
 
         What the front end takes off every clip, its mean, is taken off again.
 
@@ -172,13 +173,18 @@ class Augment:
         n = len(x)
         if not self.config.mixup_p:
             return x, targets, torch.arange(n, device=x.device), x.new_ones(n)
-        partner = torch.randperm(n, generator=generator).to(x.device)
-        lam = beta(self.config.mixup_alpha, n, generator)
-        lam[torch.rand(n, generator=generator) >= self.config.mixup_p] = 1
-        lam = lam.to(x)
-        share, rows = lam[:, None, None, None], lam.to(targets)[:, None]
-        x = share * x + (1 - share) * x[partner]
-        return x, rows * targets + (1 - rows) * targets[partner], partner, lam
+        partner, lam = _partners(x, self.config.mixup_p, self.config.mixup_alpha, generator)
+        return mix_rows(x, partner, lam), mix_rows(targets, partner, lam), partner, lam
+
+
+def _partners(
+    x: Tensor, probability: float, alpha: float, generator: Generator
+) -> tuple[Tensor, Tensor]:
+    """A partner (B,) and a share ``lam`` (B,) for each row of ``x``; 1 where nothing is mixed."""
+    partner = torch.randperm(len(x), generator=generator).to(x.device)
+    lam = beta(alpha, len(x), generator)
+    lam[torch.rand(len(x), generator=generator) >= probability] = 1
+    return partner, lam.to(x)
 
 
 def roll(x: Tensor, most: int, generator: Generator) -> Tensor:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Augmentation:
-    """One variation of training clips: a frozen dataclass whose fields are its settings.
+    """One augmentation of training clips: a frozen dataclass whose fields are its settings.
 
     It overrides :meth:`waveform`, :meth:`features` or both. Every draw comes from the generator,
     which lives on the CPU; tensors may be anywhere, and no input is changed in place.

@@ -1,4 +1,4 @@
-"""Spectral augmentation of log-mel features: frequency warp, time stretch, filter, noise floor."""
+"""Spectral augmentation of log-mel features: masks, frequency warp, time stretch, filter, noise."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NEPER = 0.1 * 2.302585092994046
 
 
 def warped_bands(config: FrontEndConfig, factor: Tensor) -> Tensor:
-    """Where each mel band looks when frequencies are ``factor`` times higher.
+    """Source band of each mel band when frequencies are ``factor`` times higher.
 
     Shape:
         factor: (B,). Returns band numbers (B, n_mels), not rounded, inside the front end's bands.
@@ -81,6 +81,35 @@ def noise_floor(x: Tensor, nearest: float, config: FrontEndConfig, generator: Ge
     depth = nearest + SPAN * torch.rand(len(x), 1, 1, 1, generator=generator).to(x)
     level = x.amax(dim=(1, 2, 3), keepdim=True) - unit * depth
     return torch.logaddexp(x, level.expand_as(x))
+
+
+def mask(x: Tensor, dim: int, most: int, fill: Tensor, generator: Generator) -> Tensor:
+    """SpecAugment: set 0 to ``most`` adjacent rows of ``dim`` in each (B, 1, F, T) to ``fill``."""
+    if not most:
+        return x
+    width = torch.randint(0, most + 1, (len(x),), generator=generator)
+    starts = x.shape[dim] - width + 1
+    first = (torch.rand(len(x), generator=generator) * starts).long()
+    return _blank(x, dim, first, width, fill)
+
+
+def specaugment_mask(x: Tensor, dim: int, most: int, fill: Tensor, generator: Generator) -> Tensor:
+    """As :func:`mask`, with the draws of ``torchaudio.transforms.FrequencyMasking``.
+
+    A width is drawn from [0, ``most``) and a start so that it fits; both are rounded down.
+    """
+    if not most:
+        return x
+    width = torch.rand(len(x), generator=generator) * most
+    first = torch.rand(len(x), generator=generator) * (x.shape[dim] - width)
+    return _blank(x, dim, first.long(), width.long(), fill)
+
+
+def _blank(x: Tensor, dim: int, first: Tensor, width: Tensor, fill: Tensor) -> Tensor:
+    at = torch.arange(x.shape[dim])
+    hidden = (at >= first[:, None]) & (at < (first + width)[:, None])
+    hidden = hidden[:, None, :, None] if dim == 2 else hidden[:, None, None, :]
+    return torch.where(hidden.to(x.device), fill, x)
 
 
 def interpolate(x: Tensor, at: Tensor, dim: int) -> Tensor:

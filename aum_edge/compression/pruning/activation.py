@@ -1,4 +1,4 @@
-"""Importance by what flows: the share of the energy that goes when a unit is turned off.
+"""Activation importance: the share of energy that is lost when a unit is gated off.
 
 Units inside a block are held against the residual stream that enters it, so that a unit of a
 block that adds little counts little. A state, a rank or a direction is really turned off and the
@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aum_edge.compression.pruning.gates import gated
-from aum_edge.compression.pruning.networks import prunable
+from aum_edge.compression.pruning.slicing import prunable
 from aum_edge.models.architectures.prunable import PrunableBackbone
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.ssm.mixers.groups import Group, Key, Spans, spanned
@@ -109,7 +109,7 @@ def _in_block(backbone: PrunableBackbone, key: Key, group: Group, place: int, se
 
 
 def _through(backbone: PrunableBackbone, name: str, spans: Spans, units: int, seen: Seen) -> Tensor:
-    """Energy of each unit's part in what a linear layer answers, by the whole answer's."""
+    """Energy of each unit's part in a linear layer's output, by the whole output's."""
     layer = backbone.get_submodule(name)
     x, out = seen[name]
     energies = []

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from aum_edge.complexity.torch_counter import OperatorCounts, count
-from aum_edge.compression.pruning.networks import fresh, prunable
+from aum_edge.compression.pruning.slicing import fresh, prunable
 from aum_edge.models.architectures.prunable import Sizes
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.fold import fold_batch_norm
@@ -159,13 +159,13 @@ class NetworkCosts:
     def _probe(self, block: tuple[int, ...], rest: Sizes) -> tuple[Cost, Cost]:
         """Count a network of equal blocks: what one of them costs, and all but the blocks."""
         values = dict(zip(BLOCK, block, strict=True))
-        ways = "both" if values.pop("direction") == 2 else "forward"
+        directions = "both" if values.pop("direction") == 2 else "forward"
         units = dict(rest)
         for dimension, value in values.items():
             if value:
                 units[0, dimension] = value
         depth = 2 if self._backbone.paired else 1
-        config = self._backbone.resized(units, [0] * depth, [ways] * depth).deployed()
+        config = self._backbone.resized(units, [0] * depth, [directions] * depth).deployed()
         small = fresh(config)
         model = self._model.with_backbone(small, {})
         total, name = _count(model), f"backbone.{self._backbone.blocks_name}."

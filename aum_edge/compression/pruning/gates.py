@@ -1,4 +1,4 @@
-"""Turning units down while the network runs: what importances are measured with."""
+"""Gates on the units of a running network, with which importances are measured."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def without_directions(backbone: PrunableBackbone, groups: Mapping[Key, Group]) 
 def _direction_hooks(
     backbone: PrunableBackbone, key: Key, values: Tensor, without: Without
 ) -> list[Any]:
-    """A block's answer moves on a line to what it answers without the direction.
+    """Interpolate a block's output to its output without the direction.
 
     A direction has no channels of its own; the line is exact at both ends.
     """

@@ -1,4 +1,4 @@
-"""Which units to remove: the least loss for each saved cost, until a goal is met."""
+"""Greedy pruning: the least loss for each saved cost, until a goal is met."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much each unit of a group matters: to the loss, to what flows on, or by its weights.
+"""Importance of units: by loss (Taylor), by activation energy or by weight magnitude.
 
 All three measure a unit's whole effect, not the size of one tensor: a state's decay (A_log), a
 channel's skip (D) and the norm after it are part of what its gate turns down.
@@ -17,7 +17,7 @@ from aum_edge.compression.pruning.activation import activation_scores
 from aum_edge.compression.pruning.config import Importance
 from aum_edge.compression.pruning.gates import gated, without_directions
 from aum_edge.compression.pruning.magnitude import magnitude_scores
-from aum_edge.compression.pruning.networks import prunable
+from aum_edge.compression.pruning.slicing import prunable
 from aum_edge.errors import CompressionError
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.ssm.mixers.groups import Group, Key

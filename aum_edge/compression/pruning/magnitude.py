@@ -1,4 +1,4 @@
-"""Importance by weights alone: the energy that each path through a block would carry.
+"""Magnitude importance: the energy of each path through a block, by its weights alone.
 
 The input is taken as white noise of variance 1 in every channel. A state that decays as
 exp(-k Δ|A|) after one step's push of Δ B then holds Δ² / (1 - exp(-2 Δ|A|)) times B's energy:
@@ -23,7 +23,7 @@ class Shares:
     """Energies of one mixer's paths as shares of their sum; ``weight`` is the whole block's.
 
     ``weight``: what the block writes to the residual stream, by the mean of all blocks.
-    ``paths`` is None for a mixer that cannot tell: its units are ranked by their weights alone.
+    ``paths`` is None for a mixer without path energies: its units are ranked by weights alone.
     """
 
     paths: PathEnergies | None

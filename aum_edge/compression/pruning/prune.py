@@ -15,8 +15,8 @@ from aum_edge.compression.pruning.config import PruneConfig
 from aum_edge.compression.pruning.cost import Cost, NetworkCosts, model_cost, sizes_of, unlimited
 from aum_edge.compression.pruning.greedy import Goal, GreedySearch, Price, Space
 from aum_edge.compression.pruning.importance import Batch, unit_scores
-from aum_edge.compression.pruning.networks import prunable
 from aum_edge.compression.pruning.sensitivity import calibrated, cut, cuttable
+from aum_edge.compression.pruning.slicing import prunable
 from aum_edge.core.progress import Progress
 from aum_edge.errors import CompressionError
 from aum_edge.models.classifier import AudioClassifier
@@ -55,8 +55,8 @@ def prune(
     if start.within(target):
         log.info("Nothing to prune: %s is within the target.", text(start))
         return copy.deepcopy(model)
-    way = BudgetSchedule(start=start, target=target, first=0.0, last=1.0, price=price)
-    small = prune_along(model, config, list(batches), way, progress)
+    schedule = BudgetSchedule(start=start, target=target, first=0.0, last=1.0, price=price)
+    small = prune_along(model, config, list(batches), schedule, progress)
     log.info("Pruned from %s to %s.", text(start), text(model_cost(small)))
     step = lineage(model, small, config, target)
     return model.with_backbone(small.backbone, step)
@@ -64,7 +64,7 @@ def prune(
 
 @dataclass(frozen=True, kw_only=True)
 class BudgetSchedule:
-    """Part of the way from the unpruned cost to the target, by shares in ratio.
+    """Cost limits between the unpruned cost and the target, by shares in ratio.
 
     ``first`` 0 and ``last`` 1 is all of it; 0 and 0.5 ends at the geometric mean. ``price`` is
     that of the unpruned model, and holds for every smaller form of it.
@@ -92,23 +92,25 @@ def prune_along(
     model: AudioClassifier,
     config: PruneConfig,
     clips: Sequence[Batch],
-    way: BudgetSchedule,
+    schedule: BudgetSchedule,
     progress: Progress | None = None,
 ) -> AudioClassifier:
-    """The model cut in several steps down to the end of the way; its lineage stays.
+    """Prune in several steps to the schedule's end; the model's lineage stays.
 
     Raises:
         CompressionError: the limits there are out of reach.
     """
-    steps = max(1, round(config.steps * (way.last - way.first)))
+    steps = max(1, round(config.steps * (schedule.last - schedule.first)))
     for step in range(1, steps + 1):
-        goal = Goal(now=way.limits(step / steps), finally_=way.target)
-        model = _step(model, config, clips, goal, way.price)
+        goal = Goal(now=schedule.limits(step / steps), finally_=schedule.target)
+        model = _step(model, config, clips, goal, schedule.price)
         if progress is not None:
             progress(step, steps, text(model_cost(model)))
     reached = model_cost(model)
-    if not reached.within(way.limits(1)):
-        raise CompressionError(f"Pruning stopped at {text(reached)}, above {text(way.limits(1))}.")
+    if not reached.within(schedule.limits(1)):
+        raise CompressionError(
+            f"Pruning stopped at {text(reached)}, above {text(schedule.limits(1))}."
+        )
     return model
 
 

@@ -1,4 +1,4 @@
-"""Cutting one kind of group alone and measuring what that does: curves, and exchange rates."""
+"""Pruning sensitivity: the loss as one kind of group is cut alone, and calibrated scores."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import torch
 from aum_edge.compression.pruning.config import ALL, Importance
 from aum_edge.compression.pruning.cost import model_cost
 from aum_edge.compression.pruning.importance import Batch, Scores, clip_losses, unit_scores
-from aum_edge.compression.pruning.networks import block_group, prunable
-from aum_edge.compression.pruning.slicing import Removal, shrink
+from aum_edge.compression.pruning.slicing import Removal, prunable, shrink
 from aum_edge.core.progress import Progress
+from aum_edge.models.architectures.prunable import PrunableBackbone
 from aum_edge.models.classifier import AudioClassifier
-from aum_edge.ssm.mixers.groups import Dimension, Group, Key
+from aum_edge.ssm.mixers.groups import Dimension, Gate, Group, Key
 
 SHARES = tuple(share / 10 for share in range(1, 10))
 TRIAL_SHARE = 0.25
@@ -35,7 +35,7 @@ def cuttable(model: AudioClassifier, dimensions: Sequence[Dimension]) -> dict[Ke
     }
     count = len(backbone.mixer_blocks)
     if "block" in dimensions and not backbone.paired and count > 1:
-        groups |= {(index, "block"): block_group(backbone, index) for index in range(count)}
+        groups |= {(index, "block"): _block_group(backbone, index) for index in range(count)}
     return groups
 
 
@@ -167,3 +167,10 @@ def _row(
         "loss": loss,
         "accuracy": accuracy,
     }
+
+
+def _block_group(backbone: PrunableBackbone, index: int) -> Group:
+    """A whole block as a group of one unit, for its gate: what the block adds is turned down."""
+    name = f"{backbone.blocks_name}.{index}.mixer"
+    gate = Gate(module=name, side="out", spans=((0, backbone.config.d_model),))
+    return Group(dimension="block", units=1, minimum=0, gates=(gate,))

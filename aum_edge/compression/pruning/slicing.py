@@ -19,9 +19,10 @@ from torch_pruning.pruner.function import (
     prune_linear_out_channels,
 )
 
-from aum_edge.compression.pruning.networks import fresh
 from aum_edge.errors import CompressionError
 from aum_edge.models.architectures.prunable import PrunableBackbone
+from aum_edge.models.fields import BackboneConfig
+from aum_edge.models.registry import architectures, build
 from aum_edge.ssm.mixers.groups import Group, Key
 
 
@@ -31,6 +32,31 @@ class Removal:
 
     blocks: frozenset[int] = frozenset()
     units: Mapping[Key, frozenset[int]] = field(default_factory=dict)
+
+
+def prunable(network: nn.Module) -> PrunableBackbone:
+    """The network itself, known to have prunable blocks.
+
+    Raises:
+        CompressionError: it is another kind of network.
+    """
+    if not isinstance(network, PrunableBackbone):
+        known = [
+            name
+            for name, kind in architectures().items()
+            if issubclass(kind.network, PrunableBackbone)
+        ]
+        raise CompressionError(
+            f"Pruning cuts Mamba blocks and finds none in a {type(network).__name__}; "
+            f"give a model of the architecture {' or '.join(known)}."
+        )
+    return network
+
+
+def fresh(config: BackboneConfig) -> PrunableBackbone:
+    """A network of this config; the stream of random numbers stays where it was."""
+    with torch.random.fork_rng(devices=[]):
+        return prunable(build(config))
 
 
 def shrink(backbone: PrunableBackbone, removal: Removal) -> PrunableBackbone:
@@ -50,8 +76,8 @@ def shrink(backbone: PrunableBackbone, removal: Removal) -> PrunableBackbone:
     if not kept:
         raise CompressionError("Pruning must leave at least one block.")
     sizes = left_by(groups, removal)
-    ways = [_ways(backbone, index, removal) for index in kept]
-    small = fresh(backbone.resized(sizes, kept, ways))
+    directions = [_remaining_direction(backbone, index, removal) for index in kept]
+    small = fresh(backbone.resized(sizes, kept, directions))
     work = copy.deepcopy(backbone)
     taken = {groups[key]: units for key, units in removal.units.items() if units}
     _cut(work, taken)
@@ -87,12 +113,14 @@ def left_by(groups: Mapping[Key, Group], removal: Removal) -> dict[Key, int]:
     return sizes
 
 
-def _ways(backbone: PrunableBackbone, index: int, removal: Removal) -> str:
+def _remaining_direction(backbone: PrunableBackbone, index: int, removal: Removal) -> str:
     """Which way a block scans after the removal."""
-    ways = ["backward" if reverse else "forward" for reverse in backbone.mixers[index].ways]
+    directions = [
+        "backward" if reverse else "forward" for reverse in backbone.mixers[index].reversals
+    ]
     place = 0 if "direction" in backbone.shared_dimensions else index
     gone = removal.units.get((place, "direction"), frozenset())
-    left = [way for unit, way in enumerate(ways) if unit not in gone]
+    left = [direction for unit, direction in enumerate(directions) if unit not in gone]
     return "both" if len(left) == 2 else left[0]
 
 

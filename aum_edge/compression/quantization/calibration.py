@@ -1,4 +1,4 @@
-"""Training clips for measuring: drawn by a seed, checked, and what layers see on them."""
+"""Calibration clips: drawn by a seed and checked, and the layers' inputs on them."""
 
 from __future__ import annotations
 

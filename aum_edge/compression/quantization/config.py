@@ -1,4 +1,4 @@
-"""What quantization is asked for: weights, activations, fine-tuning, and what stays precise."""
+"""Settings of quantization: weights, activations, fine-tuning, and what stays precise."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rounding that learns: weights and inputs on grids whose steps have gradients.
+"""Fake quantization: weights and inputs rounded to grids whose steps are learned.
 
 The forward pass rounds; the backward pass takes the rounding for the identity, and so the step of
 a grid learns too. Source: Esser et al., Learned Step Size Quantization, arXiv 1902.08153,

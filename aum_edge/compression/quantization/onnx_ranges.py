@@ -1,4 +1,4 @@
-"""Which range each activation of an ONNX file needs, and how far two files' answers are apart."""
+"""Activation ranges of an ONNX file, and the divergence of two files' outputs."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def logits_of(model: onnx.ModelProto | str, batches: Batches) -> np.ndarray:
 
 
 def loss_between(wanted: np.ndarray, got: np.ndarray, model: onnx.ModelProto) -> float:
-    """Mean KL divergence of the answers of a file, in nats, as its metadata activate them."""
+    """Mean KL divergence of a file's outputs, in nats, as its metadata activate them."""
     props = {prop.key: prop.value for prop in model.metadata_props}
     activation: Activation = "sigmoid" if props.get("activation") == "sigmoid" else "softmax"
     return compare(torch.from_numpy(wanted), torch.from_numpy(got), activation).loss

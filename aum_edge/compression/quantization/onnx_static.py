@@ -3,7 +3,7 @@
 Only projections are quantized: convolutions and matrix products with a constant weight. The scan,
 the products of activations with activations in SSD, norms and gates stay float, by construction,
 and so does what a matrix product gives out: that is the scan's input and the gate. Ranges are our
-own, and projections whose rounding moves the answers most stay float.
+own, and projections whose rounding changes the outputs most stay float.
 """
 
 from __future__ import annotations

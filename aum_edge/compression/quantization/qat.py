@@ -22,7 +22,8 @@ from aum_edge.errors import RecipeError
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.training.batch import with_batches_of
 from aum_edge.training.config import TrainConfig
-from aum_edge.training.fit import Distillation, fit
+from aum_edge.training.distillation.setup import Distillation
+from aum_edge.training.fit import fit
 from aum_edge.training.loop.history import Row
 from aum_edge.training.metrics.classification import predict_logits
 from aum_edge.training.metrics.validation import Predictions

@@ -37,7 +37,7 @@ from torch import Tensor, nn
 from aum_edge.compression.quantization.calibration import Calibration, input_grids
 from aum_edge.compression.quantization.config import QuantizeConfig
 from aum_edge.compression.quantization.layout import Layout, is_decay, layout_of
-from aum_edge.compression.quantization.rounding import channel_scales, sqnr, to_int8
+from aum_edge.compression.quantization.rounding import channel_scales, to_int8
 from aum_edge.compression.quantization.sensitivity import choose
 from aum_edge.errors import CompressionError
 from aum_edge.models.classifier import AudioClassifier
@@ -179,26 +179,6 @@ def store(
     }
     step |= {"skipped": list(config.skip), "half": list(layout.half)}
     return folded.with_backbone(backbone, step, description)
-
-
-@torch.no_grad()
-def sqnr_report(model: AudioClassifier, quantized: AudioClassifier) -> dict[str, float]:
-    """Signal to quantization noise of every stored tensor that changed, in dB; inf if exact.
-
-    ``model`` is what ``quantized`` was made from; its batch norms are folded for the comparison.
-    8 bit weights are usually between 35 and 50 dB; look at what is far below.
-    """
-    reference = fold_batch_norm(model).backbone.state_dict()
-    report = {}
-    for name, module in quantized.backbone.named_modules():
-        if isinstance(module, QuantizedLayer):
-            key = f"{name}.weight"
-            report[key] = sqnr(reference[key], module.float_weight())
-    stored = quantized.backbone.state_dict()
-    for key in (quantized.quantization or {}).get("float16", ()):
-        if key in reference:
-            report[key] = sqnr(reference[key], stored[key])
-    return report
 
 
 def _needed(clips: Calibration | None, setting: str) -> Calibration:

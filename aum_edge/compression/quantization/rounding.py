@@ -103,10 +103,3 @@ def _least_error(
         float((values - rounded_input(values, input_grid(*ends))).square().sum()) for ends in tried
     ]
     return tried[min(range(len(tried)), key=errors.__getitem__)]
-
-
-def sqnr(signal: Tensor, approximation: Tensor) -> float:
-    """10 log10 of signal power over error power, dB."""
-    noise = (signal.double() - approximation.double()).square().sum()
-    power = signal.double().square().sum()
-    return float(10 * torch.log10(power / noise)) if noise > 0 else float("inf")

@@ -1,7 +1,7 @@
-"""What rounding each tensor costs, and the choice of what is worth more bits.
+"""Quantization sensitivity of each tensor, and the choice of mixed precision.
 
 Every weight (int8 against 16 bit) and every rounded input is tried twice: it alone quantized, and
-all but it. The distance to the float model's answers is the KL divergence on calibration clips.
+all but it. The distance to the float model's outputs is the KL divergence on calibration clips.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from aum_edge.compression.quantization.calibration import Calibration, input_gri
 from aum_edge.compression.quantization.config import QuantizeConfig
 from aum_edge.compression.quantization.layout import Layout, layout_bytes, layout_of
 from aum_edge.compression.quantization.rounding import channel_scales, rounded_weight
-from aum_edge.compression.quantization.simulate import Reading, answers, compare, simulated
+from aum_edge.compression.quantization.simulate import Reading, clip_logits, compare, simulated
 from aum_edge.core.progress import Progress
 from aum_edge.errors import CompressionError
 from aum_edge.models.classifier import AudioClassifier
@@ -81,7 +81,7 @@ class _Bench:
         self, model: AudioClassifier, layout: Layout, config: QuantizeConfig, clips: Calibration
     ) -> None:
         self.model, self.config, self.clips = model, config, clips
-        self.reference = answers(model, clips.features)
+        self.reference = clip_logits(model, clips.features)
         self._int8: dict[str, Tensor] = {}
         self._half: dict[str, Tensor] = {}
         for name in layout.int8:
@@ -108,7 +108,7 @@ class _Bench:
 
     def _read(self, weights: Mapping[str, Tensor], grids: Mapping[str, Tensor]) -> Reading:
         with simulated(self.model.backbone, weights, grids):
-            logits = answers(self.model, self.clips.features)
+            logits = clip_logits(self.model, self.clips.features)
         return compare(self.reference, logits, self.model.activation, self.clips.labels)
 
 

@@ -1,4 +1,4 @@
-"""A float network that computes as if parts of it were quantized, for as long as one looks."""
+"""Simulated quantization: a float network with rounded weights and inputs in a context."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from aum_edge.models.classifier import Activation, AudioClassifier
 
 @dataclass(frozen=True)
 class Reading:
-    """How far answers are from the float model's."""
+    """Distance of outputs from the float model's."""
 
     loss: float
     """Mean KL divergence from the float model's probabilities, in nats."""
@@ -68,7 +68,7 @@ def _rounding(grid: Tensor) -> Any:
 
 
 @torch.no_grad()
-def answers(model: AudioClassifier, features: Tensor) -> Tensor:
+def clip_logits(model: AudioClassifier, features: Tensor) -> Tensor:
     """Logits (n, C) of clips, a few at once."""
     return torch.cat([model(part) for part in features.split(BATCH)])
 
@@ -90,7 +90,7 @@ def compare(
 
 
 def _divergence(reference: Tensor, logits: Tensor, activation: Activation) -> float:
-    """KL over classes, or of a coin for each class, the mean over clips."""
+    """KL divergence over classes, or binary for each class, the mean over clips."""
     if activation == "softmax":
         wanted, got = F.log_softmax(reference, dim=1), F.log_softmax(logits, dim=1)
         return max(0.0, float(F.kl_div(got, wanted, reduction="batchmean", log_target=True)))

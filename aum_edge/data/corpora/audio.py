@@ -16,7 +16,7 @@ from aum_edge.data.segments import cut
 class AudioFolderConfig(CorpusConfig):
     """Every audio file below ``root``, at any depth, cut into segments.
 
-    All of it is training audio with one empty label; validation is carved by whole files.
+    All of it is training audio with one empty label; validation is split off by whole files.
     """
 
     segment_seconds: float = 1.0
@@ -26,7 +26,7 @@ class AudioFolderConfig(CorpusConfig):
         above("segment_seconds", self.segment_seconds, 0)
 
     def load(self, source: CorpusSource) -> Manifest:
-        """Read it.
+        """Read the corpus.
 
         Raises:
             DataError: No such folder or no audio in it.

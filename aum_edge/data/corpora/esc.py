@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
+from aum_edge.core.text import few
 from aum_edge.core.validation import above, one_of
 from aum_edge.data.corpora.files import audio_files, corpus_folder, no_audio, subfolders
 from aum_edge.data.corpora.registry import CorpusConfig, CorpusSource, register
-from aum_edge.data.manifest import Clip, Manifest, few, make_manifest
+from aum_edge.data.manifest import Clip, Manifest, make_manifest
 from aum_edge.data.segments import cut, drop_silent
 from aum_edge.data.splits import check_held_out, split_of
 from aum_edge.errors import DataError
@@ -55,7 +56,7 @@ class EscConfig(CorpusConfig):
         above("segment_seconds", self.segment_seconds, 0)
 
     def load(self, source: CorpusSource) -> Manifest:
-        """Read it.
+        """Read the corpus.
 
         Raises:
             DataError: No such folder, no clips, or folds that the corpus does not have.

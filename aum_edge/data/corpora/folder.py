@@ -32,7 +32,7 @@ class FolderConfig(CorpusConfig):
         share("test_fraction", self.test_fraction)
 
     def load(self, source: CorpusSource) -> Manifest:
-        """Read it.
+        """Read the corpus.
 
         Raises:
             DataError: No such folder or no audio in it.

@@ -7,9 +7,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from aum_edge.core.text import few
 from aum_edge.data.corpora.files import audio_files, corpus_folder, no_audio
 from aum_edge.data.corpora.registry import CorpusConfig, CorpusSource, register
-from aum_edge.data.manifest import Clip, Manifest, few, make_manifest
+from aum_edge.data.manifest import Clip, Manifest, make_manifest
 from aum_edge.data.splits import check_held_out, split_of
 
 log = logging.getLogger(__name__)
@@ -33,7 +34,7 @@ class FsddConfig(CorpusConfig):
     training speakers are held out, which says little about other speakers."""
 
     def load(self, source: CorpusSource) -> Manifest:
-        """Read it.
+        """Read the corpus.
 
         Raises:
             DataError: No such folder, no recordings, speakers that the corpus does not have, or

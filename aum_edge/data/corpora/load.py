@@ -6,18 +6,19 @@ from dataclasses import replace
 from pathlib import Path
 
 from aum_edge.core.progress import Progress
+from aum_edge.core.text import few
 from aum_edge.data.config import DataConfig
 from aum_edge.data.corpora.registry import CorpusSource
 from aum_edge.data.labels import apply_label_table, read_label_table
-from aum_edge.data.manifest import Manifest, check_rows, few
-from aum_edge.data.splits import split_validation
+from aum_edge.data.manifest import Manifest, check_rows
+from aum_edge.data.splits import split_by_groups
 from aum_edge.errors import DataError
 
 
 def load_manifest(
     config: DataConfig, cache_dir: Path, progress: Progress | None = None
 ) -> Manifest:
-    """Read a corpus and carve its validation split if it brings none.
+    """Read a corpus and split off validation clips if it brings none.
 
     The rows are checked, but a split may be empty, so that a folder with test clips alone can be
     scored; training calls :func:`aum_edge.data.manifest.validate` as well. ``synthetic`` is
@@ -43,7 +44,7 @@ def load_manifest(
             "its label file."
         )
     if not manifest.split("val") and manifest.split("train"):
-        clips = split_validation(manifest.clips, config.val_fraction, config.val_seed)
+        clips = split_by_groups(manifest.clips, config.val_fraction, config.val_seed)
         manifest = replace(manifest, clips=clips)
     check_rows(manifest)
     return manifest

@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from aum_edge.core.text import few
 from aum_edge.core.validation import share
 from aum_edge.data.corpora.registry import CorpusConfig, CorpusSource, register
-from aum_edge.data.manifest import SPLITS, Clip, Manifest, Split, few, make_manifest
+from aum_edge.data.manifest import SPLITS, Clip, Manifest, Split, make_manifest
 from aum_edge.data.splits import split_by_groups
 from aum_edge.errors import DataError
 
@@ -64,7 +65,7 @@ class ManifestConfig(CorpusConfig):
         share("test_fraction", self.test_fraction)
 
     def load(self, source: CorpusSource) -> Manifest:
-        """Read it.
+        """Read the corpus.
 
         Raises:
             DataError: A missing or broken file, a missing column, or a wrong value with its line.
@@ -72,14 +73,14 @@ class ManifestConfig(CorpusConfig):
         files: dict[Split, str] = {"val": self.val_root, "test": self.test_root}
         given: dict[Split, str] = {split: file for split, file in files.items() if file}
         clips: list[Clip] = []
-        carved = not given.get("test")
+        split_later = not given.get("test")
         if source.root or not given:
             lines = _read(source.root, self.label_separator)
             clips = [_clip(line) for line in lines]
-            carved = carved and not any(line.get("split") for line in lines)
+            split_later = split_later and not any(line.get("split") for line in lines)
             if given:
                 _require_split(lines, "train")
-        if carved:
+        if split_later:
             clips = list(split_by_groups(clips, self.test_fraction, source.seed, "test"))
         for split, file in given.items():
             lines = _read(file, self.label_separator)

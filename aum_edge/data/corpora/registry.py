@@ -40,7 +40,7 @@ class CorpusConfig(ABC):
 
     @abstractmethod
     def load(self, source: CorpusSource) -> Manifest:
-        """Read the corpus; without validation clips they are carved from the training ones.
+        """Read the corpus; without validation clips they are split off the training ones.
 
         Raises:
             DataError: Whatever is wrong with the folder or its tables, in one line.

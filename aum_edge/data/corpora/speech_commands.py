@@ -7,9 +7,10 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from aum_edge.core.text import few
 from aum_edge.data.corpora.files import audio_files, corpus_folder, no_audio, subfolders
 from aum_edge.data.corpora.registry import CorpusConfig, CorpusSource, register
-from aum_edge.data.manifest import Clip, Manifest, Split, few, make_manifest
+from aum_edge.data.manifest import Clip, Manifest, Split, make_manifest
 from aum_edge.errors import DataError
 
 log = logging.getLogger(__name__)
@@ -28,7 +29,7 @@ class SpeechCommandsConfig(CorpusConfig):
     """
 
     def load(self, source: CorpusSource) -> Manifest:
-        """Read it.
+        """Read the corpus.
 
         Raises:
             DataError: No such folder, no recordings, no lists, or lists that name clips not there.

@@ -6,11 +6,12 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
+from aum_edge.core.text import few
 from aum_edge.core.validation import one_of
 from aum_edge.data.corpora.files import corpus_folder
 from aum_edge.data.corpora.registry import CorpusConfig, CorpusSource, register
 from aum_edge.data.corpora.tsv import read_tsv
-from aum_edge.data.manifest import Clip, Manifest, Split, few, make_manifest
+from aum_edge.data.manifest import Clip, Manifest, Split, make_manifest
 from aum_edge.errors import DataError
 
 SUBSETS = ("split5", "split10", "split25", "split50", "split100")
@@ -41,7 +42,7 @@ class Tau2022Config(CorpusConfig):
         one_of("subset", self.subset, SUBSETS)
 
     def load(self, source: CorpusSource) -> Manifest:
-        """Read it.
+        """Read the corpus.
 
         Raises:
             DataError: A missing folder, table or column, or a clip that meta.csv does not know.

@@ -1,4 +1,4 @@
-"""Tables separated by tabs, as the challenge publishes them; lines end either way."""
+"""TSV tables as the challenge publishes them, with line ends of either kind."""
 
 from __future__ import annotations
 

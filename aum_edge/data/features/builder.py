@@ -21,8 +21,9 @@ from aum_edge.audio.config import FrontEndConfig
 from aum_edge.audio.frontend import front_end
 from aum_edge.core.files import new_folder, read_json, require_space, write_json
 from aum_edge.core.progress import Progress
+from aum_edge.core.text import few
 from aum_edge.data.features.npy import ArrayWriter, Stored
-from aum_edge.data.manifest import Clip, few
+from aum_edge.data.manifest import Clip
 from aum_edge.data.segments import SILENT_PEAK
 from aum_edge.errors import AudioError, DataError
 

@@ -18,8 +18,7 @@ from aum_edge.audio.config import FrontEndConfig, Normalization
 from aum_edge.core.files import disk_errors, read_json
 from aum_edge.core.locks import hold_lock
 from aum_edge.core.progress import Progress
-from aum_edge.data.features.builder import Job, build
-from aum_edge.data.features.builder import checksum as checksum
+from aum_edge.data.features.builder import Job, build, checksum
 from aum_edge.data.features.npy import ArrayRows, Floats, Rows, Stored, open_array
 from aum_edge.data.manifest import SPLITS, Clip, Manifest, fingerprint
 from aum_edge.errors import DataError

@@ -30,7 +30,7 @@ GONE = (401, 403, 404, 410)
 
 @dataclass(frozen=True, kw_only=True)
 class RetryPolicy:
-    """How long a connection is waited for, and how often it is asked again."""
+    """Timeout of a connection, and how often it is retried."""
 
     timeout: float = 60.0
     """Seconds without a byte."""
@@ -63,9 +63,9 @@ def list_record(
         DataError: If the site does not answer, or its answer is no listing with sizes and MD5s.
     """
     url = f"{base.rstrip('/')}/{record}"
-    answer = _ask_again(lambda: _read_all(url, patience.timeout), url, patience)
+    response = _with_retries(lambda: _read_all(url, patience.timeout), url, patience)
     try:
-        entries = json.loads(answer)["files"]
+        entries = json.loads(response)["files"]
         if isinstance(entries, dict):
             entries = list(entries["entries"].values())
         files = [_entry(entry, url) for entry in entries]
@@ -86,7 +86,9 @@ def read_text(url: str, patience: RetryPolicy = RetryPolicy()) -> str:
         DataError: If the site does not answer, or with something else than text.
     """
     try:
-        return _ask_again(lambda: _read_all(url, patience.timeout), url, patience).decode("utf-8")
+        return _with_retries(lambda: _read_all(url, patience.timeout), url, patience).decode(
+            "utf-8"
+        )
     except UnicodeDecodeError as error:
         raise DataError(f"{url} is no text file.") from error
 
@@ -207,18 +209,18 @@ def _append(
     headers = {"User-Agent": AGENT, "Accept-Encoding": "identity"}
     if have:
         headers["Range"] = f"bytes={have}-"
-    with _open(file.url, headers, timeout) as answer:
-        goes_on = bool(have) and answer.status == 206 and _begins_at(answer, have)
+    with _open(file.url, headers, timeout) as response:
+        goes_on = bool(have) and response.status == 206 and _begins_at(response, have)
         if have and not goes_on:
             log.info("%s: the site does not resume; starting anew", file.name)
         with part.open("ab" if goes_on else "wb") as sink:
-            _copy(answer, sink, have if goes_on else 0, file, progress)
+            _copy(response, sink, have if goes_on else 0, file, progress)
 
 
 def _copy(
-    answer: HTTPResponse, sink: BinaryIO, done: int, file: RemoteFile, progress: Progress | None
+    response: HTTPResponse, sink: BinaryIO, done: int, file: RemoteFile, progress: Progress | None
 ) -> None:
-    while block := answer.read(BLOCK):
+    while block := response.read(BLOCK):
         sink.write(block)
         done += len(block)
         if progress:
@@ -227,29 +229,29 @@ def _copy(
             return
 
 
-def _begins_at(answer: HTTPResponse, byte: int) -> bool:
-    return (answer.headers.get("Content-Range") or "").startswith(f"bytes {byte}-")
+def _begins_at(response: HTTPResponse, byte: int) -> bool:
+    return (response.headers.get("Content-Range") or "").startswith(f"bytes {byte}-")
 
 
 def _open(url: str, headers: dict[str, str], timeout: float) -> HTTPResponse:
     if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
         raise RecipeError(f"A download's address starts with http:// or https://, got {url}.")
-    answer: HTTPResponse = urllib.request.urlopen(
+    response: HTTPResponse = urllib.request.urlopen(
         urllib.request.Request(url, headers=headers), timeout=timeout
     )
-    return answer
+    return response
 
 
 def _read_all(url: str, timeout: float) -> bytes:
-    with _open(url, {"User-Agent": AGENT, "Accept": "application/json"}, timeout) as answer:
-        return answer.read()
+    with _open(url, {"User-Agent": AGENT, "Accept": "application/json"}, timeout) as response:
+        return response.read()
 
 
-def _ask_again(ask: Callable[[], bytes], url: str, patience: RetryPolicy) -> bytes:
+def _with_retries(request: Callable[[], bytes], url: str, patience: RetryPolicy) -> bytes:
     reason = ""
     for failed in range(1, patience.tries + 1):
         try:
-            return ask()
+            return request()
         except urllib.error.HTTPError as error:
             reason = f"{error.code} {error.reason}"
             if error.code in GONE:

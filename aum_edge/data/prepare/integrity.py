@@ -110,10 +110,10 @@ def _one(root: Path, name: str, known: Known, expected: Expected) -> Checked:
 
 def _stamp(path: Path) -> Stamp:
     try:
-        facts = path.stat()
+        status = path.stat()
     except OSError:
         return (-1, -1)
-    return facts.st_size, facts.st_mtime_ns
+    return status.st_size, status.st_mtime_ns
 
 
 def file_flaws(path: Path, expected: Expected) -> list[Flaw]:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from aum_edge.core.files import write_text
+from aum_edge.core.text import few
 from aum_edge.data.corpora.files import audio_files
-from aum_edge.data.manifest import few
 from aum_edge.errors import DataError
 
 Kind = Literal["audioset", "vggsound", "voxceleb", "epic-sounds"]

@@ -1,4 +1,4 @@
-"""Finding the files of a manifest again whose paths were made on another machine."""
+"""Re-rooting of manifests: paths made on another machine to files of this one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from aum_edge.core.files import write_text
-from aum_edge.data.manifest import few
+from aum_edge.core.text import few
 from aum_edge.errors import DataError
 
 PATH_FIELDS = ("path", "wav")

@@ -157,13 +157,13 @@ def _splits(
             elif name not in meta:
                 note(problems, "split row not in meta.csv", f"{name} ({path.name} line {line})")
             elif row.get("scene_label") != meta[name]["scene_label"]:
-                said = f"{name} is {row.get('scene_label')} in {path.name}"
-                note(problems, "split label against meta.csv", said)
+                stated = f"{name} is {row.get('scene_label')} in {path.name}"
+                note(problems, "split label against meta.csv", stated)
             names[name] = None
         found[split] = tuple(names)
         if len(meta) == CLIPS and len(names) != SPLIT_ROWS.get(split, len(names)):
-            said = f"{path.name}: {len(names):,} rows, published are {SPLIT_ROWS[split]:,}"
-            note(problems, "split of another size", said)
+            stated = f"{path.name}: {len(names):,} rows, published are {SPLIT_ROWS[split]:,}"
+            note(problems, "split of another size", stated)
     tested = {recording(name) for name in found.get("test", ())}
     for split in SUBSETS:
         # Another second, or another device, of a tested recording is the same sound.

@@ -37,8 +37,8 @@ def unpack_all(
     for archive in archives:
         if not archive.is_file():
             raise DataError(f"There is no archive {archive}: download it again.")
-        facts = archive.stat()
-        mark = [facts.st_size, facts.st_mtime_ns]
+        status = archive.stat()
+        mark = [status.st_size, status.st_mtime_ns]
         if done.get(archive.name) == mark:
             continue
         written += unpack(archive, root, top, progress)

@@ -13,9 +13,9 @@ from aum_edge.export.c.tensors import Packed, Weights
 from aum_edge.models.architectures.mamba_student import MambaStudent
 from aum_edge.models.architectures.stem import TIME_STEPS
 from aum_edge.models.classifier import AudioClassifier
-from aum_edge.models.config import MambaStudentConfig
 from aum_edge.models.fold import fold_batch_norm
 from aum_edge.models.quantized import QuantizedLayer
+from aum_edge.models.student_config import MambaStudentConfig
 from aum_edge.ssm.mixers.registry import student_mixer
 
 KNOWN = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.BatchNorm2d, nn.ReLU, nn.Identity, nn.LayerNorm)

@@ -21,7 +21,7 @@ from aum_edge.models.architectures.patches import (
     PatchedBackbone,
     PatchEmbed,
     PositionTable,
-    half_overlapping_patches,
+    half_overlapping,
     patch_grid,
 )
 from aum_edge.models.architectures.resize import resize_positions
@@ -35,26 +35,11 @@ PARTS = frozenset(
 """Layers of a block, under whose names model directories hold their weights."""
 
 
-def mini(*, n_classes: int, n_mels: int, n_frames: int) -> AstConfig:
-    """The patches and the width of ``aum-mini`` under attention."""
-    patch, stride = half_overlapping_patches(n_mels, n_frames)
-    return AstConfig(
-        n_classes=n_classes,
-        n_mels=n_mels,
-        n_frames=n_frames,
-        patch_size=patch,
-        stride=stride,
-        d_model=128,
-        depth=4,
-        n_heads=4,
-    )
-
-
 PRESETS: dict[str, Factory] = {
     "ast-base": partial(AstConfig, d_model=768, n_heads=12, stride=(10, 10)),
     "ast-small": partial(AstConfig, d_model=384, n_heads=6, stride=(10, 10)),
     "ast-tiny": partial(AstConfig, d_model=192, n_heads=3, stride=(10, 10)),
-    "ast-mini": mini,
+    "ast-mini": partial(half_overlapping, AstConfig, d_model=128, depth=4, n_heads=4),
 }
 
 

@@ -15,12 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from aum_edge.models.architectures.base import NetworkParts
-from aum_edge.models.architectures.heads import make_head
 from aum_edge.models.architectures.patches import (
     PatchedBackbone,
     PatchEmbed,
     PositionTable,
-    half_overlapping_patches,
+    half_overlapping,
     patch_grid,
     without,
 )
@@ -32,31 +31,20 @@ from aum_edge.ssm.layers import RMSNorm
 from aum_edge.ssm.mixers.groups import Dimension, Group, GroupMember, Key
 from aum_edge.ssm.mixers.mamba import MambaMixer
 
+HEAD_EPS = 1e-5
+HIDDEN = 512
+DROPOUT = 0.1
 TOKENS = ("cls_token", "cls_token_head", "cls_token_tail", "pos_embed.pos_embed")
 """Parameters (1, rows, d_model) that are added to patches or stand among them."""
-
-
-def mini(*, n_classes: int, n_mels: int, n_frames: int) -> AudioMambaConfig:
-    """A teacher that a laptop trains."""
-    patch, stride = half_overlapping_patches(n_mels, n_frames)
-    return AudioMambaConfig(
-        n_classes=n_classes,
-        n_mels=n_mels,
-        n_frames=n_frames,
-        patch_size=patch,
-        stride=stride,
-        d_model=128,
-        depth=4,
-        d_state=8,
-        direction="bi-bi",
-    )
 
 
 PRESETS: dict[str, Factory] = {
     "aum-base": partial(AudioMambaConfig, d_model=768, direction="fo-bi"),
     "aum-small": partial(AudioMambaConfig, d_model=384, direction="bi-bi"),
     "aum-tiny": partial(AudioMambaConfig, d_model=192, direction="bi-bi"),
-    "aum-mini": mini,
+    "aum-mini": partial(
+        half_overlapping, AudioMambaConfig, d_model=128, depth=4, d_state=8, direction="bi-bi"
+    ),
 }
 
 
@@ -117,7 +105,7 @@ class AudioMamba(PrunableBackbone, PatchedBackbone):
         self.layers = nn.ModuleList(Layer(config, i) for i in range(config.depth))
         self.norm_f = make_norm(config)
         if config.n_classes:
-            self.head = make_head(config.head, size, config.n_classes)
+            self.head = _make_head(config.head, size, config.n_classes)
 
     def forward(
         self, x: Tensor, patch_size: Size | None = None, stride: Size | None = None
@@ -209,12 +197,14 @@ class AudioMamba(PrunableBackbone, PatchedBackbone):
         backward = Group(dimension="direction", units=2, minimum=1, fixed=frozenset({0}))
         return {(0, "direction"): backward}
 
-    def resized(self, sizes: Sizes, blocks: Sequence[int], ways: Sequence[str]) -> AudioMambaConfig:
+    def resized(
+        self, sizes: Sizes, blocks: Sequence[int], directions: Sequence[str]
+    ) -> AudioMambaConfig:
         """The config of a pruned AuM; eps belongs to the mean over the unpruned width."""
         config, changes = self.config, block_sizes(sizes, blocks)
         if config.norm == "rms":
             changes["norm_eps"] = config.norm_eps * (config.d_model / changes["d_model"])
-        if set(ways) != {"both"}:
+        if set(directions) != {"both"}:
             changes["direction"] = "fo-fo"
         return replace(config, **changes)
 
@@ -266,6 +256,23 @@ class AudioMamba(PrunableBackbone, PatchedBackbone):
                 h_b, r_b = backward(hidden.flip(1), flipped)
                 hidden, residual = h_f + h_b.flip(1), r_f + r_b.flip(1)
         return hidden if residual is None else residual + hidden
+
+
+def _make_head(kind: str, size: int, n_classes: int) -> nn.Module:
+    """AuM's linear head, SSAMBA's norm and linear, or audio-mamba-asc's hidden layer of 512."""
+    if kind == "linear":
+        return nn.Linear(size, n_classes)
+    norm = nn.LayerNorm(size, HEAD_EPS)
+    if kind == "norm-linear":
+        return nn.Sequential(norm, nn.Linear(size, n_classes))
+    return nn.Sequential(
+        norm,
+        nn.Dropout(DROPOUT),
+        nn.Linear(size, HIDDEN),
+        nn.ReLU(),
+        nn.Dropout(DROPOUT),
+        nn.Linear(HIDDEN, n_classes),
+    )
 
 
 def make_norm(config: AudioMambaConfig) -> nn.Module:

@@ -124,7 +124,7 @@ class MambaStudent(PrunableBackbone, StreamableBackbone):
         return self.stem.pruning_groups()
 
     def resized(
-        self, sizes: Sizes, blocks: Sequence[int], ways: Sequence[str]
+        self, sizes: Sizes, blocks: Sequence[int], directions: Sequence[str]
     ) -> MambaStudentConfig:
         """The config of a pruned student; its norms still take the mean over the nominal width."""
         config, changes = self.config, block_sizes(sizes, blocks)
@@ -135,7 +135,7 @@ class MambaStudent(PrunableBackbone, StreamableBackbone):
         if (0, "head_dim") in sizes:
             changes["head_dim"] = sizes[0, "head_dim"]
         if config.bidirectional and student_mixer(config.mixer).scans:
-            changes["directions"] = tuple(ways) if set(ways) != {"both"} else None
+            changes["directions"] = tuple(directions) if set(directions) != {"both"} else None
         return replace(config, **changes)
 
     def stream_refusal(self) -> str:

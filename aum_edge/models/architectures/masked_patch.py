@@ -1,4 +1,4 @@
-"""SSAMBA's pretraining network: an AuM that learns to tell what stood under masked patches.
+"""Masked-patch pretraining network of SSAMBA: an AuM encoder with two predictors.
 
 Parameter names and arithmetic follow the published model (arXiv 2405.11831), so that its
 checkpoints load and go on from where they stopped.
@@ -78,7 +78,7 @@ class MaskedPatchModel(Backbone):
         return embedding
 
     def masked_tokens(self, x: Tensor, masked: Tensor) -> Tensor:
-        """What the encoder makes of hidden patches: (B, M, d_model), for the predictors.
+        """Encoder outputs (B, M, d_model) at masked patches, for the predictors.
 
         ``masked`` (B, M) counts patches in frequency-major order, whatever order the tokens have;
         those of a clip differ.
@@ -96,7 +96,7 @@ class MaskedPatchModel(Backbone):
         return _picked(F.unfold(x, size, stride=size).transpose(1, 2), masked)
 
     def _places(self, masked: Tensor) -> Tensor:
-        """Where the patches stand among the tokens, class tokens left out."""
+        """Indices of the patches among the tokens, class tokens left out."""
         if self.config.token_order == "frequency":
             return masked
         rows, columns = self.encoder.grid

@@ -61,13 +61,15 @@ class PrunableBackbone(Backbone, ABC):
         """Groups that are neither the mixers' nor the width."""
 
     @abstractmethod
-    def resized(self, sizes: Sizes, blocks: Sequence[int], ways: Sequence[str]) -> BackboneConfig:
+    def resized(
+        self, sizes: Sizes, blocks: Sequence[int], directions: Sequence[str]
+    ) -> BackboneConfig:
         """The config of this network with other sizes, made of some of its blocks.
 
         Args:
             sizes: Units of every group, by the places of :meth:`pruning_groups`.
             blocks: Which blocks stay; one may stay several times.
-            ways: both, forward or backward for each block that stays.
+            directions: both, forward or backward for each block that stays.
         """
 
     def keep_forward_arithmetic(self) -> None:
@@ -115,7 +117,7 @@ class PrunableBackbone(Backbone, ABC):
         )
 
     def _reader_gates(self, readers: list[str]) -> tuple[Gate, ...]:
-        """A layer norm's bias speaks for a silent channel too, so its answer is gated as well."""
+        """Gates after layer norms, whose bias lets a pruned channel through."""
         gates = [Gate(module=reader, side="in") for reader in readers]
         gates += [
             Gate(module=reader, side="out")

@@ -13,17 +13,14 @@ Size = tuple[int, int]
 Method = Literal["pi", "bilinear"]
 
 
-def resize_positions(
-    table: Tensor, n_tokens: int, old: Size, new: Size, antialias: bool = True
-) -> Tensor:
-    """A position table for another grid of patches.
+def resize_positions(table: Tensor, n_tokens: int, old: Size, new: Size) -> Tensor:
+    """A position table for another grid of patches, with a low-pass where it shrinks, as in AuM.
 
     Args:
         table: (1, n_tokens + old patches, d_model); the rows of the class tokens come first.
         n_tokens: Class tokens; their rows are kept.
         old: Patches along (frequency, time) that the table was made for.
         new: Patches along (frequency, time) that are wanted.
-        antialias: Low-pass when the grid shrinks, as AuM does; SSAMBA does not.
 
     Returns:
         (1, n_tokens + new patches, d_model), the same table if the grids are equal.
@@ -32,7 +29,7 @@ def resize_positions(
         return table
     tokens, patches = table[:, :n_tokens], table[:, n_tokens:]
     grid = patches.transpose(1, 2).unflatten(2, old)  # (1, d_model, freq, time)
-    grid = F.interpolate(grid, new, mode="bilinear", antialias=antialias, align_corners=False)
+    grid = F.interpolate(grid, new, mode="bilinear", antialias=True, align_corners=False)
     return torch.cat([tokens, grid.flatten(2).transpose(1, 2)], dim=1)  # (1, n_tokens + P, d_model)
 
 

@@ -40,7 +40,7 @@ def front_matter(scores: dict[str, float] | None = None, name: str = "", corpus:
 
 
 def short_card(model: ModelParts, payload: tuple[int, int]) -> str:
-    """What is known without an evaluation, and that there was none.
+    """Model card of a model that was not evaluated.
 
     ``payload`` are the stored bytes of parameters and of buffers.
     """

@@ -11,6 +11,7 @@ import re
 from importlib import import_module
 from pathlib import Path
 
+from aum_edge.core.text import one_line
 from aum_edge.errors import CheckpointError
 from aum_edge.models.storage.directory import CARD, CONFIG, WEIGHTS
 
@@ -73,7 +74,7 @@ def _fetch(
             )
         )
     except Exception as error:  # a hub fails in many ways: network, names, rights, disk
-        why = " ".join(str(error).split())[:200].rstrip(".")
+        why = one_line(error, 200)
         raise CheckpointError(
             f"Cannot fetch {name}{f' at {revision}' if revision else ''}: "
             f"{type(error).__name__}: {why}."

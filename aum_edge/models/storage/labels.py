@@ -31,10 +31,10 @@ def read_labels(config: dict[str, Any]) -> list[str]:
         names = config["label2id"]
         if not isinstance(names, dict) or not all(type(i) is int for i in names.values()):
             raise ValueError(f"`label2id` must map names to numbers, got {str(names)[:60]}")
-        turned = {index: label for label, index in names.items()}
-        if len(turned) != len(names):
+        inverse = {index: label for label, index in names.items()}
+        if len(inverse) != len(names):
             raise ValueError("`label2id` gives one number to two labels")
-        _agree(labels, _by_index(turned, "label2id"), "label2id")
+        _agree(labels, _by_index(inverse, "label2id"), "label2id")
     return labels
 
 

@@ -1,4 +1,4 @@
-"""What a classifier is made of, and what a model directory holds of it."""
+"""Parts of a classifier that a model directory stores."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from aum_edge.audio.config import FrontEndConfig, Normalization
-from aum_edge.core.text import one_line
+from aum_edge.core.text import few, one_line
 from aum_edge.errors import AumEdgeError, CheckpointError
 from aum_edge.models.architectures.base import Backbone
 from aum_edge.models.fields import check_values
@@ -32,7 +32,6 @@ from aum_edge.models.storage.directory import (
 from aum_edge.models.storage.labels import read_labels
 from aum_edge.models.storage.parts import ReadParts
 
-SHOWN = 3
 Config = TypeVar("Config")
 
 
@@ -196,10 +195,8 @@ def _fill(backbone: Backbone, path: Path) -> None:
     foreign = sorted(tensors.keys() - wanted.keys())
     for what, names in (("lacks", missing), ("has unexpected", foreign), ("has", different)):
         if names:
-            more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-            shown = ", ".join(names[:SHOWN])
             raise CheckpointError(
-                f"{path} {what} {shown}{more}: it does not belong to the {CONFIG} beside it."
+                f"{path} {what} {few(names)}: it does not belong to the {CONFIG} beside it."
             )
     with torch.no_grad():
         for name, target in wanted.items():

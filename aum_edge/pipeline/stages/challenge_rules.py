@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from aum_edge.core.files import read_json
+from aum_edge.core.text import few
 from aum_edge.data.config import DataConfig
 from aum_edge.data.corpora.tau2022 import recording
-from aum_edge.data.manifest import Manifest, few
+from aum_edge.data.manifest import Manifest
 from aum_edge.errors import RecipeError
 from aum_edge.models.storage.directory import CONFIG
 from aum_edge.pipeline.recipe import ModelChoice, Recipe

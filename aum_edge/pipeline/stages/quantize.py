@@ -18,7 +18,7 @@ from aum_edge.models.classifier import AudioClassifier
 from aum_edge.pipeline.run import Run, Stage
 from aum_edge.pipeline.stages.train import distillation, keep, scores
 from aum_edge.training.distillation.config import DistillConfig
-from aum_edge.training.fit import Distillation
+from aum_edge.training.distillation.setup import Distillation
 from aum_edge.training.metrics.classification import predict_logits
 
 

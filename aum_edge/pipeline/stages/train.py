@@ -20,8 +20,9 @@ from aum_edge.pipeline.recipe import ModelChoice, Recipe, TeacherMember
 from aum_edge.pipeline.run import Run, Stage
 from aum_edge.pipeline.stages.challenge_rules import data_name
 from aum_edge.training.config import Loss, TrainConfig
+from aum_edge.training.distillation.setup import Distillation
 from aum_edge.training.distillation.teacher_logits import teacher_logits
-from aum_edge.training.fit import Distillation, fit
+from aum_edge.training.fit import fit
 from aum_edge.training.initialise import initial_model, initial_model_key
 from aum_edge.training.metrics.classification import evaluate, score
 

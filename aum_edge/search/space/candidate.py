@@ -17,8 +17,9 @@ from aum_edge.complexity.verdict import VerdictRow, excess
 from aum_edge.compression.quantization.quantize import quantize
 from aum_edge.errors import RecipeError
 from aum_edge.models.classifier import AudioClassifier
-from aum_edge.models.config import BackboneConfig, MambaStudentConfig
+from aum_edge.models.fields import BackboneConfig
 from aum_edge.models.registry import build
+from aum_edge.models.student_config import MambaStudentConfig
 from aum_edge.pipeline.recipe import ModelChoice
 from aum_edge.search.config import SearchRecipe
 

@@ -14,7 +14,7 @@ from difflib import get_close_matches
 from typing import Any, Literal, Protocol, get_args, get_origin, get_type_hints
 
 from aum_edge.errors import RecipeError
-from aum_edge.models.config import MambaStudentConfig
+from aum_edge.models.student_config import MambaStudentConfig
 from aum_edge.ssm.mixers.registry import mixer_names
 from aum_edge.training.config import TrainConfig
 from aum_edge.training.distillation.config import DistillConfig

@@ -79,7 +79,7 @@ class Mixer(nn.Module, ABC):
         """
 
     @property
-    def ways(self) -> tuple[bool, ...]:
+    def reversals(self) -> tuple[bool, ...]:
         """Whether each scan of this mixer runs from the end."""
         return (False,)
 
@@ -137,15 +137,15 @@ def kernel_energy(mixer: nn.Module, path: str = "") -> Tensor:
     return mixer.get_parameter(f"conv1d{path}.weight").square().sum(dim=(1, 2))
 
 
-def held_energy(step: Tensor, rate: Tensor) -> Tensor:
-    """Energy of a state after a push of one step: the sum of its decaying squares.
+def state_energy(step: Tensor, rate: Tensor) -> Tensor:
+    """Energy of a state's impulse response over the tokens: the sum of its decaying squares.
 
     A state that decays as exp(-k Δ|A|) after a push of Δ holds Δ² / (1 - exp(-2 Δ|A|)).
     """
     return step.square() / -torch.expm1(-2 * step * rate)
 
 
-def around_energy(mixer: Mixer, gate_first: bool) -> Tensor:
+def gate_energy(mixer: Mixer, gate_first: bool) -> Tensor:
     """Energy of gate, input and output of each inner channel, (E,).
 
     ``gate_first``: in_proj's first E rows are the gate's and the next E the input's.

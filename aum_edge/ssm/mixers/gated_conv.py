@@ -14,7 +14,7 @@ from aum_edge.ssm.mixers.base import (
     PathEnergies,
     State,
     StudentMixer,
-    around_energy,
+    gate_energy,
     kernel_energy,
 )
 from aum_edge.ssm.mixers.groups import MIN_INNER, Gate, Group, GroupMember
@@ -23,7 +23,7 @@ from aum_edge.ssm.mixers.registry import register_mixer
 
 @register_mixer("none")
 class GatedConvMixer(StudentMixer):
-    """out_proj(norm(silu(conv(u)) * silu(z))): the control that asks what the scan is worth.
+    """Gated convolution out_proj(norm(silu(conv(u)) * silu(z))): the ablation without a scan.
 
     Shape: (B, L, d_model) to the same. After the gated convolution block of MambaOut, Yu and
     Wang, arXiv 2405.07992, with the student's own activation and norm.
@@ -41,7 +41,7 @@ class GatedConvMixer(StudentMixer):
 
     @classmethod
     def from_sizes(cls, sizes: MixerSizes) -> Self:
-        """Of the sizes it has a width and a kernel."""
+        """The mixer of a block's width and kernel; its other sizes have no use here."""
         causal = not sizes.bidirectional
         return cls(sizes.d_model, d_inner=sizes.d_inner, d_conv=sizes.d_conv, causal=causal)
 
@@ -78,7 +78,7 @@ class GatedConvMixer(StudentMixer):
         return (inner,)
 
     def path_energies(self) -> PathEnergies:
-        """All of it passes the convolution."""
-        around = around_energy(self, gate_first=False)  # (E,)
+        """All energy passes the convolution."""
+        around = gate_energy(self, gate_first=False)  # (E,)
         skip = kernel_energy(self).reshape(1, -1) * around  # (1, E)
         return PathEnergies(skip, skip.new_zeros(1, self.d_inner, 1))

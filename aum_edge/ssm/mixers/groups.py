@@ -70,7 +70,7 @@ class GroupMember:
 
 @dataclass(frozen=True, kw_only=True)
 class Gate:
-    """A place where a unit can be turned down: what goes into a module, or comes out of it."""
+    """A module's input or output that is scaled to gate the units of a group."""
 
     module: str
     side: Literal["in", "out"]
@@ -81,7 +81,7 @@ class Gate:
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """A dimension of the network: ``units`` that can each go, but for ``minimum`` of them."""
+    """Pruning group: ``units`` of one dimension, of which ``minimum`` have to stay."""
 
     dimension: Dimension
     units: int

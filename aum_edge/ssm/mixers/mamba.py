@@ -76,8 +76,8 @@ class MambaMixer(SelectiveScanMixer):
         return y if self.gamma is None else y * self.gamma
 
     @property
-    def ways(self) -> tuple[bool, ...]:
-        """fo-fo scans forward; the others both ways."""
+    def reversals(self) -> tuple[bool, ...]:
+        """fo-fo scans forward; the others in both directions."""
         return (False,) if self.direction == "fo-fo" else (False, True)
 
     def width_members(self) -> tuple[GroupMember, ...]:

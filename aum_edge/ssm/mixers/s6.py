@@ -67,7 +67,7 @@ class S6Mixer(SelectiveScanMixer, StudentMixer):
 
     @classmethod
     def from_sizes(cls, sizes: MixerSizes) -> Self:
-        """Of the sizes it has no heads."""
+        """The mixer of a block's sizes; ``head_dim`` has no use here."""
         return cls(
             sizes.d_model,
             d_inner=sizes.d_inner,
@@ -80,35 +80,35 @@ class S6Mixer(SelectiveScanMixer, StudentMixer):
         )
 
     @property
-    def ways(self) -> tuple[bool, ...]:
+    def reversals(self) -> tuple[bool, ...]:
         """Whether each scan runs from the end."""
         return DIRECTIONS[self.directions]
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """Endings of the names of what each path has for itself."""
+        """Suffixes of each path's own parameter names."""
         if not self.separate:
             return ("",)
-        return tuple("_b" if reverse else "" for reverse in self.ways)
+        return tuple("_b" if reverse else "" for reverse in self.reversals)
 
     @property
     def directions_are_groups(self) -> bool:
-        """Whether there are two; what one of them has for itself goes by name."""
-        return len(self.ways) == 2
+        """Whether both directions run, so that one of them can be pruned."""
+        return len(self.reversals) == 2
 
     def forward(self, x: Tensor) -> Tensor:
         """Mix over tokens."""
         u, z = self.in_proj(x).split([self.d_inner, self.d_inner], dim=-1)  # (B, L, E) each
-        ways = self.ways
+        reversals = self.reversals
         if not self.separate:
-            y = self._path(u, "", ways)
+            y = self._path(u, "", reversals)
         else:
-            y = self._path(u, self.paths[0], ways[:1])
-            if len(ways) == 2:
-                y = y + self._path(u, self.paths[1], ways[1:])
+            y = self._path(u, self.paths[0], reversals[:1])
+            if len(reversals) == 2:
+                y = y + self._path(u, self.paths[1], reversals[1:])
         return self.out_proj(self.norm(y * F.silu(z)))
 
-    def _path(self, u: Tensor, path: str, ways: tuple[bool, ...]) -> Tensor:
+    def _path(self, u: Tensor, path: str, reversals: tuple[bool, ...]) -> Tensor:
         """Convolution, projections and the scans that share them, with their skip: (B, L, E)."""
         v = F.silu(self.get_submodule(f"conv1d{path}")(u))
         rows = self.get_submodule(f"x_proj{path}")(v)  # (B, L, R + 2 N)
@@ -116,9 +116,9 @@ class S6Mixer(SelectiveScanMixer, StudentMixer):
         delta = softplus(self.get_submodule(f"dt_proj{path}")(dt))  # (B, L, E)
         A = -torch.exp(self.get_parameter(f"A{path}_log"))  # (E, N)
         B, C = B.unsqueeze(2), C.unsqueeze(2)  # (B, L, 1, N) each
-        y = scan(v, delta, A, B, C, ways[0])[0]
-        if len(ways) == 2:
-            y = y + scan(v, delta, A, B, C, ways[1])[0]
+        y = scan(v, delta, A, B, C, reversals[0])[0]
+        if len(reversals) == 2:
+            y = y + scan(v, delta, A, B, C, reversals[1])[0]
         skip = self.get_parameter(f"D{path}") * v
         if not self.bidirectional:
             return y + skip

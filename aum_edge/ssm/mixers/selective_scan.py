@@ -1,4 +1,4 @@
-"""What S6 and upstream's Mamba mixer share: initial values, pruning groups and path energies."""
+"""Base of S6 and of upstream's Mamba mixer: initial values, pruning groups, path energies."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from aum_edge.ssm.mixers.base import (
     Mixer,
     PathEnergies,
-    around_energy,
     direction_group,
-    held_energy,
+    gate_energy,
     kernel_energy,
+    state_energy,
 )
 from aum_edge.ssm.mixers.groups import (
     MIN_DT_RANK,
@@ -38,7 +38,7 @@ class SelectiveScanMixer(Mixer):
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """Endings of the names of what each path has for itself."""
+        """Suffixes of each path's own parameter names."""
         return tuple(path for path in ("", "_b") if hasattr(self, f"conv1d{path}"))
 
     @property
@@ -130,8 +130,8 @@ class SelectiveScanMixer(Mixer):
             skips.append(self.get_parameter(f"D{path}").square() * kernel)  # (E,)
             for name in self.decays_of(path):
                 rate = torch.exp(self.get_parameter(name))  # (E, N)
-                states.append(held_energy(step, rate) * B * C * kernel[:, None])  # (E, N)
-        around = around_energy(self, gate_first=False)  # (E,)
+                states.append(state_energy(step, rate) * B * C * kernel[:, None])  # (E, N)
+        around = gate_energy(self, gate_first=False)  # (E,)
         return PathEnergies(torch.stack(skips) * around, torch.stack(states) * around[:, None])
 
 

@@ -16,9 +16,9 @@ from aum_edge.ssm.mixers.base import (
     PathEnergies,
     State,
     StudentMixer,
-    around_energy,
-    held_energy,
+    gate_energy,
     kernel_energy,
+    state_energy,
 )
 from aum_edge.ssm.mixers.groups import (
     MIN_HEAD_DIM,
@@ -60,8 +60,8 @@ class SSDMixer(StudentMixer):
         self.d_inner, self.d_state, self.head_dim = d_inner, d_state, head_dim
         self.bidirectional, self.separate = bidirectional, separate
         self.heads = d_inner // head_dim
-        self._ways = DIRECTIONS[directions or ("both" if bidirectional else "forward")]
-        self.directions = len(self._ways)
+        self._reversals = DIRECTIONS[directions or ("both" if bidirectional else "forward")]
+        self.directions = len(self._reversals)
         self.sets = self.directions if separate else 1
         self.mixed = d_inner + 2 * d_state * self.sets
         steps = self.heads * self.directions
@@ -76,7 +76,7 @@ class SSDMixer(StudentMixer):
 
     @classmethod
     def from_sizes(cls, sizes: MixerSizes) -> Self:
-        """Of the sizes it has no rank of delta."""
+        """The mixer of a block's sizes; ``dt_rank`` has no use here."""
         return cls(
             sizes.d_model,
             d_inner=sizes.d_inner,
@@ -100,9 +100,9 @@ class SSDMixer(StudentMixer):
         )
 
     @property
-    def ways(self) -> tuple[bool, ...]:
+    def reversals(self) -> tuple[bool, ...]:
         """Whether each scan runs from the end."""
-        return self._ways
+        return self._reversals
 
     def forward(self, x: Tensor) -> Tensor:
         """Mix over tokens."""
@@ -115,10 +115,10 @@ class SSDMixer(StudentMixer):
         dt = softplus(dt + self.dt_bias)
         A = -torch.exp(self.A_log)  # (dirs, H)
         if self.sets == 1:
-            y = ssd(u, dt, A, *BC, ways=self.ways)
+            y = ssd(u, dt, A, *BC, reversals=self.reversals)
         else:
-            y = ssd(u, dt[:, :, :1], A[:1], *BC[:2], ways=self.ways[:1])
-            y = y + ssd(u, dt[:, :, 1:], A[1:], *BC[2:], ways=self.ways[1:])
+            y = ssd(u, dt[:, :, :1], A[:1], *BC[:2], reversals=self.reversals[:1])
+            y = y + ssd(u, dt[:, :, 1:], A[1:], *BC[2:], reversals=self.reversals[1:])
         y = y + self.D.unsqueeze(1) * u  # (B, L, H, P)
         return self.out_proj(self.norm(y.flatten(2) * F.silu(z)))
 
@@ -240,11 +240,11 @@ class SSDMixer(StudentMixer):
         rows = self.get_parameter("in_proj.weight").square().sum(dim=1)
         mixed = rows[d_inner : d_inner + self.mixed] * kernel  # (E + 2 N sets,)
         parts = mixed[d_inner:].reshape(self.sets, 2, count).prod(dim=1)  # (sets, N)
-        held = held_energy(F.softplus(self.dt_bias), torch.exp(self.A_log))  # (dirs, H)
+        held = state_energy(F.softplus(self.dt_bias), torch.exp(self.A_log))  # (dirs, H)
         own = kernel[:d_inner]  # (E,)
         channels = held.repeat_interleave(self.head_dim, dim=1) * own  # (dirs, E)
         pairs = parts[:, None, :].expand(len(held), 1, count)  # (dirs, 1, N)
         states = channels[:, :, None] * pairs  # (dirs, E, N)
         skip = self.D.square().repeat_interleave(self.head_dim) * own  # (E,)
-        around = around_energy(self, gate_first=True)  # (E,)
+        around = gate_energy(self, gate_first=True)  # (E,)
         return PathEnergies(skip.reshape(1, -1) * around, states * around[:, None])

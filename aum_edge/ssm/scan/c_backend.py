@@ -76,12 +76,12 @@ def backward(
 
 
 def ssd_forward(
-    u: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, ways: tuple[bool, ...]
+    u: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, reversals: tuple[bool, ...]
 ) -> Tensor:
     """The sum of all directions (b, L, H, P); shapes as in :func:`aum_edge.ssm.scan.ssd.ssd`."""
     rows = _Rows.of(u.flatten(2), dt, A, B.unsqueeze(2), C.unsqueeze(2), head=u.shape[3])
     y = torch.empty_like(rows.u)
-    _run(rows, ways, {"y": y})
+    _run(rows, reversals, {"y": y})
     return y.view(u.shape).to(u.dtype)
 
 
@@ -92,11 +92,11 @@ def ssd_backward(
     A: Tensor,
     B: Tensor,
     C: Tensor,
-    ways: tuple[bool, ...],
+    reversals: tuple[bool, ...],
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Gradients of u, dt, A, B, C."""
     rows = _Rows.of(u.flatten(2), dt, A, B.unsqueeze(2), C.unsqueeze(2), head=u.shape[3])
-    grads = _gradients(rows, ways, grad_y.flatten(2), None)
+    grads = _gradients(rows, reversals, grad_y.flatten(2), None)
     like = (u, dt, A, B, C)
     return tuple(g.view(x.shape).to(x.dtype) for g, x in zip(grads, like, strict=True))  # type: ignore[return-value]
 
@@ -138,7 +138,7 @@ class _Part:
 
 
 def _gradients(
-    rows: _Rows, ways: tuple[bool, ...], grad_y: Tensor, grad_last: Tensor | None
+    rows: _Rows, reversals: tuple[bool, ...], grad_y: Tensor, grad_last: Tensor | None
 ) -> tuple[Tensor, ...]:
     """Gradients of u, delta, A, B, C in the layout of ``rows``, the same on every run."""
     kind = rows.u.dtype
@@ -153,7 +153,7 @@ def _gradients(
     for _ in parts[1:]:
         own = {name: torch.zeros_like(x) for name, x in shared.items()} if by_channel else sums[0]
         sums.append(own | {"gA": torch.zeros_like(rows.A)})
-    _each(rows, ways, parts, [given | results | own for own in sums], backward=True)
+    _each(rows, reversals, parts, [given | results | own for own in sums], backward=True)
     grads = dict(sums[0])
     for name in ("gA", "gB", "gC") if by_channel else ("gA",):
         for own in sums[1:]:
@@ -161,9 +161,9 @@ def _gradients(
     return results["gu"], results["gd"], grads["gA"], grads["gB"], grads["gC"]
 
 
-def _run(rows: _Rows, ways: tuple[bool, ...], outputs: dict[str, Tensor]) -> None:
+def _run(rows: _Rows, reversals: tuple[bool, ...], outputs: dict[str, Tensor]) -> None:
     parts = _split(rows)
-    _each(rows, ways, parts, [outputs] * len(parts), backward=False)
+    _each(rows, reversals, parts, [outputs] * len(parts), backward=False)
 
 
 def _split(rows: _Rows) -> list[_Part]:
@@ -185,7 +185,7 @@ def _split(rows: _Rows) -> list[_Part]:
 
 def _each(
     rows: _Rows,
-    ways: tuple[bool, ...],
+    reversals: tuple[bool, ...],
     parts: list[_Part],
     outputs: list[dict[str, Tensor]],
     backward: bool,
@@ -193,7 +193,7 @@ def _each(
     """Run every part with its own outputs, each on a thread of its own."""
 
     def work(part: _Part, own: dict[str, Tensor]) -> None:
-        _directions(rows, ways, part, own, backward)
+        _directions(rows, reversals, part, own, backward)
 
     if len(parts) == 1:
         work(parts[0], outputs[0])
@@ -202,7 +202,7 @@ def _each(
 
 
 def _directions(
-    rows: _Rows, ways: tuple[bool, ...], part: _Part, own: Mapping[str, Tensor], backward: bool
+    rows: _Rows, reversals: tuple[bool, ...], part: _Part, own: Mapping[str, Tensor], backward: bool
 ) -> None:
     """Every direction after the other; the later ones add to the first one's y and gu."""
     numbers = {
@@ -217,7 +217,7 @@ def _directions(
         "first": part.first,
         "end": part.end,
     }
-    for place, reverse in enumerate(ways):
+    for place, reverse in enumerate(reversals):
         views = {}
         for name, x in (rows.inputs | dict(own)).items():
             if name in ("A", "gA"):

@@ -28,13 +28,13 @@ Backend = Literal["torch", "c", "cuda"]
 
 
 def backend(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor) -> Backend:
-    """What computes the scan of these tensors.
+    """Which backend computes the scan of these tensors.
 
     Raises:
         RecipeError: If AUM_EDGE_SCAN has an unknown value, names a kernel that is not there, or
             one that cannot take these tensors though they are on its device.
     """
-    wanted = asked_for()
+    wanted = requested_backend()
     if wanted == "torch":
         return "torch"
     tensors = (u, delta, A, B, C)
@@ -57,12 +57,12 @@ def backend(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor) -> Backen
 
 def fast_convolution(layer: nn.Module, x: Tensor) -> bool:
     """Whether causal-conv1d runs this depthwise layer on ``x`` (batch, L, channels)."""
-    return cuda_backend.takes_convolution(layer, x) and asked_for() != "torch"
+    return cuda_backend.takes_convolution(layer, x) and requested_backend() != "torch"
 
 
 def chunked_ssd(u: Tensor, dt: Tensor, B: Tensor) -> bool:
     """Whether mamba-ssm's chunked kernel runs this SSD; shapes as in ``ssm.ssd.ssd``."""
-    return cuda_backend.takes_ssd(u, dt, B) and asked_for() != "torch"
+    return cuda_backend.takes_ssd(u, dt, B) and requested_backend() != "torch"
 
 
 def linear_ssd(*tensors: Tensor) -> bool:
@@ -79,10 +79,10 @@ def linear_ssd(*tensors: Tensor) -> bool:
 
 def c_ssd(*tensors: Tensor) -> bool:
     """Whether the C kernel runs the linear form of SSD."""
-    return asked_for() != "torch" and c_backend.usable(*tensors)
+    return requested_backend() != "torch" and c_backend.usable(*tensors)
 
 
-def asked_for() -> Backend | None:
+def requested_backend() -> Backend | None:
     """The value of AUM_EDGE_SCAN; None where it is unset, empty or ``auto``.
 
     Raises:
@@ -94,15 +94,15 @@ def asked_for() -> Backend | None:
     if value == "torch":
         return "torch"
     if value == "c":
-        _there(value, c_backend.missing())
+        _require(value, c_backend.missing())
         return "c"
     if value == "cuda":
-        _there(value, cuda_backend.missing())
+        _require(value, cuda_backend.missing())
         return "cuda"
     raise RecipeError(f"{SWITCH} is `{value}`; it may be {', '.join(CHOICES)}, or unset.")
 
 
-def _there(value: str, why: str) -> None:
+def _require(value: str, why: str) -> None:
     if why:
         raise RecipeError(f"{SWITCH}={value} cannot be used: {why}. Unset {SWITCH} or set torch.")
 
@@ -110,7 +110,7 @@ def _there(value: str, why: str) -> None:
 def describe() -> dict[str, str]:
     """What runs a float32 scan on each device and why, for people: ``cpu`` and ``cuda``."""
     try:
-        wanted = asked_for()
+        wanted = requested_backend()
         form = "" if c_backend.missing() else c_library.describe()
     except RecipeError as error:
         return {"cpu": f"none: {error}", "cuda": f"none: {error}"}

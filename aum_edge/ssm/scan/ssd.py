@@ -25,7 +25,7 @@ def ssd(
     B: Tensor,
     C: Tensor,
     *,
-    ways: tuple[bool, ...] | None = None,
+    reversals: tuple[bool, ...] | None = None,
 ) -> Tensor:
     """y[t] = sum_s (C[t] . B[s]) W[t, s] u[s] over past tokens, over future ones, or over both.
 
@@ -38,7 +38,7 @@ def ssd(
         A: Decay rates of each direction.
         B: What enters the state.
         C: What leaves it.
-        ways: Whether each direction looks at the future; without it the first one looks at the
+        reversals: Whether each direction looks at the future; without it the first one looks at the
             past and a second one at the future.
 
     Shape:
@@ -49,16 +49,16 @@ def ssd(
     overflows however long the clip is. On CUDA a long sequence takes mamba-ssm's chunked kernel.
     The linear form on a CPU is counted as the matrices that an exported graph runs.
     """
-    ways = ways or (False, True)[: dt.shape[2]]
-    if ways != (True,) and dispatch.chunked_ssd(u, dt, B):
+    reversals = reversals or (False, True)[: dt.shape[2]]
+    if reversals != (True,) and dispatch.chunked_ssd(u, dt, B):
         return cuda_backend.ssd(u, dt, A, B, C)
     if dispatch.linear_ssd(u, dt, A, B, C):
-        y: Tensor = ChunkedSSD.apply(u, dt, A, B, C, ways)
+        y: Tensor = ChunkedSSD.apply(u, dt, A, B, C, reversals)
         return y
     rate = (dt * A).permute(0, 2, 3, 1)  # (batch, dirs, H, L)
-    weights = _weights(rate[:, 0], dt[:, :, 0], ways[0])  # (batch, H, L, L)
-    if len(ways) == 2:
-        weights = weights + _weights(rate[:, 1], dt[:, :, 1], ways[1])
+    weights = _weights(rate[:, 0], dt[:, :, 0], reversals[0])  # (batch, H, L, L)
+    if len(reversals) == 2:
+        weights = weights + _weights(rate[:, 1], dt[:, :, 1], reversals[1])
     scores = torch.matmul(C, B.transpose(1, 2)).unsqueeze(1)  # (batch, 1, L, L)
     # (batch, H, L, L) times (batch, H, L, P), back to (batch, L, H, P)
     return torch.matmul(weights * scores, u.transpose(1, 2)).transpose(1, 2)
@@ -66,20 +66,20 @@ def ssd(
 
 def _weights(rate: Tensor, dt: Tensor, future: bool) -> Tensor:
     """W of one direction (batch, H, L, L) from dt*A (batch, H, L) and dt (batch, L, H)."""
-    reach = torch.cumsum(rate, dim=-1)  # (batch, H, L)
+    log_decay = torch.cumsum(rate, dim=-1)  # (batch, H, L)
     if future:
-        reach = rate - reach
+        log_decay = rate - log_decay
     # decays (batch, H, L_t, L_s) times step sizes (batch, H, 1, L_s)
-    return _decay(reach, rate.shape[-1], future) * dt.transpose(1, 2).unsqueeze(2)
+    return _decay(log_decay, rate.shape[-1], future) * dt.transpose(1, 2).unsqueeze(2)
 
 
-def _decay(reach: Tensor, length: int, future: bool) -> Tensor:
+def _decay(log_decay: Tensor, length: int, future: bool) -> Tensor:
     """exp(reach[t] - reach[s]) where s may be seen from t, else 0: (batch, H, L, L)."""
-    hidden = torch.ones(length, length, dtype=torch.bool, device=reach.device)
+    hidden = torch.ones(length, length, dtype=torch.bool, device=log_decay.device)
     hidden = torch.tril(hidden, -1) if future else torch.triu(hidden, 1)
-    mask = torch.zeros(length, length, dtype=reach.dtype, device=reach.device)
+    mask = torch.zeros(length, length, dtype=log_decay.dtype, device=log_decay.device)
     mask = mask.masked_fill(hidden, MASKED)
-    return torch.exp(torch.minimum(reach.unsqueeze(3) - reach.unsqueeze(2) + mask, mask))
+    return torch.exp(torch.minimum(log_decay.unsqueeze(3) - log_decay.unsqueeze(2) + mask, mask))
 
 
 def ssd_ref(u: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor) -> Tensor:

@@ -31,15 +31,21 @@ class ChunkedSSD(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, u: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, ways: tuple[bool, ...]
+        ctx: Any,
+        u: Tensor,
+        dt: Tensor,
+        A: Tensor,
+        B: Tensor,
+        C: Tensor,
+        reversals: tuple[bool, ...],
     ) -> Tensor:
         """Output of all directions."""
         ctx.save_for_backward(u, dt, A, B, C)
-        ctx.ways = ways
+        ctx.reversals = reversals
         if dispatch.c_ssd(u, dt, A, B, C):
-            return c_backend.ssd_forward(u, dt, A, B, C, ways)
+            return c_backend.ssd_forward(u, dt, A, B, C, reversals)
         with torch.autocast(u.device.type, enabled=False):
-            return forward((u, dt, A, B, C), ways)
+            return forward((u, dt, A, B, C), reversals)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
@@ -47,16 +53,16 @@ class ChunkedSSD(torch.autograd.Function):
         """Gradients of the inputs."""
         u, dt, A, B, C = ctx.saved_tensors
         if dispatch.c_ssd(u, dt, A, B, C):
-            return (*c_backend.ssd_backward(grad_y, u, dt, A, B, C, ctx.ways), None)
+            return (*c_backend.ssd_backward(grad_y, u, dt, A, B, C, ctx.reversals), None)
         with torch.autocast(u.device.type, enabled=False):
-            return (*gradients(grad_y, (u, dt, A, B, C), ctx.ways), None)
+            return (*gradients(grad_y, (u, dt, A, B, C), ctx.reversals), None)
 
 
-def forward(inputs: Inputs, ways: tuple[bool, ...]) -> Tensor:
+def forward(inputs: Inputs, reversals: tuple[bool, ...]) -> Tensor:
     """The sum of all directions in pure torch, computed in float32 at least."""
     u = inputs[0]
     total = None
-    for place, future in enumerate(ways):
+    for place, future in enumerate(reversals):
         turn, chunks = _direction(inputs, place, future)
         state, outputs = None, []
         for chunk in chunks:
@@ -67,13 +73,13 @@ def forward(inputs: Inputs, ways: tuple[bool, ...]) -> Tensor:
     return torch.zeros_like(u) if total is None else total.to(u.dtype)
 
 
-def gradients(grad_y: Tensor, inputs: Inputs, ways: tuple[bool, ...]) -> Inputs:
+def gradients(grad_y: Tensor, inputs: Inputs, reversals: tuple[bool, ...]) -> Inputs:
     """Gradients of u, dt, A, B, C in pure torch."""
     u, dt, A, B, C = inputs
     kind = compute_dtype(u)
     sums = [torch.zeros_like(x, dtype=kind) for x in (u, B, C)]
     g_dt, g_A = torch.zeros_like(dt, dtype=kind), torch.zeros_like(A, dtype=kind)
-    for place, future in enumerate(ways):
+    for place, future in enumerate(reversals):
         turn, chunks = _direction(inputs, place, future)
         gy = turn(grad_y.to(kind)).transpose(1, 2).split(CHUNK, dim=2)  # (b, H, q, P) each
         g_x, g_rate, g_B, g_C = (turn(x) for x in _adjoint(chunks, gy))

@@ -29,11 +29,11 @@ def forward(
     """Y (b, L, E) and the last state (b, E, N); shapes: :func:`aum_edge.ssm.scan.operator.scan`."""
     rows = _Rows.of(u, delta, A, B, C, reverse)
     y, last = torch.zeros_like(rows.u), rows.state(slice(None))
-    room = rows.room(2)
+    buffers = rows.buffers(2)
     for some in rows.batches():
         state = last[:, some]
         for span in rows.spans():
-            decay, states = rows.fill(span, some, room)
+            decay, states = rows.fill(span, some, buffers)
             state.copy_(_advance(decay, states, state))
             _weighted(states, rows.C[span, :, some], y[span, some])
     y = y.flip(0) if reverse else y
@@ -59,11 +59,11 @@ def gradients(
     if grad_last is not None:
         carry += grad_last.to(carry.dtype).unflatten(1, carry.shape[2:]).permute(3, 0, 1, 2)
     grads = _Rows(*(torch.zeros_like(x) for x in (rows.u, rows.u, rows.A, rows.B, rows.C)))
-    room = rows.room(3)
+    buffers = rows.buffers(3)
     for some in rows.batches():
-        starts = _chunk_starts(rows, some, room)
+        starts = _chunk_starts(rows, some, buffers)
         for span, start in zip(reversed(rows.spans()), reversed(starts), strict=True):
-            _chunk_gradients(rows, grads, (span, some), (gy, start, carry[:, some]), room)
+            _chunk_gradients(rows, grads, (span, some), (gy, start, carry[:, some]), buffers)
     g_x = grads.u
     g_delta = grads.delta.addcmul_(g_x, rows.u)
     tokens = [(g_x * rows.delta).flatten(2), g_delta.flatten(2)]  # (L, b, E) each
@@ -121,17 +121,17 @@ class _Rows:
         """Zeros for the states (N, b, G, W) of these batch rows."""
         return self.u.new_zeros(self.A.shape[0], *self.u[:, some].shape[1:])
 
-    def room(self, count: int) -> list[Tensor]:
+    def buffers(self, count: int) -> list[Tensor]:
         """Uninitialised buffers for the states (q, N, b, G, W) of the largest chunk."""
         tokens = min(CHUNK, self.u.shape[0])
         some = next(self.batches(), slice(0, 0))
         shape = (tokens, self.A.shape[0], *self.u[:, some].shape[1:])
         return [self.u.new_empty(shape) for _ in range(count)]
 
-    def fill(self, span: slice, some: slice, room: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    def fill(self, span: slice, some: slice, buffers: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Decays exp(delta A) and what enters the states, delta u B, of a chunk."""
         u, delta = self.u[span, some], self.delta[span, some]
-        decay, pushes = (x[: u.shape[0], :, : u.shape[1]] for x in room[:2])
+        decay, pushes = (x[: u.shape[0], :, : u.shape[1]] for x in buffers[:2])
         torch.mul(delta.unsqueeze(1), self.A, out=decay).exp_()  # (q, N, b, G, W)
         torch.mul((delta * u).unsqueeze(1), self.B[span, :, some], out=pushes)
         return decay, pushes
@@ -158,11 +158,11 @@ def _weighted(rows: Tensor, weights: Tensor, out: Tensor) -> None:
         out.addcmul_(row, weight)
 
 
-def _chunk_starts(rows: _Rows, some: slice, room: Sequence[Tensor]) -> list[Tensor]:
+def _chunk_starts(rows: _Rows, some: slice, buffers: Sequence[Tensor]) -> list[Tensor]:
     """The state before each chunk; only the earlier chunks have to be run again."""
     starts = [rows.state(some)]
     for span in rows.spans()[:-1]:
-        decay, states = rows.fill(span, some, room)
+        decay, states = rows.fill(span, some, buffers)
         starts.append(_advance(decay, states, starts[-1]).clone())
     return starts
 
@@ -172,7 +172,7 @@ def _chunk_gradients(
     grads: _Rows,
     where: tuple[slice, slice],
     known: Sequence[Tensor],
-    room: Sequence[Tensor],
+    buffers: Sequence[Tensor],
 ) -> None:
     """Write a chunk's gradients of delta*u (as u), delta, B and C and add those of A.
 
@@ -181,8 +181,8 @@ def _chunk_gradients(
     """
     span, some = where
     gy, start, carry = known[0][span, some].unsqueeze(1), known[1], known[2]  # gy (q, 1, b, G, W)
-    decay, states = rows.fill(span, some, room)
-    gh = room[2][: decay.shape[0], :, : decay.shape[2]]
+    decay, states = rows.fill(span, some, buffers)
+    gh = buffers[2][: decay.shape[0], :, : decay.shape[2]]
     B, delta = rows.B[span, :, some], rows.delta[span, some]
     torch.mul(gy, rows.C[span, :, some], out=gh)
     keep, behind = decay.unbind(0), gh.unbind(0)

@@ -1,4 +1,4 @@
-"""Teachers' answers on disk: logits in float32, tokens in float16, batch after batch."""
+"""Cache of teacher outputs: logits in float32, tokens in float16, batch after batch."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aum_edge.core.files import new_folder, read_json, write_json
-from aum_edge.data.features.cache import checksum
+from aum_edge.data.features.builder import checksum
 
 log = logging.getLogger(__name__)
-WHAT = "the teachers' answers"
+WHAT = "the teachers' outputs"
 Rows = slice | NDArray[np.int64]
 
 
 class TeacherOutput(NamedTuple):
-    """What teachers say about a batch."""
+    """Logits and tokens of the teachers for a batch."""
 
     logits: Tensor
     """(B, C) float32."""
@@ -32,7 +32,7 @@ class TeacherOutput(NamedTuple):
 
 
 class CacheWriter:
-    """Appends answers to a folder that appears when it is whole.
+    """Appends teacher outputs to a folder that appears when it is whole.
 
     Nothing but the batch in hand is in memory. A killed process leaves a draft, which the next
     writer of the folder removes.
@@ -67,12 +67,12 @@ class CacheWriter:
         else:
             self._stack.__exit__(kind, error, trace)
 
-    def append(self, index: NDArray[np.int64], answer: TeacherOutput) -> None:
+    def append(self, index: NDArray[np.int64], output: TeacherOutput) -> None:
         """Add a batch, and the rows of the split that it is about."""
         try:
             self._write("index", index.astype("<i8"))
-            self._write("logits", answer.logits.detach().cpu().numpy().astype("<f4"))
-            for number, tokens in enumerate(answer.tokens):
+            self._write("logits", output.logits.detach().cpu().numpy().astype("<f4"))
+            for number, tokens in enumerate(output.tokens):
                 self._write(f"tokens-{number}", tokens.detach().cpu().numpy().astype("<f2"))
         except OSError as error:
             # Through the draft's own way out: it is removed and the error put into words.
@@ -103,7 +103,7 @@ class CacheWriter:
 
 
 class CacheFile:
-    """Answers as they were appended; rows are read from disk on demand."""
+    """Stored teacher outputs; rows are read from disk on demand."""
 
     def __init__(self, folder: Path, rows: int, shapes: dict[str, list[int]]) -> None:
         def opened(name: str, kind: str) -> NDArray[np.generic]:
@@ -119,7 +119,7 @@ class CacheFile:
         return len(self.index)
 
     def rows(self, rows: Rows) -> TeacherOutput:
-        """The answers of some rows, in their order."""
+        """The outputs of some rows, in their order."""
         tokens = tuple(torch.from_numpy(np.array(block[rows])) for block in self._tokens)
         return TeacherOutput(torch.from_numpy(np.array(self._logits[rows])), tokens)
 
@@ -131,7 +131,7 @@ def as_stored(tokens: Tensor) -> Tensor:
 
 
 def open_cache_file(folder: Path) -> CacheFile | None:
-    """The folder's answers if it is there and its checksums are right; a damaged one is named."""
+    """The stored outputs of a folder, if its checksums are right; a damaged one is removed."""
     if not folder.exists():
         return None
     index = read_json(folder / "index.json")
@@ -142,7 +142,7 @@ def open_cache_file(folder: Path) -> CacheFile | None:
     )
     if whole:
         return CacheFile(folder, index["rows"], index["shapes"])
-    log.warning("Teachers' answers in %s are damaged; computing them again.", folder)
+    log.warning("Teachers' outputs in %s are damaged; computing them again.", folder)
     shutil.rmtree(folder)
     return None
 

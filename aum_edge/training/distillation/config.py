@@ -1,4 +1,4 @@
-"""What a student learns from its teachers, and which version of a clip they hear."""
+"""Settings of distillation: loss, temperature, features, and which clips teachers take."""
 
 from __future__ import annotations
 

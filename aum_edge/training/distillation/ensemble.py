@@ -1,4 +1,4 @@
-"""Several teachers as one: their classes in the data's order, their kinds of logits made alike."""
+"""Teacher ensemble: classes in the data's order, logits of one kind, weighted mean."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CLEARLY = 0.9
 
 @dataclass(frozen=True)
 class EnsembleMember:
-    """One teacher, and how its answers are read."""
+    """One teacher, its share of the mean, and its columns of the data's classes."""
 
     model: AudioClassifier
     columns: tuple[int, ...]
@@ -29,7 +29,7 @@ class EnsembleMember:
     """Of the common answer; all members' sum to 1."""
 
     def read(self, logits: Tensor, kind: Loss) -> Tensor:
-        """Its own logits (B, its classes) as (B, C) for a student that learns with ``kind``."""
+        """Its logits (B, its classes) as (B, C) for a student with the loss ``kind``."""
         if kind == "bce" and self.model.activation == "softmax":
             logits = log_odds(logits)
         return logits[:, self.columns]
@@ -40,9 +40,9 @@ def teacher_ensemble(
     labels: Sequence[str],
     weights: Sequence[float] = (),
 ) -> tuple[EnsembleMember, ...]:
-    """Teachers of any architecture, each asked for the classes ``labels`` by name.
+    """Ensemble of teachers of any architecture, the classes ``labels`` taken by name.
 
-    ``weights`` say how much each counts, 1 for all when empty. The common answer is the weighted
+    ``weights`` say how much each counts, 1 for all when empty. The common logits are the weighted
     mean of logits, so the geometric mean of probabilities: stored logits then serve every
     temperature, as in the winning DCASE systems, where a mean of probabilities would have to be
     made after the temperature.
@@ -66,17 +66,17 @@ def teacher_ensemble(
     )
 
 
-def ensemble_logits(answers: Sequence[Tensor], members: Sequence[EnsembleMember]) -> Tensor:
+def ensemble_logits(outputs: Sequence[Tensor], members: Sequence[EnsembleMember]) -> Tensor:
     """Mean of the members' logits (B, C) by their shares."""
-    rows = [member.share * logits for member, logits in zip(members, answers, strict=True)]
+    rows = [member.share * logits for member, logits in zip(members, outputs, strict=True)]
     return torch.stack(rows).sum(dim=0)
 
 
 def log_odds(logits: Tensor) -> Tensor:
     """Softmax logits (B, C) as the log odds of each class by itself, which a sigmoid takes.
 
-    The other way round nothing has to be done: given that exactly one class is there, the softmax
-    over a sigmoid network's logits are the probabilities.
+    The opposite needs no conversion: given that exactly one class is there, the softmax over a
+    sigmoid network's logits is the probabilities.
     """
     n = logits.shape[1]
     if n == 1:
@@ -88,7 +88,7 @@ def log_odds(logits: Tensor) -> Tensor:
 
 
 def warn_of_smaller(members: Sequence[EnsembleMember], student: AudioClassifier) -> None:
-    """Say it when a teacher has clearly fewer parameters than its student.
+    """Warn when a teacher has clearly fewer parameters than its student.
 
     A student that learns to be rounded has a few more than the float one that teaches it.
     """
@@ -106,7 +106,7 @@ def warn_of_smaller(members: Sequence[EnsembleMember], student: AudioClassifier)
 
 
 def parameters(model: nn.Module) -> int:
-    """Weights of a network."""
+    """Number of parameters of a network."""
     return sum(p.numel() for p in model.parameters())
 
 

@@ -1,4 +1,4 @@
-"""A student's teachers in one training: checked, asked, and wired to the student's loss."""
+"""Distillation of one training: teachers checked, soft targets, hooks and loss set up."""
 
 from __future__ import annotations
 
@@ -22,8 +22,12 @@ from aum_edge.training.distillation.ensemble import (
     teacher_ensemble,
     warn_of_smaller,
 )
-from aum_edge.training.distillation.feature_hooks import FeatureHooks, block_groups, pair_by_depth
-from aum_edge.training.distillation.feature_loss import FeatureLoss
+from aum_edge.training.distillation.features import (
+    FeatureHooks,
+    FeatureLoss,
+    block_groups,
+    pair_by_depth,
+)
 from aum_edge.training.distillation.targets import LiveTargets, StoredTargets, TargetSource
 from aum_edge.training.distillation.teacher_logits import teacher_features, teacher_logits
 from aum_edge.training.distillation.view_cache import ViewCache, view_key
@@ -37,7 +41,7 @@ Shapes = list[tuple[int, int]]
 class Distillation:
     """Teachers of any kind, or their logits (n_train, C) on the training clips, and the loss.
 
-    Logits that are given take the place of those of the teachers where answers are ``cached``.
+    Logits that are given take the place of those of the teachers where outputs are ``cached``.
     """
 
     config: DistillConfig
@@ -50,11 +54,11 @@ class Distillation:
 
 @dataclass(frozen=True)
 class DistillationPlan:
-    """What a training needs to learn from its teachers."""
+    """Source of soft targets, and hooks and loss of feature distillation."""
 
     config: DistillConfig
-    lessons: TargetSource
-    tap: FeatureHooks | None = None
+    targets: TargetSource
+    hooks: FeatureHooks | None = None
     """Where the student's tokens are taken."""
     token_loss: FeatureLoss | None = None
 
@@ -78,7 +82,7 @@ def plan_distillation(
     config: TrainConfig,
     seed: int,
 ) -> DistillationPlan:
-    """Everything about the teachers of one training; answers that can be computed now, are.
+    """Set up the distillation of one training; outputs that can be computed now, are.
 
     Raises:
         RecipeError: If teachers, settings, student and data do not fit together.
@@ -93,25 +97,25 @@ def plan_distillation(
     pairs = _pairs(settings, model, members) if settings.feature_weight else None
     _check_store(settings, data, pairs)
     if settings.teaching == "cached":
-        lessons = _stored(distillation, data, config, pairs)
+        targets = _stored(distillation, data, config, pairs)
     else:
         _check_live(settings, config, model.frontend, members)
         store = None
         if settings.teaching == "views":
             key = view_key(model, data, config, seed, members, pairs.blocks if pairs else ())
             store = ViewCache(data.cache_dir / f"views-{key}", settings.views)
-        tap = pairs.teacher if pairs else None
-        lessons = LiveTargets(
-            members, model.frontend, tap, settings.temperature, config.loss, store
+        hooks = pairs.teacher if pairs else None
+        targets = LiveTargets(
+            members, model.frontend, hooks, settings.temperature, config.loss, store
         )
     if pairs is None:
-        return DistillationPlan(settings, lessons)
+        return DistillationPlan(settings, targets)
     loss = FeatureLoss(pairs.student_shapes, pairs.teacher_shapes, seed)
-    return DistillationPlan(settings, lessons, pairs.student, loss)
+    return DistillationPlan(settings, targets, pairs.student, loss)
 
 
 def needs_waveforms(distillation: Distillation | None, model: AudioClassifier) -> bool:
-    """Whether some teacher hears batches through a front end of its own."""
+    """Whether some teacher has a front end of its own and so needs waveforms."""
     if distillation is None or distillation.config.teaching == "cached":
         return False
     return any(teacher.frontend != model.frontend for teacher in distillation.teachers)
@@ -174,7 +178,7 @@ def _check_logits_alone(distillation: Distillation, data: AudioData) -> None:
 
 
 def _check_store(settings: DistillConfig, data: AudioData, pairs: _Pairs | None) -> None:
-    """Refuse more stored answers than are allowed, before anything is computed."""
+    """Refuse more stored outputs than are allowed, before anything is computed."""
     if settings.teaching == "online" or (settings.teaching == "cached" and pairs is None):
         return
     values = sum(t * d for t, d in pairs.teacher_shapes) if pairs else 0
@@ -215,7 +219,7 @@ log = logging.getLogger(__name__)
 
 
 def teacher_score(distillation: Distillation, data: AudioData, config: TrainConfig) -> float | None:
-    """The teachers' common value of ``monitor`` on the validation clips, as a student's is told.
+    """The ensemble's value of ``monitor`` on the validation clips, as a student's is computed.
 
     None where only logits on the training clips are known.
     """
@@ -239,7 +243,7 @@ def teacher_score(distillation: Distillation, data: AudioData, config: TrainConf
 def compare_with_teachers(
     teacher: float, history: Sequence[Row], config: TrainConfig, title: str
 ) -> None:
-    """Say how student and teachers stand on the validation clips; warn when they taught a better.
+    """Log validation scores of student and teachers; warn when the teachers are worse.
 
     ``history`` is the student's, of at least one epoch.
     """

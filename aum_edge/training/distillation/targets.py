@@ -1,4 +1,4 @@
-"""What teachers say to each batch of a training, from stored answers or by listening along."""
+"""Soft targets of a teacher ensemble for each batch, from a cache or computed live."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol, Self
 import torch
 from torch import Tensor
 
+from aum_edge.audio.augment.mixup import mix_rows
 from aum_edge.audio.config import FrontEndConfig
 from aum_edge.audio.frontend import FrontEnd
 from aum_edge.errors import AumEdgeError
@@ -15,14 +16,14 @@ from aum_edge.training.batch import TrainBatch
 from aum_edge.training.config import Loss
 from aum_edge.training.distillation.cache_file import CacheFile, TeacherOutput, as_stored
 from aum_edge.training.distillation.ensemble import EnsembleMember, ensemble_logits
-from aum_edge.training.distillation.feature_hooks import FeatureHooks
+from aum_edge.training.distillation.features import FeatureHooks
 from aum_edge.training.distillation.view_cache import ViewCache
 from aum_edge.training.loop.memory_format import fastest
-from aum_edge.training.losses import mix_rows, soften
+from aum_edge.training.losses import soften
 
 
 class SoftTargets(NamedTuple):
-    """What the student learns from in one step."""
+    """Soft targets and teacher tokens of one batch."""
 
     soft: Tensor
     """(B, C) probabilities at the temperature."""
@@ -31,23 +32,23 @@ class SoftTargets(NamedTuple):
 
 
 class TargetSource(Protocol):
-    """Teachers in a training. They are no part of its checkpoints."""
+    """Source of soft targets in a training. It is no part of its checkpoints."""
 
     rounds: int
     """Epochs after which draws and batches repeat; 0 is never."""
 
     def start(self, epoch: int, rank: int, world: int) -> None:
-        """An epoch begins, in one of so many processes."""
+        """Begin an epoch, in one of ``world`` processes."""
 
-    def teach(self, heard: TrainBatch) -> SoftTargets:
-        """Answers to a batch; those of an epoch come in order."""
+    def targets_for(self, batch: TrainBatch) -> SoftTargets:
+        """Soft targets of a batch; batches of an epoch come in order."""
 
     def finish(self) -> None:
-        """The epoch is over."""
+        """End the epoch."""
 
 
 class StoredTargets:
-    """Answers to the clips as they are; those to mixed clips are mixed as the clips were.
+    """Targets of the clips as they are; those of mixed clips are mixed as the clips were.
 
     Args:
         logits: (n, C) for all training clips.
@@ -65,20 +66,20 @@ class StoredTargets:
         self._tokens = tokens
 
     def __deepcopy__(self, memo: object) -> Self:
-        """Weight averaging copies the whole task; answers are only read."""
+        """Weight averaging copies the whole task; stored outputs are only read."""
         return self
 
     def start(self, epoch: int, rank: int, world: int) -> None:
-        """Nothing: answers are by row."""
+        """Nothing: targets are by row."""
 
-    def teach(self, heard: TrainBatch) -> SoftTargets:
+    def targets_for(self, batch: TrainBatch) -> SoftTargets:
         """Look up and mix."""
-        rows = heard.rows.cpu()
-        found = [self._soft[rows].to(heard.targets)]
+        rows = batch.rows.cpu()
+        found = [self._soft[rows].to(batch.targets)]
         if self._tokens is not None:
             blocks = self._tokens.rows(rows.numpy()).tokens
-            found += [block.to(heard.features) for block in blocks]
-        for mix in heard.mixes:
+            found += [block.to(batch.features) for block in blocks]
+        for mix in batch.mixes:
             found = [mix_rows(part, *mix) for part in found]
         return SoftTargets(found[0], tuple(found[1:]))
 
@@ -87,31 +88,31 @@ class StoredTargets:
 
 
 class LiveTargets:
-    """Teachers that hear what the student hears, mixed and augmented alike.
+    """Targets computed on what the student gets, mixed and augmented alike.
 
-    Teachers of another front end hear the augmented, mixed waveform through their own, and the
+    Teachers of another front end take the augmented, mixed waveform through their own, and the
     same mixup; what else changes the student's features is not theirs.
 
     Args:
         members: The teachers.
         frontend: The student's.
-        tap: Where the first one's tokens are taken; None without feature distillation.
+        hooks: Where the first one's tokens are taken; None without feature distillation.
         temperature: Of the soft targets.
         kind: The student's loss.
-        store: Answers of the views; None asks the teachers in every epoch.
+        store: Outputs on the views; with None the teachers run in every epoch.
     """
 
     def __init__(
         self,
         members: Sequence[EnsembleMember],
         frontend: FrontEndConfig,
-        tap: FeatureHooks | None,
+        hooks: FeatureHooks | None,
         temperature: float,
         kind: Loss,
         store: ViewCache | None = None,
     ) -> None:
         self._members = members
-        self._tap = tap
+        self._hooks = hooks
         self._temperature = temperature
         self._kind: Loss = kind
         self._store = store
@@ -130,44 +131,44 @@ class LiveTargets:
         if self._store:
             self._store.start(epoch, rank, world)
 
-    def teach(self, heard: TrainBatch) -> SoftTargets:
-        """Answer, from the store where this view has been heard before."""
-        answer = self._store.next(heard.rows) if self._store else None
-        if answer is None:
-            answer = self._ask(heard)
+    def targets_for(self, batch: TrainBatch) -> SoftTargets:
+        """Soft targets from the store, or computed where this view is not stored."""
+        output = self._store.next(batch.rows) if self._store else None
+        if output is None:
+            output = self._run_teachers(batch)
             if self._store:
-                self._store.keep(heard.rows, answer)
-        soft = soften(answer.logits.to(heard.targets), self._temperature, self._kind)
-        return SoftTargets(soft, tuple(block.to(heard.features) for block in answer.tokens))
+                self._store.keep(batch.rows, output)
+        soft = soften(output.logits.to(batch.targets), self._temperature, self._kind)
+        return SoftTargets(soft, tuple(block.to(batch.features) for block in output.tokens))
 
     def finish(self) -> None:
-        """The view is complete."""
+        """End the epoch; its view is complete."""
         if self._store:
             self._store.finish()
 
     @torch.no_grad()
-    def _ask(self, heard: TrainBatch) -> TeacherOutput:
-        """All members; tokens in float16, so that they are what the store gives later."""
+    def _run_teachers(self, batch: TrainBatch) -> TeacherOutput:
+        """Outputs of all members; tokens in float16, as the store gives them later."""
         logits: list[Tensor] = []
         tokens: tuple[Tensor, ...] = ()
         for number, member in enumerate(self._members):
-            model = member.model.to(heard.features.device)
-            features = self._features(number, heard)
+            model = member.model.to(batch.features.device)
+            features = self._features(number, batch)
             with fastest(model.backbone):
-                if number == 0 and self._tap is not None:
-                    with self._tap.listening() as taken:
-                        answer = model(features)
+                if number == 0 and self._hooks is not None:
+                    with self._hooks.recording() as taken:
+                        output = model(features)
                     tokens = tuple(map(as_stored, taken))
                 else:
-                    answer = model(features)
-            logits.append(member.read(answer.float(), self._kind))
+                    output = model(features)
+            logits.append(member.read(output.float(), self._kind))
         return TeacherOutput(ensemble_logits(logits, self._members), tokens)
 
-    def _features(self, number: int, heard: TrainBatch) -> Tensor:
+    def _features(self, number: int, batch: TrainBatch) -> Tensor:
         front_end = self._front_ends[number]
         if front_end is None:
-            return heard.features
-        if heard.waveform is None:
+            return batch.features
+        if batch.waveform is None:
             raise AumEdgeError("Teachers of another front end need batches of waveforms.")
-        features = front_end.to(heard.waveform.device)(heard.waveform, heard.lengths).unsqueeze(1)
-        return mix_rows(features, *heard.mixes[-1])
+        features = front_end.to(batch.waveform.device)(batch.waveform, batch.lengths).unsqueeze(1)
+        return mix_rows(features, *batch.mixes[-1])

@@ -1,4 +1,4 @@
-"""Teachers' answers to the clips as they are, computed once and kept on disk."""
+"""Teacher logits and features of the clips as they are, computed once and cached."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from aum_edge.training.distillation.cache_file import (
     open_cache_file,
 )
 from aum_edge.training.distillation.ensemble import ensemble_logits, teacher_ensemble
-from aum_edge.training.distillation.feature_hooks import FeatureHooks
+from aum_edge.training.distillation.features import FeatureHooks
 from aum_edge.training.metrics.classification import predict_logits
 
 log = logging.getLogger(__name__)
@@ -50,22 +50,21 @@ def teacher_logits(
     kind: Loss = "cross-entropy",
     split: Split = "train",
 ) -> Tensor:
-    """Common logits (n, C) of one or several teachers on the clips of a split, in order.
+    """Ensemble logits (n, C) of one or several teachers on the clips of a split, in order.
 
-    Each teacher hears the clips through its own front end and answers for the data's classes; how
-    answers become one says the ensemble. Each one's logits are kept
-    under a key made of its weights, its front end and the data, so a changed teacher or corpus is
-    never answered from an old file.
+    Each teacher takes the clips through its own front end and gives the data's classes; the
+    ensemble takes their mean. Each one's logits are kept under a key made of its weights, its
+    front end and the data, so a changed teacher or corpus never gets logits of an old file.
 
     Raises:
         RecipeError: If there is no teacher, or one that does not know some class of the data.
     """
     members = teacher_ensemble(teachers, data.labels, weights)
-    answers = [
+    outputs = [
         member.read(_cached_logits(member.model, data, cache_dir, split, progress), kind)
         for member in members
     ]
-    return ensemble_logits(answers, members)
+    return ensemble_logits(outputs, members)
 
 
 def teacher_features(
@@ -80,7 +79,7 @@ def teacher_features(
     stored = open_cache_file(folder)
     if stored is not None:
         return stored
-    # Another training may have begun to ask the same teacher: this one waits for its answers.
+    # Another training may be running the same teacher: this one waits for its outputs.
     with hold_lock(folder.with_name(f"{folder.name}.lock")):
         stored = open_cache_file(folder)
         if stored is None:
@@ -99,22 +98,22 @@ def _write_features(
     blocks: Sequence[int],
     progress: Progress | None,
 ) -> None:
-    """Ask the teacher about all clips, (n, n_mels, n_frames), a batch at a time."""
-    tap = FeatureHooks(teacher, blocks)
+    """Run the teacher on all clips, (n, n_mels, n_frames), a batch at a time."""
+    hooks = FeatureHooks(teacher, blocks)
     teacher.eval()
     with CacheWriter(folder) as writer:
         for start in range(0, len(features), BATCH):
             batch = np.array(features[start : start + BATCH], dtype=np.float32)
-            with torch.no_grad(), tap.listening() as tokens:
-                logits = _answer(teacher, torch.from_numpy(batch).unsqueeze(1))
+            with torch.no_grad(), hooks.recording() as tokens:
+                logits = _logits_on_device(teacher, torch.from_numpy(batch).unsqueeze(1))
             rows = np.arange(start, start + len(batch))
             writer.append(rows, TeacherOutput(logits.float(), tuple(map(as_stored, tokens))))
             if progress:
-                progress(start + len(batch), len(features), "clips heard by the teacher")
+                progress(start + len(batch), len(features), "clips run through the teacher")
 
 
 def teacher_key(teacher: AudioClassifier) -> str:
-    """Hash of everything that a teacher's answers depend on."""
+    """Hash of everything that a teacher's outputs depend on."""
     parts = [teacher.frontend, teacher.normalization, teacher.backbone.config]
     digest = hashlib.sha256(repr(parts).encode())
     digest.update(json.dumps(teacher.quantization, sort_keys=True).encode())
@@ -143,13 +142,13 @@ def _cached_logits(
             log.warning("Teacher logits in %s are damaged (%s); computing them again.", path, error)
     features = _features(teacher, data, cache_dir, split, progress)
     teacher.eval()
-    logits = predict_logits(partial(_answer, teacher), features, BATCH, progress)
+    logits = predict_logits(partial(_logits_on_device, teacher), features, BATCH, progress)
     with disk_errors(cache_dir, "teacher logits"), new_file(path) as draft:
         save_file({"logits": logits.contiguous()}, draft)
     return logits
 
 
-def _answer(teacher: AudioClassifier, features: Tensor) -> Tensor:
+def _logits_on_device(teacher: AudioClassifier, features: Tensor) -> Tensor:
     """Logits, wherever an earlier training has put the teacher."""
     logits: Tensor = teacher(features.to(next(teacher.parameters()).device))
     return logits

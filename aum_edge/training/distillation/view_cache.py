@@ -1,4 +1,4 @@
-"""Teachers' answers to augmented clips, kept from the first epoch that hears them."""
+"""Cache of teacher outputs on augmented clips, filled in the first epoch of a view."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ _WRITERS: WeakValueDictionary[tuple[Path, int], CacheWriter] = WeakValueDictiona
 
 
 class ViewCache:
-    """One file of answers a view, in the order of its batches.
+    """One file of teacher outputs a view, in the order of its batches.
 
     Epoch e is view e modulo ``views``. A view that has no file yet is written along with the
-    epoch that hears it first and appears when that epoch is over, so a killed run asks the
-    teachers again and gets the same answers.
+    epoch that uses it first and appears when that epoch is over, so a killed run runs the
+    teachers again and gets the same outputs.
 
     Args:
-        root: Folders begin with this path; its name says what the answers depend on.
+        root: Folders begin with this path; its name says what the outputs depend on.
         views: How many there are.
     """
 
@@ -57,12 +57,12 @@ class ViewCache:
         if self._file is not None:
             self._opened[folder] = self._file
             return
-        # Where another training writes the same view, this one asks the teachers for itself.
+        # Where another training writes the same view, this one runs the teachers for itself.
         with suppress(BlockingIOError):
             self._writer = _new_writer(folder)
 
     def next(self, index: Tensor) -> TeacherOutput | None:
-        """The answers to the next batch, about these rows; None where none are stored.
+        """The outputs for the next batch, of these rows; None where none are stored.
 
         Raises:
             AumEdgeError: If the file is about other batches.
@@ -78,13 +78,13 @@ class ViewCache:
         self._at = rows.stop
         return self._file.rows(rows)
 
-    def keep(self, index: Tensor, answer: TeacherOutput) -> None:
-        """Add what the teachers have just said."""
+    def keep(self, index: Tensor, output: TeacherOutput) -> None:
+        """Append the teachers' outputs for a batch."""
         if self._writer:
-            self._writer.append(index.cpu().numpy(), answer)
+            self._writer.append(index.cpu().numpy(), output)
 
     def finish(self) -> None:
-        """The view has been heard to its end."""
+        """End of the epoch: the view is complete."""
         if self._writer:
             self._writer.close()
             self._writer = None
@@ -108,7 +108,7 @@ def view_key(
     members: Sequence[EnsembleMember],
     blocks: Sequence[int],
 ) -> str:
-    """Hash of all that the views of a training, and the answers to them, depend on."""
+    """Hash of all that the views of a training, and the outputs on them, depend on."""
     weights = data.plan.weights
     responses = Augment(config.augment, model.frontend).responses
     parts = [

@@ -13,6 +13,7 @@ from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
 from aum_edge.checkpoints.read import foreign_global
 from aum_edge.core.files import new_file
+from aum_edge.core.text import one_line
 from aum_edge.errors import CheckpointError
 
 log = logging.getLogger(__name__)
@@ -69,6 +70,6 @@ def _content(path: Path, *keys: str) -> dict[str, Any]:
         why = f"it holds `{code}`, which would run code" if code else "it is no plain checkpoint"
         raise CheckpointError(f"{path} is damaged and was not opened ({why})") from error
     except Exception as error:  # a damaged pickle raises anything
-        text = " ".join(f"{type(error).__name__} {error}".split())[:160]
+        text = one_line(f"{type(error).__name__} {error}", 160)
         raise CheckpointError(f"{path} is missing or damaged ({text})") from error
     return content

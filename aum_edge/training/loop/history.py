@@ -5,12 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import logging
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import lightning as L
-from lightning.pytorch.callbacks import Callback, RichProgressBar
+from lightning.pytorch.callbacks import Callback
 
 from aum_edge.core.files import write_text
 
@@ -37,7 +36,7 @@ class EpochLines(Callback):
         self.monitor = monitor
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Say where the run is; of several processes the first does."""
+        """Log the epoch's numbers, on rank zero alone."""
         values = {name: float(value) for name, value in trainer.callback_metrics.items()}
         shown = ["accuracy" if "val/accuracy" in values else "map", "loss"]
         if self.monitor and self.monitor not in shown:
@@ -52,14 +51,3 @@ class EpochLines(Callback):
             log.info(
                 "%s: epoch %d of %s, %s", self.title, epoch, trainer.max_epochs, ", ".join(parts)
             )
-
-
-def progress_callback(title: str) -> Callback:
-    """A bar when stderr is a terminal, else a line an epoch."""
-    return RichProgressBar() if sys.stderr.isatty() else EpochLines(title)
-
-
-def progress_callbacks(title: str, monitor: str) -> list[Callback]:
-    """A line an epoch, and a bar when stderr is a terminal."""
-    lines: list[Callback] = [EpochLines(title, monitor)]
-    return [*lines, RichProgressBar()] if sys.stderr.isatty() else lines

@@ -1,4 +1,4 @@
-"""How far a training has come, and what it means when it is stopped."""
+"""Interruption of a training by signals: what is saved, and how it ends."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from aum_edge.errors import Stopped
 log = logging.getLogger(__name__)
 
 
-class Reached(Checkpoint):
-    """Knows the last epoch that is on disk, and leaves signals to the caller's handlers.
+class InterruptHandler(Checkpoint):
+    """Tracks the last epoch that is on disk, and leaves signals to the caller's handlers.
 
     Being a ``Checkpoint``, and the last of them, it is called after the epoch is saved.
     """
@@ -29,7 +29,7 @@ class Reached(Checkpoint):
         self._handlers = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Say where a resumed training goes on."""
+        """Log where a resumed training goes on."""
         self._handle_signals()
         self._saved = trainer.current_epoch
         if self._saved and trainer.is_global_zero:

@@ -1,4 +1,4 @@
-"""The order in memory that a CNN's activations have while it trains."""
+"""Memory format of a CNN's activations: channels last."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def channels_last(network: nn.Module) -> Iterator[None]:
 
 
 def fastest(network: nn.Module) -> AbstractContextManager[None]:
-    """The order in which a network answers soonest: a CNN needs three fifths of the time so."""
+    """The faster memory format: channels last, where a CNN takes three fifths of the time."""
     faster = isinstance(network, Backbone) and network.channels_last
     return channels_last(network) if faster else nullcontext()
 

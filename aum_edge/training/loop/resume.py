@@ -12,7 +12,7 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from aum_edge.core.distributed import barrier
 from aum_edge.training.config import TrainConfig
 from aum_edge.training.loop.checkpoint_io import read_checkpoint, resumable
-from aum_edge.training.loop.interruption import Reached
+from aum_edge.training.loop.interruption import InterruptHandler
 from aum_edge.training.loop.trainer import make_trainer
 from aum_edge.training.loop.weight_averaging import SoupCheckpoints
 
@@ -39,7 +39,7 @@ def train_to_end(
         Stopped: If Ctrl-C or SIGTERM stops it; what was reached is kept for the next run.
         CheckpointError: If the kept epoch's checkpoint is gone or damaged, or holds code.
     """
-    progress = Reached(title, config.epochs, quiet)
+    progress = InterruptHandler(title, config.epochs, quiet)
     callbacks = [*_checkpoints(config, work_dir), progress]
     trainer = make_trainer(config, work_dir, title, callbacks, quiet)
     work_dir.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,12 @@ from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping, GradientAccumulationScheduler
+from lightning.pytorch.callbacks import (
+    Callback,
+    EarlyStopping,
+    GradientAccumulationScheduler,
+    RichProgressBar,
+)
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.strategies import FSDPStrategy
 
@@ -18,7 +23,7 @@ from aum_edge.core.distributed import launched
 from aum_edge.errors import RecipeError
 from aum_edge.training.config import TrainConfig
 from aum_edge.training.loop.checkpoint_io import AtomicCheckpointIO
-from aum_edge.training.loop.history import progress_callbacks
+from aum_edge.training.loop.history import EpochLines
 from aum_edge.training.loop.weight_averaging import MovingAverage
 
 
@@ -47,7 +52,7 @@ def make_trainer(
         devices=devices,
         num_nodes=nodes,
         strategy=_strategy(config),
-        # Batches are shared out by data.order.BatchOrder itself.
+        # Batches are shared out by data.sampler.EpochSampler itself.
         use_distributed_sampler=False,
         reload_dataloaders_every_n_epochs=1 if config.batches.size_by_epoch else 0,
         callbacks=[*checkpoints, *_callbacks(config, "" if quiet else title)],
@@ -91,7 +96,9 @@ def _strategy(config: TrainConfig) -> Any:
 
 
 def _callbacks(config: TrainConfig, title: str) -> list[Callback]:
-    callbacks = progress_callbacks(title, config.monitor) if title else []
+    callbacks: list[Callback] = [EpochLines(title, config.monitor)] if title else []
+    if title and sys.stderr.isatty():
+        callbacks.append(RichProgressBar())
     if config.patience:
         watched, mode = f"val/{config.monitor}", config.monitor_mode
         callbacks.append(EarlyStopping(watched, patience=config.patience, mode=mode))

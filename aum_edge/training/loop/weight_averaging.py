@@ -1,4 +1,4 @@
-"""The mean of one training's best epochs, as one network."""
+"""Weight averaging: a soup of the best epochs, and an exponential moving average."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def batch_norms(network: nn.Module) -> list[_BatchNorm]:
 def recompute_batch_norms(
     model: AudioClassifier, arrays: ClipArrays, batch_size: int, seed: int
 ) -> None:
-    """Statistics of the training clips as they are, as the model will hear clips in use.
+    """Recompute batch-norm statistics on the training clips, not augmented.
 
     Batches are drawn from a shuffled split: a corpus lies class by class on disk, and the
     variance within batches of one class is too small. Only batch norms that learn change; the
@@ -138,10 +138,10 @@ def _mean(tensors: Sequence[Tensor]) -> Tensor:
 
 
 class MovingAverage(EMAWeightAveraging):
-    """Validates, and saves, averaged weights whose batch norms have heard those weights.
+    """Validates, and saves, averaged weights with batch-norm statistics of their own.
 
     An average of running statistics is not the statistics of averaged weights: of a young
-    CP-Mobile they are so far off that it answers at chance level. They are made anew before every
+    CP-Mobile they are so far off that it predicts at chance level. They are made anew before every
     validation, from at most ``MOST_BATCHES`` batches of the training clips.
     """
 

@@ -28,7 +28,7 @@ Logits = Callable[[Tensor], Tensor]
 class Metrics:
     """Scores of one split. ``n`` counts clips; a clip's score is the mean of its segments'.
 
-    None is a number that does not exist for the split: all about right and wrong answers where
+    None is a number that does not exist for the split: all about right and wrong predictions where
     clips have several labels, what ranks where no class has clips inside and outside it. There
     ``per_class`` holds average precisions and ``log_loss`` is binary, the mean over classes.
     :mod:`aum_edge.training.metrics.ranking` has the others; ``macro_accuracy`` is the balanced
@@ -84,7 +84,7 @@ def evaluate(
     take a sigmoid for each.
 
     Raises:
-        DataError: If the split is empty or the model answers NaN.
+        DataError: If the split is empty or the model gives NaN.
     """
     if len(arrays.labels) == 0:
         raise DataError("There is nothing to score: the split has no clips.")

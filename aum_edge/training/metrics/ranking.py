@@ -1,4 +1,4 @@
-"""Numbers that judge the order of scores: average precision, area under ROC, d-prime."""
+"""Ranking metrics: average precision, area under ROC, d-prime."""
 
 from __future__ import annotations
 

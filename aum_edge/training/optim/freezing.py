@@ -1,12 +1,27 @@
-"""Which layers learn."""
+"""Freezing of layers: a network's parts, and which of them have gradients."""
 
 from __future__ import annotations
 
 from torch import nn
 
 from aum_edge.errors import RecipeError
+from aum_edge.models.architectures.base import Backbone, NetworkParts
 from aum_edge.training.config import FreezeConfig
-from aum_edge.training.optim.layers import parts_of
+
+
+def parts_of(network: nn.Module) -> NetworkParts:
+    """The parts of a network, blocks in stages one by one.
+
+    Raises:
+        RecipeError: If the network declares no blocks and head.
+    """
+    parts = network.parts() if isinstance(network, Backbone) else None
+    if parts is None:
+        raise RecipeError(
+            f"{type(network).__name__} declares no blocks and head: freezing, learning rates by "
+            "layer and feature distillation need them; take these settings out."
+        )
+    return parts
 
 
 def apply_freeze(network: nn.Module, config: FreezeConfig, epoch: int = 0) -> None:

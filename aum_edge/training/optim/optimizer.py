@@ -1,14 +1,19 @@
-"""The optimiser with weight decay and learning rates where they belong."""
+"""Optimiser with parameter groups by weight decay and learning rate, and its rate schedule."""
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from itertools import accumulate
 from typing import Any
 
 from torch import nn
 from torch.optim import Adam, AdamW, Optimizer
+from torch.optim.lr_scheduler import LambdaLR
 
-from aum_edge.training.config import TrainConfig
-from aum_edge.training.optim.layers import parts_of
+from aum_edge.training.config import TrainConfig, from_table
+from aum_edge.training.optim.freezing import parts_of
 
 RECURRENCE = ("A_log", "A_b_log", "D", "D_b", "dt_bias", "cls_token", "pos_embed")
 
@@ -65,3 +70,37 @@ def _factors(model: nn.Module, config: TrainConfig) -> dict[int, float]:
     for parameter in parts.head.parameters():
         factors[id(parameter)] = settings.head_lr_factor
     return factors
+
+
+def make_schedule(
+    optimizer: Optimizer, config: TrainConfig, steps_by_epoch: Sequence[int]
+) -> LambdaLR:
+    """Linear warm-up times the configured curve, for epochs of these many steps."""
+    return LambdaLR(optimizer, learning_rate(config, steps_by_epoch))
+
+
+def learning_rate(config: TrainConfig, steps_by_epoch: Sequence[int]) -> Callable[[int], float]:
+    """Learning-rate schedule: steps done to share of the peak rate."""
+    ends = list(accumulate(steps_by_epoch))
+    warm = config.schedule.warmup_steps or max(1, round(config.warmup * ends[-1]))
+
+    def factor(step: int) -> float:
+        if config.schedule.kind != "cosine":
+            rising = min(1.0, (step + 1) / warm)
+            return rising * _by_epoch(config, bisect_right(ends, step))
+        if step < warm:
+            return (step + 1) / warm
+        done = min(1.0, (step - warm) / max(1, ends[-1] - warm))
+        return config.final_lr + (1 - config.final_lr) * 0.5 * (1 + math.cos(math.pi * done))
+
+    return factor
+
+
+def _by_epoch(config: TrainConfig, epoch: int) -> float:
+    """Share of the peak once ``epoch`` epochs are done."""
+    schedule = config.schedule
+    if schedule.kind == "table":
+        return from_table(schedule.table, epoch, 1.0)
+    if schedule.kind == "step" and epoch >= schedule.start:
+        return schedule.factor ** ((epoch - schedule.start) // schedule.every + 1)
+    return 1.0

@@ -1,4 +1,4 @@
-"""How an encoder is pretrained on audio without labels."""
+"""Settings of masked-patch pretraining."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pretrain one encoder, resumably."""
+"""Masked-patch pretraining of one encoder, resumable."""
 
 from __future__ import annotations
 
@@ -30,7 +30,6 @@ def pretrain(
     work_dir: Path,
     *,
     seed: int = 0,
-    title: str = "pretraining",
 ) -> PretrainResult:
     """Train ``model``, around a masked-patch model, in place and return it at its kept epoch.
 
@@ -45,12 +44,13 @@ def pretrain(
         KeyboardInterrupt: If the user stops it; what was reached is kept for the next run.
     """
     task = MaskedPatchTask(model, config, seed=seed, history_file=work_dir / "history.csv")
-    epoch = train_to_end(task, data, _training(config), work_dir, title=title, keep=config.keep)
+    settings = _training(config)
+    epoch = train_to_end(task, data, settings, work_dir, title="pretraining", keep=config.keep)
     return PretrainResult(model.eval(), task.history, epoch)
 
 
 def _training(config: PretrainConfig) -> TrainConfig:
-    """What the trainer has to know, in the words of any other training."""
+    """The trainer's part of the settings as a :class:`TrainConfig`."""
     return TrainConfig(
         epochs=config.epochs,
         batch_size=config.batch_size,

@@ -1,4 +1,4 @@
-"""What masked-patch pretraining minimises: telling patches apart and drawing them.
+"""Masked-patch pretraining loss: InfoNCE and reconstruction.
 
 Source: SSAMBA (arXiv 2405.11831) after SSAST (arXiv 2110.09784), without their loops over clips.
 """
@@ -30,7 +30,7 @@ class MaskedPatchLoss:
 
 
 def info_nce(predicted: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Which of its clip's hidden patches does a prediction belong to? Loss and accuracy.
+    """InfoNCE of predictions over the masked patches of their clip: loss and accuracy.
 
     Scores are plain products of patches and predictions; the softmax runs over the predictions of
     each patch, the accuracy's choice over the patches of each prediction, as published. Computed
@@ -55,7 +55,7 @@ def masked_patch_loss(
     objective: Objective = "joint",
     mse_weight: float = 10.0,
 ) -> MaskedPatchLoss:
-    """Loss of normalised clips some of whose patches are hidden.
+    """Loss of normalised clips with masked patches.
 
     Args:
         model: Encoder and predictors.

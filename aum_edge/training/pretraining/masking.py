@@ -1,4 +1,4 @@
-"""Which patches masked-patch pretraining hides.
+"""Random masks of masked-patch pretraining: clusters, and patches one by one.
 
 Two rules draw them: an unbiased one, for a whole batch at once, and SSAMBA's own, clip by clip.
 Patches count in frequency-major order: ``row * columns + column``.

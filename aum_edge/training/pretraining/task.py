@@ -1,4 +1,4 @@
-"""The Lightning task of pretraining: clips in, hidden patches told apart and drawn."""
+"""Lightning module of masked-patch pretraining."""
 
 from __future__ import annotations
 

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from aum_edge.audio.augment.config import AugmentConfig
-from aum_edge.audio.augment.masking import mask, specaugment_mask
-from aum_edge.audio.augment.mixup import mixup_targets, waveform_mixup
 from aum_edge.audio.augment.pipeline import Augment, beta, freq_mixstyle, roll
+from aum_edge.audio.augment.spectral import mask, specaugment_mask
 from aum_edge.audio.config import FrontEndConfig
 from aum_edge.errors import AudioError, RecipeError
+from tests.audio.augment.mixup_pairs import mixup_targets, waveform_mixup
 
 FRONT_END = FrontEndConfig(
     sample_rate=8000, n_fft=256, win_length=200, hop_length=80, n_mels=20, clip_seconds=0.5

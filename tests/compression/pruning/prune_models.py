@@ -9,12 +9,12 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from aum_edge.compression.pruning.networks import prunable
-from aum_edge.compression.pruning.slicing import Removal
+from aum_edge.compression.pruning.slicing import Removal, prunable
 from aum_edge.models.architectures.audio_mamba import AudioMamba
 from aum_edge.models.architectures.prunable import PrunableBackbone
-from aum_edge.models.config import AudioMambaConfig, MambaStudentConfig
+from aum_edge.models.config import AudioMambaConfig
 from aum_edge.models.registry import build
+from aum_edge.models.student_config import MambaStudentConfig
 from aum_edge.ssm.mixers.ssd import SSDMixer
 
 STUDENT = MambaStudentConfig(

@@ -23,7 +23,8 @@ from aum_edge.compression.pruning.sensitivity import (
 from aum_edge.compression.pruning.slicing import Removal, shrink
 from aum_edge.errors import CompressionError
 from aum_edge.models.classifier import AudioClassifier
-from aum_edge.models.config import AudioMambaConfig, MambaStudentConfig
+from aum_edge.models.config import AudioMambaConfig
+from aum_edge.models.student_config import MambaStudentConfig
 from aum_edge.ssm.mixers.groups import Key
 from tests.compression.pruning.prune_models import CONFIGS, clips, gap, network, silenced
 from tests.small_run import FRONTEND, LABELS

@@ -15,21 +15,17 @@ from aum_edge.audio.config import FrontEndConfig, Normalization
 from aum_edge.complexity.torch_counter import count
 from aum_edge.compression.pruning.config import PruneConfig
 from aum_edge.compression.pruning.cost import Cost, NetworkCosts, model_cost, sizes_of
-from aum_edge.compression.pruning.networks import prunable
 from aum_edge.compression.pruning.prune import prune
-from aum_edge.compression.pruning.slicing import Removal, shrink
+from aum_edge.compression.pruning.slicing import Removal, prunable, shrink
 from aum_edge.compression.quantization.config import QuantizeConfig
 from aum_edge.compression.quantization.quantize import quantize
 from aum_edge.errors import CompressionError, RecipeError
 from aum_edge.models.classifier import AudioClassifier, load
-from aum_edge.models.config import (
-    AudioMambaConfig,
-    BackboneConfig,
-    CPMobileConfig,
-    MambaStudentConfig,
-)
+from aum_edge.models.config import AudioMambaConfig, CPMobileConfig
+from aum_edge.models.fields import BackboneConfig
 from aum_edge.models.registry import build
 from aum_edge.models.storage.directory import payload_bytes, save
+from aum_edge.models.student_config import MambaStudentConfig
 
 FRONTEND = FrontEndConfig(
     sample_rate=8000, n_fft=256, win_length=256, hop_length=200, n_mels=32, clip_seconds=0.8

@@ -9,8 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from aum_edge.compression.pruning.networks import prunable
-from aum_edge.compression.pruning.slicing import Removal, shrink
+from aum_edge.compression.pruning.slicing import Removal, prunable, shrink
 from aum_edge.errors import CompressionError
 from aum_edge.models.config import CPMobileConfig
 from aum_edge.models.registry import build

@@ -11,7 +11,7 @@ from aum_edge.compression.quantization.config import QuantizeConfig, Sensitivity
 from aum_edge.compression.quantization.layout import layout_bytes, layout_of
 from aum_edge.compression.quantization.quantize import quantize
 from aum_edge.compression.quantization.sensitivity import Sweep, choose
-from aum_edge.compression.quantization.simulate import answers, compare, simulated
+from aum_edge.compression.quantization.simulate import clip_logits, compare, simulated
 from aum_edge.errors import CompressionError, RecipeError
 from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.fold import fold_batch_norm
@@ -88,7 +88,9 @@ def test_the_loss_promised_is_the_loss_of_the_stored_model() -> None:
     config = QuantizeConfig(keep_float="auto", activations="uint8")
     chosen, found = choose(model, config, clips())
     small = quantize(model, chosen, clips())
-    reading = compare(answers(model, clips().features), answers(small, clips().features), "softmax")
+    reading = compare(
+        clip_logits(model, clips().features), clip_logits(small, clips().features), "softmax"
+    )
     assert reading.loss == pytest.approx(found.end.loss, rel=1e-3)
     assert {row.kind for row in found.rows} == {"weight", "input"}
     auto = quantize(model, config, clips())
@@ -98,12 +100,12 @@ def test_the_loss_promised_is_the_loss_of_the_stored_model() -> None:
 def test_simulation_leaves_no_trace() -> None:
     model = spoilt()
     features = clips().features
-    before = answers(model, features)
+    before = clip_logits(model, features)
     layer = model.backbone.get_submodule(BAD)
     grids = {BAD: torch.tensor([0.5, 8.0])}
     with simulated(model.backbone, {BAD: torch.zeros_like(layer.weight)}, grids):
-        assert not torch.equal(answers(model, features), before)
-    assert torch.equal(answers(model, features), before)
+        assert not torch.equal(clip_logits(model, features), before)
+    assert torch.equal(clip_logits(model, features), before)
     assert not layer._forward_pre_hooks
 
 

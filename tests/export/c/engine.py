@@ -16,8 +16,8 @@ import torch
 from aum_edge.audio.config import FrontEndConfig, Normalization
 from aum_edge.export.c.generate import Program, generate
 from aum_edge.models.classifier import AudioClassifier
-from aum_edge.models.config import MambaStudentConfig
 from aum_edge.models.registry import build
+from aum_edge.models.student_config import MambaStudentConfig
 
 FRONTEND = FrontEndConfig(sample_rate=8000, n_fft=256, win_length=256, hop_length=500, n_mels=32)
 WARNINGS = ("-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror")

@@ -16,8 +16,8 @@ from aum_edge.compression.quantization.quantize import quantize
 from aum_edge.export.c.config import CExportConfig
 from aum_edge.export.c.export import export_c
 from aum_edge.models.classifier import AudioClassifier
-from aum_edge.models.config import MambaStudentConfig
 from aum_edge.models.registry import build
+from aum_edge.models.student_config import MambaStudentConfig
 from tests.export.conftest import FRONTEND, LABELS, STUDENT
 
 HERE = Path(__file__).parent / "programs"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from aum_edge.checkpoints import initialise_from
+from aum_edge.checkpoints.initialise import initialise_from
 from aum_edge.errors import AudioError, AumEdgeError, CheckpointError, RecipeError
 from aum_edge.models.classifier import load
 from aum_edge.models.config import AstConfig

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from aum_edge.models.architectures.mamba_student import MambaStudent
-from aum_edge.models.config import MambaStudentConfig
+from aum_edge.models.student_config import MambaStudentConfig
 
 SMALL = MambaStudentConfig(
     n_classes=3,

@@ -14,7 +14,7 @@ from torch import nn
 
 from aum_edge.errors import CheckpointError
 from aum_edge.models.classifier import AudioClassifier, load
-from aum_edge.models.config import BackboneConfig
+from aum_edge.models.fields import BackboneConfig
 from aum_edge.models.fold import fold_batch_norm
 from aum_edge.models.quantized import replace_layer
 from aum_edge.models.storage.directory import payload_bytes, save

@@ -17,7 +17,7 @@ import yaml
 import aum_edge
 from aum_edge.errors import CheckpointError
 from aum_edge.models.classifier import AudioClassifier, from_pretrained, load
-from aum_edge.models.config import BackboneConfig
+from aum_edge.models.fields import BackboneConfig
 from aum_edge.models.storage.card import front_matter
 
 Make = Callable[..., AudioClassifier]

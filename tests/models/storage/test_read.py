@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from aum_edge.errors import CheckpointError
 from aum_edge.models.classifier import AudioClassifier, load
-from aum_edge.models.config import BackboneConfig
+from aum_edge.models.fields import BackboneConfig
 from aum_edge.models.storage.directory import save
 
 Make = Callable[..., AudioClassifier]

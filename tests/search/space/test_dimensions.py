@@ -11,7 +11,7 @@ import pytest
 
 from aum_edge.cli.main import main
 from aum_edge.errors import RecipeError
-from aum_edge.models.config import MambaStudentConfig
+from aum_edge.models.student_config import MambaStudentConfig
 from aum_edge.pipeline.recipe import StudentConfig
 from aum_edge.search.space.dimensions import known_fields, read_space, suggest
 from aum_edge.search.space.student_settings import settings_of

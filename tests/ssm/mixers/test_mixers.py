@@ -107,8 +107,8 @@ def test_ssd_of_the_future_is_ssd_of_the_past_turned_round(length) -> None:
     A = -torch.rand(1, 3, dtype=torch.float64)
     B, C = (torch.randn(2, length, 5, dtype=torch.float64) for _ in range(2))
     turned = [x.flip(1) for x in (u, dt, B, C)]
-    past = ssd(turned[0], turned[1], A, turned[2], turned[3], ways=(False,)).flip(1)
-    torch.testing.assert_close(ssd(u, dt, A, B, C, ways=(True,)), past)
+    past = ssd(turned[0], turned[1], A, turned[2], turned[3], reversals=(False,)).flip(1)
+    torch.testing.assert_close(ssd(u, dt, A, B, C, reversals=(True,)), past)
 
 
 def test_separate_directions_of_s6_with_the_same_weights_equal_shared_ones() -> None:

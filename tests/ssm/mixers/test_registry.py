@@ -20,9 +20,9 @@ from aum_edge.export.c.blocks import c_form
 from aum_edge.export.c.generate import generate
 from aum_edge.export.onnx.export import export_onnx
 from aum_edge.models.classifier import AudioClassifier, load
-from aum_edge.models.config import MambaStudentConfig
 from aum_edge.models.storage.directory import save
 from aum_edge.models.streaming import StreamingStudent
+from aum_edge.models.student_config import MambaStudentConfig
 from aum_edge.ssm.mixers import registry
 from aum_edge.ssm.mixers.base import MixerSizes, State, StudentMixer
 from aum_edge.ssm.mixers.groups import MIN_INNER, Dimension, Gate, Group, GroupMember

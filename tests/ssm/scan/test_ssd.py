@@ -38,25 +38,25 @@ class Looking(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def matrices(*tensors, ways):
+def matrices(*tensors, reversals):
     with Looking():
-        return ssd(*tensors, ways=ways)
+        return ssd(*tensors, reversals=reversals)
 
 
-@pytest.mark.parametrize("ways", [BOTH, PAST, FUTURE])
-def test_gradcheck(backend, ways) -> None:
-    tensors = inputs(batch=1, length=4, heads=2, width=2, states=2, directions=len(ways))
-    assert torch.autograd.gradcheck(lambda *x: ssd(*x, ways=ways), tensors)
+@pytest.mark.parametrize("reversals", [BOTH, PAST, FUTURE])
+def test_gradcheck(backend, reversals) -> None:
+    tensors = inputs(batch=1, length=4, heads=2, width=2, states=2, directions=len(reversals))
+    assert torch.autograd.gradcheck(lambda *x: ssd(*x, reversals=reversals), tensors)
 
 
-@pytest.mark.parametrize("ways", [BOTH, PAST, FUTURE])
+@pytest.mark.parametrize("reversals", [BOTH, PAST, FUTURE])
 @pytest.mark.parametrize("length", [1, CHUNK, 2 * CHUNK + 5, 150])
 @pytest.mark.parametrize("width", [4, 16, 24])
 def test_the_linear_form_equals_the_matrices_with_its_gradients(
-    backend, ways, length, width
+    backend, reversals, length, width
 ) -> None:
-    tensors = inputs(length=length, width=width, directions=len(ways))
-    y, wanted = ssd(*tensors, ways=ways), matrices(*tensors, ways=ways)
+    tensors = inputs(length=length, width=width, directions=len(reversals))
+    y, wanted = ssd(*tensors, reversals=reversals), matrices(*tensors, reversals=reversals)
     torch.testing.assert_close(y, wanted, rtol=1e-9, atol=1e-11)
     weight = torch.randn_like(y)
     grads = [torch.autograd.grad((x * weight).sum(), tensors) for x in (y, wanted)]

@@ -11,8 +11,9 @@ from aum_edge.errors import RecipeError
 from aum_edge.training.config import TrainConfig
 from aum_edge.training.distillation.config import DistillConfig
 from aum_edge.training.distillation.ensemble import ensemble_logits, log_odds, teacher_ensemble
+from aum_edge.training.distillation.setup import Distillation
 from aum_edge.training.distillation.teacher_logits import teacher_key, teacher_logits
-from aum_edge.training.fit import Distillation, fit
+from aum_edge.training.fit import fit
 from tests.small_run import LABELS, student, teacher
 from tests.training.fine_tuning import settings
 from tests.training.kinds import cnn

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from aum_edge.audio.augment.config import AugmentConfig
+from aum_edge.audio.augment.mixup import mix_rows
 from aum_edge.audio.frontend import FrontEnd
 from aum_edge.data.datamodule import AudioData
 from aum_edge.errors import AumEdgeError, RecipeError
@@ -13,11 +14,12 @@ from aum_edge.models.classifier import AudioClassifier
 from aum_edge.training.batch import TrainBatch
 from aum_edge.training.config import BatchConfig
 from aum_edge.training.distillation.config import DistillConfig
+from aum_edge.training.distillation.setup import Distillation
 from aum_edge.training.distillation.targets import LiveTargets
 from aum_edge.training.distillation.teacher_logits import teacher_logits
 from aum_edge.training.distillation.view_cache import ViewCache
-from aum_edge.training.fit import Distillation, fit
-from aum_edge.training.losses import mix_rows, soften
+from aum_edge.training.fit import fit
+from aum_edge.training.losses import soften
 from aum_edge.training.task import ClassificationTask
 from tests.small_run import FRONTEND, student, teacher
 from tests.training.fine_tuning import settings, weights
@@ -34,7 +36,7 @@ WITH_TOKENS = {"feature_weight": 1.0}
 def lessons(monkeypatch) -> list[tuple[int, TrainBatch, torch.Tensor]]:
     """Epoch, what was heard and what was taught, of every step."""
     seen = []
-    taught = LiveTargets.teach
+    taught = LiveTargets.targets_for
     start = LiveTargets.start
     epochs = []
 
@@ -48,7 +50,7 @@ def lessons(monkeypatch) -> list[tuple[int, TrainBatch, torch.Tensor]]:
         return answer
 
     monkeypatch.setattr(LiveTargets, "start", started)
-    monkeypatch.setattr(LiveTargets, "teach", watched)
+    monkeypatch.setattr(LiveTargets, "targets_for", watched)
     return seen
 
 
@@ -99,8 +101,8 @@ def test_online_epochs_never_come_again(corpus, tmp_path, lessons) -> None:
 
 def test_views_are_answered_once_and_kept(corpus, tmp_path, monkeypatch) -> None:
     asked = []
-    ask = LiveTargets._ask
-    monkeypatch.setattr(LiveTargets, "_ask", lambda *a: asked.append(1) or ask(*a))
+    ask = LiveTargets._run_teachers
+    monkeypatch.setattr(LiveTargets, "_run_teachers", lambda *a: asked.append(1) or ask(*a))
     taught = Distillation(config=VIEWS, teachers=(teacher(5),))
     train = settings(epochs=5, augment=VARIED)
     first = fit(student(), corpus, train, tmp_path / "a", distillation=taught)

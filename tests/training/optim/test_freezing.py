@@ -9,8 +9,7 @@ from aum_edge.models.config import CPMobileConfig
 from aum_edge.models.presets import preset
 from aum_edge.models.registry import build
 from aum_edge.training.config import FreezeConfig
-from aum_edge.training.optim.freezing import apply_freeze, count_trained, settle_frozen
-from aum_edge.training.optim.layers import parts_of
+from aum_edge.training.optim.freezing import apply_freeze, count_trained, parts_of, settle_frozen
 from tests.small_run import student, teacher
 
 

@@ -9,8 +9,7 @@ from torch.optim import Adam, AdamW
 from aum_edge.errors import RecipeError
 from aum_edge.training.config import FreezeConfig, OptimizerConfig, ScheduleConfig, TrainConfig
 from aum_edge.training.optim.freezing import apply_freeze
-from aum_edge.training.optim.optimizer import make_optimizer
-from aum_edge.training.optim.schedule import learning_rate, make_schedule
+from aum_edge.training.optim.optimizer import learning_rate, make_optimizer, make_schedule
 from tests.small_run import student, teacher
 
 

@@ -1,4 +1,4 @@
-"""Nine recording devices: each colours, levels, squeezes and adds the noise of its own."""
+"""Nine simulated recording devices: frequency response, gain, soft clipping and noise."""
 
 from __future__ import annotations
 

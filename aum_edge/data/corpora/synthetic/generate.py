@@ -205,11 +205,11 @@ def _write_audio(
             where = place(
                 recording.scene, recording.city, recording.location, config.seed, config.spread
             )
-            heard = _hear(recording, where, config)
+            scene = _scene_at(recording, where, config)
             scene_stem = recording.stem
         if recording != last:
             rng = device_generator(config.seed, f"{recording.stem}-{recording.device}")
-            recorded = record(heard, recording.device, rng, config.device_strength)
+            recorded = record(scene, recording.device, rng, config.device_strength)
             last = recording
         samples = recorded[piece * RATE : (piece + 1) * RATE]
         write_wav(root / recording.filename(piece), samples, RATE, bits=24)
@@ -217,7 +217,7 @@ def _write_audio(
             progress(done, len(clips), "synthetic clips written")
 
 
-def _hear(recording: _Recording, place: Location, config: SyntheticConfig) -> Samples:
+def _scene_at(recording: _Recording, place: Location, config: SyntheticConfig) -> Samples:
     rng = np.random.default_rng([config.seed, recording.segment, 2])
     return make_segment(recording.scene, place, rng, config.pieces * RATE, config.spread)
 

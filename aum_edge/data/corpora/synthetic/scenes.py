@@ -93,7 +93,7 @@ def make_location(scene: str, city: str, location: int, seed: int, spread: float
 
 
 def make_segment(scene: str, place: Location, rng: Generator, n: int, spread: float) -> Samples:
-    """What is heard at a place for ``n`` samples, before any device: float32 at RMS near 0.05."""
+    """A scene at a location, ``n`` samples without a device: float32 at RMS near 0.05."""
     spec = SCENES[scene]
     bed = place.bed + spread * (1.0 * smooth(rng) + rng.normal(0, 0.5, 9))
     flutter = 10 ** (spec.flutter[0] * slow(rng, n, spec.flutter[1]) / 20)

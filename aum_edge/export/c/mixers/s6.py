@@ -53,7 +53,7 @@ typedef struct {
         return Block(
             d_inner=mixer.d_inner,
             d_state=mixer.d_state,
-            ways=mixer.ways,
+            ways=mixer.reversals,
             conv=conv_sizes(conv, weights["gain"].cols),
             eps=mixer.norm.eps,
             norm=norm,

@@ -56,7 +56,7 @@ typedef struct {
         return Block(
             d_inner=mixer.d_inner,
             d_state=mixer.d_state,
-            ways=mixer.ways,
+            ways=mixer.reversals,
             conv=conv_sizes(mixer.conv1d, weights["taps"].cols),
             eps=mixer.norm.eps,
             norm=norm,

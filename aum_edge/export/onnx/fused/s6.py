@@ -39,7 +39,7 @@ def features(student: MambaStudent, x: Tensor) -> Tensor:
 def mix(mixer: S6Mixer, x: Tensor) -> Tensor:
     """:class:`S6Mixer` on (L, batch, 1, d_model)."""
     u, z = mixer.in_proj(x).split([mixer.d_inner, mixer.d_inner], dim=-1)
-    directions = mixer.ways
+    directions = mixer.reversals
     if not mixer.separate:
         y = _path(mixer, u, "", directions)
     else:

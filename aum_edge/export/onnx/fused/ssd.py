@@ -55,14 +55,14 @@ def _decays(mixer: SSDMixer, dt: Tensor) -> Tensor:
     """
     rate = dt * -torch.exp(mixer.A_log)[:, :, None, None]
     reach = torch.cumsum(rate, dim=3)
-    ahead = torch.tensor(mixer.ways)[:, None, None, None]
-    if all(mixer.ways):
+    ahead = torch.tensor(mixer.reversals)[:, None, None, None]
+    if all(mixer.reversals):
         reach = rate - reach
-    elif any(mixer.ways):
+    elif any(mixer.reversals):
         reach = torch.where(ahead, rate - reach, reach)
     position = torch.arange(rate.shape[3], dtype=rate.dtype)
     gap = position[:, None] - position
-    sign = torch.tensor([-MASKED if way else MASKED for way in mixer.ways])
+    sign = torch.tensor([-MASKED if reverse else MASKED for reverse in mixer.reversals])
     hidden = torch.clamp(gap * sign[:, None, None, None], max=0.0)
     return torch.exp(torch.minimum(reach.transpose(3, 4) - reach, hidden))
 

@@ -1,4 +1,4 @@
-"""Features of a network's blocks over time, in one layout for every architecture."""
+"""Feature distillation: tokens of matched blocks, read by hooks, and the loss between them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from aum_edge.errors import RecipeError
 from aum_edge.models.architectures.base import Backbone
 from aum_edge.models.classifier import AudioClassifier
-from aum_edge.training.optim.layers import parts_of
+from aum_edge.training.optim.freezing import parts_of
 
 LONGEST = 32
 """Time steps of a clip that are kept; more are averaged. Bounds what is stored."""
@@ -46,12 +46,12 @@ class FeatureHooks:
         self._groups = [groups[number - 1] for number in blocks]
 
     @contextmanager
-    def listening(self) -> Iterator[Taken]:
-        """Inside, one forward pass; afterwards the list holds the tokens of each chosen block."""
-        heard: dict[nn.Module, Any] = {}
+    def recording(self) -> Iterator[Taken]:
+        """Record one forward pass; afterwards the list holds the tokens of each chosen block."""
+        batch: dict[nn.Module, Any] = {}
 
         def keep(module: nn.Module, _: Any, output: Any) -> None:
-            heard[module] = output
+            batch[module] = output
 
         watched = {module for group in self._groups for module in group}
         handles = [module.register_forward_hook(keep) for module in watched]
@@ -62,17 +62,60 @@ class FeatureHooks:
             for handle in handles:
                 handle.remove()
         for group in self._groups:
-            outputs = [heard[module] for module in group]
+            outputs = [batch[module] for module in group]
             taken.append(at_most(self._network.block_tokens(outputs), LONGEST))
 
     def shapes(self, model: AudioClassifier) -> list[tuple[int, int]]:
         """(T, D) of every chosen block, by one silent clip."""
         training = model.training
         parameter = next(model.parameters())
-        with torch.no_grad(), self.listening() as taken:
+        with torch.no_grad(), self.recording() as taken:
             model.eval()(model.example_input().to(parameter.device))
         model.train(training)
         return [(tokens.shape[1], tokens.shape[2]) for tokens in taken]
+
+
+class FeatureLoss(nn.Module):
+    """1 - cosine of centred tokens, the mean over clips, time steps and pairs of blocks.
+
+    A linear layer a pair takes the student's width to the teacher's (FitNets, arXiv 1412.6550;
+    TinyBERT, arXiv 1909.10351). It learns with the student and is no part of it. The teacher's
+    tokens are brought to the student's moments. Both lose their mean over the batch, which all
+    clips have in common and which would otherwise be most of the cosine; up to a factor, the loss
+    is then the squared distance of normalised tokens (arXiv 1908.09355).
+
+    Args:
+        student: (T, D) of each block of the student that is matched.
+        teacher: (T, D) of each of the teacher's.
+        seed: Of the layers' weights.
+    """
+
+    def __init__(
+        self,
+        student: Sequence[tuple[int, int]],
+        teacher: Sequence[tuple[int, int]],
+        seed: int,
+    ) -> None:
+        super().__init__()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.projections = nn.ModuleList(
+                nn.Linear(mine[1], theirs[1], bias=False)
+                for mine, theirs in zip(student, teacher, strict=True)
+            )
+
+    def forward(self, student: Sequence[Tensor], teacher: Sequence[Tensor]) -> Tensor:
+        """Tokens (B, T, D) of each matched block to a scalar."""
+        losses = []
+        for projection, mine, theirs in zip(self.projections, student, teacher, strict=True):
+            target = _centred(at_times(theirs.float(), mine.shape[1]))
+            guess = _centred(projection(mine).float())
+            losses.append(1 - F.cosine_similarity(guess, target, dim=2).mean())
+        return torch.stack(losses).mean()
+
+
+def _centred(tokens: Tensor) -> Tensor:
+    return tokens - tokens.mean(dim=(0, 1))
 
 
 def pair_by_depth(student: int, teacher: int) -> tuple[tuple[int, int], ...]:

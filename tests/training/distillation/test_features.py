@@ -6,16 +6,17 @@ import torch
 from aum_edge.errors import RecipeError
 from aum_edge.models.storage.directory import save
 from aum_edge.training.distillation.config import DistillConfig
-from aum_edge.training.distillation.feature_hooks import (
+from aum_edge.training.distillation.features import (
     LONGEST,
     FeatureHooks,
+    FeatureLoss,
     at_most,
     at_times,
     pair_by_depth,
 )
-from aum_edge.training.distillation.feature_loss import FeatureLoss
+from aum_edge.training.distillation.setup import Distillation
 from aum_edge.training.distillation.teacher_logits import teacher_features
-from aum_edge.training.fit import Distillation, fit
+from aum_edge.training.fit import fit
 from aum_edge.training.optim.optimizer import make_optimizer
 from tests.small_run import student, teacher
 from tests.training.fine_tuning import settings, weights
@@ -36,7 +37,7 @@ FEATURES = DistillConfig(kd_lambda=0.0, feature_weight=1.0)
 
 def tokens_of(model, features, block: int = 1) -> torch.Tensor:
     tap = FeatureHooks(model, [block])
-    with torch.no_grad(), tap.listening() as taken:
+    with torch.no_grad(), tap.recording() as taken:
         model.eval()(features)
     return taken[0]
 
@@ -63,12 +64,12 @@ def test_hooks_are_gone_afterwards_and_shapes_are_those_of_the_tokens(kind) -> N
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     tap = FeatureHooks(model, [1, 2])
     shapes = tap.shapes(model)
-    with torch.no_grad(), tap.listening() as taken:
+    with torch.no_grad(), tap.recording() as taken:
         model(model.example_input(2))
     assert [tuple(tokens.shape[1:]) for tokens in taken] == shapes
     assert model.training
     assert not any(module._forward_hooks for module in model.modules())
-    with pytest.raises(ZeroDivisionError), tap.listening():
+    with pytest.raises(ZeroDivisionError), tap.recording():
         raise ZeroDivisionError
     assert not any(module._forward_hooks for module in model.modules())
     tap.shapes(model)
