@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 os.environ.setdefault("MPLBACKEND", "Agg")
+# As the command line does: threads that wait do not spin on a busy machine.
+os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 # Tests import onnxruntime before the package that switches its reports off.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -90,3 +91,32 @@ def test_a_wrong_setting_of_a_model_imports_nothing_heavy(command: str, tmp_path
     code, heavy, error = call(command, str(tmp_path), "out", "--set", "epoch=3")
     assert (code, heavy) == (2, [])
     assert "There is no key `epoch`" in error
+
+
+@pytest.mark.parametrize(
+    ("given", "left"),
+    [
+        ({}, "3000"),
+        ({"GOMP_SPINCOUNT": "7"}, "7"),
+        ({"OMP_WAIT_POLICY": "ACTIVE"}, "None"),
+    ],
+)
+def test_waiting_threads_sleep_unless_the_user_says_how_they_wait(
+    given: dict[str, str], left: str
+) -> None:
+    code = (
+        "import os, sys\n"
+        "from aum_edge.cli.main import main\n"
+        "try: main(['run', 'no_such_recipe.yaml'])\n"
+        "finally: print(os.environ.get('GOMP_SPINCOUNT'), 'torch' in sys.modules)\n"
+    )
+    plain = {k: v for k, v in os.environ.items() if k not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**plain, **given},
+        cwd=Path(__file__).parents[2],
+    )
+    assert done.stdout.split() == [left, "False"]
