@@ -44,6 +44,8 @@ from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.fold import fold_batch_norm
 from aum_edge.models.quantized import QuantizedLayer, replace_layer
 
+log = logging.getLogger(__name__)
+
 
 @torch.no_grad()
 def halve(model: AudioClassifier) -> AudioClassifier:
@@ -67,9 +69,6 @@ def halve(model: AudioClassifier) -> AudioClassifier:
             names.append(name)
     description = {"bits": 16, "granularity": "none", "layers": [], "float16": names}
     return model.with_backbone(backbone, {"step": "store as float16"}, description)
-
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
