@@ -2,7 +2,7 @@
 
 Why our own and neither nncf nor torchao (nncf 3.4, torchao 0.18, torch 2.13, one thread, a pruned
 student of 52,188 weights, 450 test clips of the built-in corpus, float accuracy 72.4 %; "agree" is
-the share of clips with the float model's answer):
+the share of clips with the float model's prediction):
 
 ==============================  ========  ======  ==============================================
 weights and inputs in 8 bit     accuracy  agree   remarks
