@@ -129,7 +129,7 @@ def _train(
 def _for_classes(
     model: AudioClassifier, data: AudioData, config: TrainConfig, step: dict[str, Any]
 ) -> AudioClassifier:
-    """A float copy of the model that answers for the data's classes; ``step`` joins its lineage."""
+    """A float copy of the model with the data's classes as outputs; ``step`` joins its lineage."""
     if model.quantization and model.quantization.get("bits") == 8:
         raise CheckpointError(
             "This model is quantized, which is no start for training: give the model that it was "

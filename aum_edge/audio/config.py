@@ -44,18 +44,19 @@ class FrontEndConfig:
     power: Literal[1, 2] = 2
     """``log_mel``: of the STFT's magnitude, before the filters."""
     stft_padding: Literal["reflect", "constant"] = "reflect"
-    """``log_mel``: what the first and last windows hear beyond the clip; constant is zero."""
+    """``log_mel``: what the first and last windows cover beyond the clip; constant is zero."""
     padding: Literal["audio", "zero", "edge"] = "audio"
     """What makes shorter audio long enough: silence before the front end, or frames after it, of
     zeros (AuM, SSAMBA) or like the last one (EPIC-SOUNDS)."""
     channels: Literal["mean", "first"] = "mean"
-    """Which of several channels are heard."""
+    """Which of several channels are taken."""
     range_db: float = 0.0
     """No feature is further than this below the clip's highest, dB: a recording's own noise floor
     and digital silence become alike. 0 is no floor."""
     clip_mean: bool = False
-    """Every band loses its mean over the clip, and with it level, microphone and room: cepstral
-    mean normalisation. The whole clip must be heard first, so nothing streams; as with a floor."""
+    """Every band loses its mean over the clip, and with it level, microphone and reverberation:
+    cepstral mean normalisation. The whole clip must be known first, so nothing streams; as with a
+    floor."""
 
     def __post_init__(self) -> None:
         self._check_words()

@@ -103,7 +103,7 @@ def _by_convolution(waveform: Tensor, old: int, new: int) -> Tensor:
 
 
 def _by_position(waveform: Tensor, old: int, new: int, length: int) -> Tensor:
-    """Kernels made for each new sample in turn, where a bank of all phases would be huge."""
+    """Kernels made for one new sample after the other, where a bank of all phases would be huge."""
     side = half_width(old, new)
     windows = F.pad(waveform, (side, side + 1)).unfold(-1, 2 * side + 2, 1)
     taps = torch.arange(-side, side + 2, dtype=torch.float64, device=waveform.device)

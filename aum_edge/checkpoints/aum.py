@@ -50,6 +50,9 @@ DIRECTIONS = {"none": "fo-fo", "v1": "fo-bi", "v2": "bi-bi"}
 POOLING = {"mean": "mean", "none": "last", "max": "max", "all": "all"}
 FRAMES = 1024
 MOST_CLASSES = 1_000_000
+AST_ONLY = (
+    "pretrain pretrain_path fstride tstride label_dim input_fdim input_tdim model_name".split()
+)
 
 
 def convert_aum(tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> AudioClassifier:
@@ -258,8 +261,3 @@ def unsupported(flags: Flags) -> None:
         "weird__target_size",
     )
     flags.ignore(*(f"ast_{name}" for name in AST_ONLY), "load_backbone_only")
-
-
-AST_ONLY = (
-    "pretrain pretrain_path fstride tstride label_dim input_fdim input_tdim model_name".split()
-)

@@ -21,6 +21,10 @@ from aum_edge.errors import CheckpointError
 
 MODULES = ("torch", "collections", "numpy", "argparse", "_codecs")
 """Where the globals of ordinary checkpoints come from."""
+HARMLESS: list[Any] = [argparse.Namespace]
+"""Plain containers that training scripts put beside the weights."""
+WRAPPERS = ("state_dict", "model", "model_state_dict")
+"""Where Lightning, Vim and others keep the weights inside their checkpoints."""
 
 
 def foreign_global(path: Path) -> str | None:
@@ -53,12 +57,6 @@ def _pickle(path: Path) -> bytes:
     with zipfile.ZipFile(path) as archive:
         names = [name for name in archive.namelist() if name.endswith("data.pkl")]
         return archive.read(names[0]) if names else b""
-
-
-HARMLESS: list[Any] = [argparse.Namespace]
-"""Plain containers that training scripts put beside the weights."""
-WRAPPERS = ("state_dict", "model", "model_state_dict")
-"""Where Lightning, Vim and others keep the weights inside their checkpoints."""
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,14 @@ PATCH, POSITIONS = "patch_embed.proj.weight", "pos_embed.pos_embed"
 UPSTREAM_MELS = 128
 UPSTREAM_FRAMES = [2**power for power in range(6, 20)]
 """AuM looks for the length of a checkpoint among these, at 128 mels."""
+RANKS = {
+    "layers.0.mixer.A_log": 2,
+    "layers.0.mixer.conv1d.weight": 3,
+    "norm_f.weight": 1,
+    PATCH: 4,
+    POSITIONS: 3,
+    "head.weight": 2,
+}
 
 
 @dataclass(frozen=True)
@@ -69,16 +77,6 @@ def network_shapes(tensors: Mapping[str, Tensor], source: str) -> NetworkShapes:
         position_rows=None if table is None else table.shape[1],
         n_classes=None if head is None else head.shape[0],
     )
-
-
-RANKS = {
-    "layers.0.mixer.A_log": 2,
-    "layers.0.mixer.conv1d.weight": 3,
-    "norm_f.weight": 1,
-    PATCH: 4,
-    POSITIONS: 3,
-    "head.weight": 2,
-}
 
 
 def _check_ranks(tensors: Mapping[str, Tensor], source: str) -> None:

@@ -12,6 +12,7 @@ from importlib import import_module
 
 from aum_edge import __version__
 from aum_edge.core.signals import Stops, stoppable
+from aum_edge.core.text import one_line
 from aum_edge.errors import AumEdgeError, Stopped
 
 COMMANDS = {
@@ -103,8 +104,9 @@ def _line(error: Exception) -> str:
         )
     if isinstance(error, OSError) and error.filename:
         return f"Cannot use {error.filename}: {error.strerror}."
-    text = " ".join(str(error).split())
-    return f"Unexpected {type(error).__name__}: {text}. Run with --debug for the traceback."
+    return (
+        f"Unexpected {type(error).__name__}: {one_line(error)}. Run with --debug for the traceback."
+    )
 
 
 def _module(name: str) -> str:

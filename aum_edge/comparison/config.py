@@ -48,7 +48,7 @@ class ArmConfig:
     lessons: tuple[Lesson, ...] = ("scratch", "distilled")
     """What it is trained from: labels alone, or the teacher as well."""
     distilled_epochs: int = 0
-    """Epochs with the teacher; 0 is as many as from labels. Its answers to varied clips go on
+    """Epochs with the teacher; 0 is as many as from labels. Its logits of varied clips go on
     teaching long after a network has memorised the labels."""
 
     def __post_init__(self) -> None:

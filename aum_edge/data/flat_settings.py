@@ -12,6 +12,15 @@ from aum_edge.data.corpora.registry import CorpusConfig, corpus_class, corpus_na
 from aum_edge.errors import RecipeError
 
 log = logging.getLogger(__name__)
+SYNTHETIC = {
+    "seed": 0,
+    "n_train": 1200,
+    "n_test": 450,
+    "pieces": 2,
+    "spread": 1.0,
+    "device_strength": 1.0,
+}
+"""What keys hold of the generated corpus where the data are another one."""
 
 
 @dataclass(frozen=True)
@@ -35,15 +44,6 @@ FLAT = {
     "val_speakers": FlatKey((), ("fsdd",)),
     "subset": FlatKey("split25", ("tau2022",)),
 }
-SYNTHETIC = {
-    "seed": 0,
-    "n_train": 1200,
-    "n_test": 450,
-    "pieces": 2,
-    "spread": 1.0,
-    "device_strength": 1.0,
-}
-"""What keys hold of the generated corpus where the data are another one."""
 
 
 def flat_values(settings: CorpusConfig) -> dict[str, Any]:

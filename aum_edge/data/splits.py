@@ -13,6 +13,8 @@ from aum_edge.core.text import few
 from aum_edge.data.manifest import Clip, Split
 from aum_edge.errors import DataError
 
+Part = TypeVar("Part", str, int)
+
 
 def split_by_groups(
     clips: Sequence[Clip], fraction: float, seed: int, target: Split = "val"
@@ -57,9 +59,6 @@ def split_by_groups(
         replace(clip, split=target) if clip.split == "train" and clip.group in moved else clip
         for clip in clips
     )
-
-
-Part = TypeVar("Part", str, int)
 
 
 def split_of(part: Part, validated: Collection[Part], tested: Collection[Part]) -> Split:

@@ -63,7 +63,7 @@ def export(
     Raises:
         RecipeError: If no target has the ending, or the settings are those of another target.
         ExportError: If the model has no form there, or the file cannot be written.
-        ParityError: If the file answers otherwise than the model.
+        ParityError: If the file's logits differ from the model's.
     """
     from aum_edge.models.classifier import as_model
 

@@ -6,14 +6,11 @@ is all that a new architecture takes.
 
 from __future__ import annotations
 
-import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
-from importlib import import_module
 from typing import Literal, TypeVar
 
-from aum_edge.models import architectures as home
+from aum_edge.core.modules import import_modules
 from aum_edge.models.architectures.base import Backbone
 from aum_edge.models.fields import BackboneConfig
 
@@ -66,7 +63,7 @@ def register_architecture(
 
 def architectures() -> dict[str, Architecture]:
     """Every architecture by its name."""
-    _import_all()
+    import_modules("aum_edge.models.architectures")
     return dict(_KNOWN)
 
 
@@ -90,10 +87,3 @@ def architecture_of(config: BackboneConfig) -> str:
 def build(config: BackboneConfig) -> Backbone:
     """A network with fresh weights, in training mode."""
     return architecture(config).network(config)
-
-
-@cache
-def _import_all() -> None:
-    """Import every module of the folder: each registers what it holds."""
-    for module in pkgutil.iter_modules(home.__path__):
-        import_module(f"{home.__name__}.{module.name}")

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import ast
 import inspect
-import pkgutil
 import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
-from importlib import import_module
 from itertools import pairwise
 from types import NoneType
 from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
+
+from aum_edge.core.modules import import_modules
 
 WORDS = {int: "whole number", float: "number", str: "text", bool: "true or false"}
 REQUIRED = object()
@@ -149,8 +149,7 @@ def _held(name: str, hint: Any) -> list[tuple[str, type | None]]:
 def _registered(base: type) -> list[tuple[str, type | None]]:
     """Names and classes of what derives from a base and stands in its package."""
     package = base.__module__.rpartition(".")[0]
-    for module in pkgutil.walk_packages(import_module(package).__path__, f"{package}."):
-        import_module(module.name)
+    import_modules(package, deep=True)
     kinds = [kind for kind in _subclasses(base) if kind.__module__.startswith(f"{package}.")]
     named: dict[str, type] = {kind.__dict__.get("corpus", ""): kind for kind in kinds}
     return [(name, named[name]) for name in sorted(named) if name]

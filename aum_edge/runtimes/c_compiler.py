@@ -31,6 +31,7 @@ EXTENSIONS: dict[Isa, tuple[str, ...]] = {
 
 COMMON = ("-std=c99", "-fno-trapping-math", "-fno-math-errno", "-ffp-contract=fast")
 """Strict about values: NaN, Inf and the order of sums stay what the source says."""
+_made: list[tempfile.TemporaryDirectory[str]] = []
 
 
 class MissingCompilerError(ExportError):
@@ -159,9 +160,6 @@ def cache_folder() -> Path:
         if mine and os.access(folder, os.W_OK):
             return folder
     return _own_folder()
-
-
-_made: list[tempfile.TemporaryDirectory[str]] = []
 
 
 def _words(name: str) -> tuple[str, ...]:

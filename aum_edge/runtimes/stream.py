@@ -30,7 +30,7 @@ class StreamClassifier(ABC):
             Logits (n_classes,) over all samples so far, or None before the first token.
 
         Raises:
-            ExportError: If samples are not one row, or the network answers NaN.
+            ExportError: If samples are not one row, or the network's logits are NaN.
         """
 
     @abstractmethod

@@ -212,7 +212,7 @@ def external_datasets(
 
 
 def usage(rows: Sequence[Row]) -> str | None:
-    """What outside data was used for, in words; None where an entry does not say."""
+    """What external data was used for, in words; None where an entry does not say."""
     if not rows:
         return "none"
     if any(not row.get("used_for") for row in rows):

@@ -10,6 +10,13 @@ from aum_edge.audio.augment.config import AugmentConfig
 from aum_edge.core.validation import at_least, check_words, one_of, require, within
 from aum_edge.errors import RecipeError
 
+Monitor = Literal[
+    "accuracy", "macro_accuracy", "precision", "recall", "f1", "map", "mean_auc", "d_prime", "loss"
+]
+Loss = Literal["cross-entropy", "bce"]
+Keep = Literal["best", "last", "soup"]
+MemoryFormat = Literal["contiguous", "channels_last"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerConfig:
@@ -166,14 +173,6 @@ def _check_table(name: str, table: Mapping[int, float], least: float) -> None:
                 f"`{name}` holds epochs from 0 and values of at least {least}, got "
                 f"{epoch}: {value}."
             )
-
-
-Monitor = Literal[
-    "accuracy", "macro_accuracy", "precision", "recall", "f1", "map", "mean_auc", "d_prime", "loss"
-]
-Loss = Literal["cross-entropy", "bce"]
-Keep = Literal["best", "last", "soup"]
-MemoryFormat = Literal["contiguous", "channels_last"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -39,7 +39,7 @@ class DevicesConfig:
     train: TrainConfig = _fine_tuning()
     """How each device's model is fine-tuned."""
     distill: bool = False
-    """Also listen to the run's teachers, by their stored answers to the device's clips."""
+    """Also distill the run's teachers, by their stored logits of the device's clips."""
     choose: Literal["better", "tuned"] = "better"
     """better: a device keeps the general model where fine-tuning did not pay on the device's
     validation clips (macro accuracy, then log loss); tuned: it never does."""

@@ -83,12 +83,12 @@ def test_models_are_interleaved_and_warm_up_is_not_timed(monkeypatch: pytest.Mon
     clock = iter(range(0, 10**6, 5))
     monkeypatch.setattr(latency.time, "perf_counter_ns", lambda: next(clock))
 
-    def contestant(name: str) -> LoadedEntry:
+    def entry(name: str) -> LoadedEntry:
         return LoadedEntry(model=name, runtime="torch", threads=1, run=lambda: calls.append(name))
 
     told: list[tuple[int, int]] = []
     times = latency._interleaved_times(
-        [contestant("a"), contestant("b")],
+        [entry("a"), entry("b")],
         BenchConfig(runs=5, warmup=2, block=2),
         lambda done, total, what: told.append((done, total)),
     )

@@ -252,7 +252,7 @@ def test_a_single_run_has_no_deviation_on_the_page() -> None:
     assert with_range(Spread((0.6, 0.62))) == "61.0 ± 1.4 (60.0 to 62.0)"
 
 
-def test_without_a_teacher_nobody_is_taught(tmp_path: Path) -> None:
+def test_without_a_teacher_nothing_is_distilled(tmp_path: Path) -> None:
     values = recipe_values(tmp_path)
     for arm in values["arms"].values():
         arm["lessons"] = ["scratch"]

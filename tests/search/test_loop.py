@@ -103,7 +103,7 @@ def test_a_space_over_every_limit_says_the_least_it_costs(tmp_path, corpus, caps
     assert read_records(tmp_path / "out") == []
 
 
-def test_hopeless_trials_end_early(tmp_path, corpus, capsys) -> None:
+def test_dominated_trials_end_early(tmp_path, corpus, capsys) -> None:
     # The same model with a learning rate that learns and ones that cannot.
     space = {"train.lr": {"choices": [1.0e-2, 1.0e-6, 1.1e-6, 1.2e-6]}}
     train = {"epochs": 4, "batch_size": 6}

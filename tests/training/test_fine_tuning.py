@@ -79,9 +79,9 @@ def test_bce_learns_one_label_a_clip(data, tmp_path) -> None:
 def test_bce_follows_a_teacher_of_several_labels(several, tmp_path) -> None:
     targets = torch.from_numpy(several.arrays["train"].targets)
     logits = 12 * (1 - targets) - 6
-    taught = Distillation(config=DistillConfig(kd_lambda=1.0), logits=logits)
+    setup = Distillation(config=DistillConfig(kd_lambda=1.0), logits=logits)
     config = settings(epochs=8, lr=1e-2, loss="bce", monitor="loss")
-    result = fit(student(), several, config, tmp_path, distillation=taught)
+    result = fit(student(), several, config, tmp_path, distillation=setup)
     # The teacher says the opposite of the labels, so the more is learnt the worse the order.
     assert result.history[-1]["val_map"] < 0.5
 

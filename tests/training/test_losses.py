@@ -77,12 +77,12 @@ def test_bce_distillation_is_bce_without_a_teacher_and_zero_for_a_perfect_studen
     made = distillation_loss(logits, targets, torch.full((4, 3), 0.5), alone, "bce")
     torch.testing.assert_close(made, hard_loss(logits, targets, "bce"))
 
-    taught = DistillConfig(kd_lambda=1.0, temperature=2.0)
+    config = DistillConfig(kd_lambda=1.0, temperature=2.0)
     teacher = soften(logits, 2.0, "bce")
-    assert abs(float(distillation_loss(logits, targets, teacher, taught, "bce"))) < 1e-6
+    assert abs(float(distillation_loss(logits, targets, teacher, config, "bce"))) < 1e-6
     p, q = torch.sigmoid(logits / 2), torch.sigmoid(torch.zeros(4, 3))
     divergence = (q * (q / p).log() + (1 - q) * ((1 - q) / (1 - p)).log()).mean()
-    made = distillation_loss(logits, targets, q, taught, "bce")
+    made = distillation_loss(logits, targets, q, config, "bce")
     torch.testing.assert_close(made, 4 * divergence)
 
 

@@ -6,15 +6,12 @@ else names it. A class registered anywhere else, as in a notebook, serves as wel
 
 from __future__ import annotations
 
-import pkgutil
 from collections.abc import Callable
 from dataclasses import is_dataclass
-from functools import cache
-from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from aum_edge.audio.config import FrontEndConfig
+from aum_edge.core.modules import import_modules
 from aum_edge.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -68,7 +65,7 @@ def register(name: str) -> Callable[[type[Kind]], type[Kind]]:
 
 def augmentations() -> dict[str, type[Augmentation]]:
     """All registered augmentations, by their names in order."""
-    _discover()
+    import_modules("aum_edge.audio.augment")
     return dict(sorted(_AUGMENTATIONS.items()))
 
 
@@ -85,11 +82,3 @@ def check_registered(given: dict[str, Augmentation]) -> None:
                 f"`augment.{name}` is no registered augmentation; there are "
                 f"{', '.join(known) or 'none'}."
             )
-
-
-@cache
-def _discover() -> None:
-    """Import every file of this folder, so that the augmentations in them register."""
-    package = __name__.rpartition(".")[0]
-    for found in pkgutil.iter_modules([str(Path(__file__).parent)], f"{package}."):
-        import_module(found.name)

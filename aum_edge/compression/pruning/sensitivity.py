@@ -41,7 +41,7 @@ def cuttable(model: AudioClassifier, dimensions: Sequence[Dimension]) -> dict[Ke
 
 @torch.no_grad()
 def loss_and_accuracy(model: AudioClassifier, batches: Sequence[Batch]) -> tuple[float, float]:
-    """Mean loss in nats and share of right answers (all labels right, where clips have several)."""
+    """Mean loss in nats, and share of clips of which all labels are right."""
     training = model.training
     model.eval()
     example = next(model.parameters())

@@ -46,7 +46,7 @@ class SensitivityConfig:
     max_bytes: float | None = None
     """Stored parameter bytes that the choice may take; ``None`` sets no limit."""
     max_loss: float = 2e-5
-    """Stop once the mean KL divergence from the float model's answers is below this, in nats."""
+    """Stop once the mean KL divergence from the float model's outputs is below this, in nats."""
 
     def __post_init__(self) -> None:
         check(
@@ -70,7 +70,7 @@ class QatConfig:
 
     train: TrainConfig = TrainConfig(epochs=12, lr=1e-4, weight_decay=0.0)
     distill: Literal["teachers", "float", "none"] = "float"
-    """float: learn from the float student's answers to the same varied clips alone, so that the
+    """float: learn from the float student's logits of the same varied clips alone, so that the
     rounded one stays close to it;
     teachers: from the run's teachers, as the student did, which trains on rather than only
     repairs (one run in five gained 5 points by it and one lost 4); none: from labels alone."""
@@ -147,7 +147,7 @@ class StaticConfig:
     percentile: float = 99.99
     """Share of the activations inside the range, in percent (percentile only)."""
     max_loss: float | None = 2e-5
-    """Mean KL divergence from the float file's answers on the calibration clips, in nats; the
+    """Mean KL divergence from the float file's outputs on the calibration clips, in nats; the
     projections that hurt most stay float until it is reached. ``None`` quantizes all of them."""
 
     def __post_init__(self) -> None:

@@ -23,7 +23,7 @@ Batches = Sequence[np.ndarray]
 
 
 def session(model: onnx.ModelProto | str) -> ort.InferenceSession:
-    """A quiet session of one thread."""
+    """A session of one thread that logs fatal errors alone."""
     options = ort.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = 1

@@ -53,7 +53,7 @@ PREPARED = "onnx.quant.pre_process"
 
 
 class _Clips(CalibrationDataReader):
-    """Hands onnxruntime one batch: it wants to look at some, and is told the ranges anyway."""
+    """One batch for onnxruntime's calibration, whose ranges are then set by ours."""
 
     def __init__(self, name: str, batch: np.ndarray) -> None:
         self._batches: Iterator[dict[str, np.ndarray]] = iter([{name: batch}])
@@ -71,7 +71,7 @@ class StaticReport:
     kept_float: tuple[str, ...]
     """In the order in which they were given back, the most harmful first."""
     loss: float
-    """Mean KL divergence from the float file's answers on the calibration clips, in nats."""
+    """Mean KL divergence from the float file's outputs on the calibration clips, in nats."""
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON values, without the path."""
@@ -126,7 +126,7 @@ def quantize_onnx(
 
 
 class _Trial:
-    """Writes a draft with some projections quantized and reads how far its answers are."""
+    """Writes a draft with some projections quantized and measures how far its outputs are off."""
 
     def __init__(
         self,
@@ -147,7 +147,7 @@ class _Trial:
         return math.prod(stored.dims)
 
     def loss(self, names: Sequence[str]) -> float:
-        """Quantize these projections into the draft; KL divergence of its answers."""
+        """Quantize these projections into the draft; KL divergence of its outputs."""
         _quantize(self.model, self.draft, self.batches[0], names, self.config, self.grids)
         try:
             got = logits_of(str(self.draft), self.batches)

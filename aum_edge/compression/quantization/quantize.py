@@ -2,7 +2,7 @@
 
 Why our own and neither nncf nor torchao (nncf 3.4, torchao 0.18, torch 2.13, one thread, a pruned
 student of 52,188 weights, 450 test clips of the built-in corpus, float accuracy 72.4 %; "agree" is
-the share of clips with the float model's answer):
+the share of clips with the float model's prediction):
 
 ==============================  ========  ======  ==============================================
 weights and inputs in 8 bit     accuracy  agree   remarks
@@ -44,6 +44,8 @@ from aum_edge.models.classifier import AudioClassifier
 from aum_edge.models.fold import fold_batch_norm
 from aum_edge.models.quantized import QuantizedLayer, replace_layer
 
+log = logging.getLogger(__name__)
+
 
 @torch.no_grad()
 def halve(model: AudioClassifier) -> AudioClassifier:
@@ -67,9 +69,6 @@ def halve(model: AudioClassifier) -> AudioClassifier:
             names.append(name)
     description = {"bits": 16, "granularity": "none", "layers": [], "float16": names}
     return model.with_backbone(backbone, {"step": "store as float16"}, description)
-
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)

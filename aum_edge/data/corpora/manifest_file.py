@@ -51,7 +51,7 @@ class ManifestConfig(CorpusConfig):
     """
 
     val_root: str = ""
-    """The file of the validation rows; without it they are carved from ``root``. The file of
+    """The file of the validation rows; without it they are split off ``root``. The file of
     ``test_root`` may be given again, as published recipes do: then the best epoch is chosen on
     test data, and the score is no fair one."""
     test_root: str = ""

@@ -6,15 +6,13 @@ it. A class registered anywhere else, as in a notebook, serves as well.
 
 from __future__ import annotations
 
-import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
-from functools import cache
-from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
+from aum_edge.core.modules import import_modules
 from aum_edge.core.progress import Progress
 from aum_edge.data.manifest import Manifest
 from aum_edge.errors import RecipeError
@@ -97,7 +95,7 @@ def register(name: str) -> Callable[[type[Kind]], type[Kind]]:
 
 def corpus_names() -> tuple[str, ...]:
     """All corpora, in the order of their names."""
-    _discover()
+    import_modules("aum_edge.data.corpora", deep=True)
     return tuple(sorted(_CORPORA))
 
 
@@ -107,16 +105,8 @@ def corpus_class(name: str) -> type[CorpusConfig]:
     Raises:
         RecipeError: If there is no such corpus.
     """
-    _discover()
+    import_modules("aum_edge.data.corpora", deep=True)
     if not isinstance(name, str) or name not in _CORPORA:
         names = ", ".join(corpus_names())
         raise RecipeError(f"Data `corpus` must be one of {names}; got '{name}'.")
     return _CORPORA[name]
-
-
-@cache
-def _discover() -> None:
-    """Import every file of this folder, so that the corpora in them register."""
-    package = __name__.rpartition(".")[0]
-    for found in pkgutil.walk_packages([str(Path(__file__).parent)], f"{package}."):
-        import_module(found.name)

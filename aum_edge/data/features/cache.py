@@ -43,7 +43,7 @@ class ClipArrays:
     targets: Floats | None = None
     """(n, C), 1 for every label of the clip; None where no clip of the corpus has several."""
     lengths: Lengths | None = None
-    """(n,) samples of each clip before padding; None where padding is heard as silence."""
+    """(n,) samples of each clip before padding; None where padding is silence of the waveform."""
     silent: int = 0
     """Rows whose peak is below -60 dB of full scale; they are kept."""
 

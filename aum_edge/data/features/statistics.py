@@ -29,7 +29,7 @@ class FeatureStatistics:
 
     padded: Statistics
     sound: Statistics
-    """Frames of sound alone; as ``padded`` where padding is heard as silence."""
+    """Frames of sound alone; as ``padded`` where padding is silence of the waveform."""
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON values."""

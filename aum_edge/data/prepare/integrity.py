@@ -23,6 +23,12 @@ CHUNK = 128
 """Files of one piece of parallel work, and of one line of the record."""
 UNUSABLE = ("unreadable", "NaN or Inf", "wrong rate", "wrong length", "wrong channels")
 """Flaws that take a file out of a cleaned corpus; silent and clipped files stay."""
+Flaw = tuple[str, str]
+"""Kind and remark."""
+Stamp = tuple[int, int]
+"""Size and modification time of a file."""
+Checked = tuple[str, Stamp, list[Flaw], bool]
+Known = dict[str, tuple[Stamp, list[Flaw]]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,12 +38,6 @@ class Expected:
     sample_rate: int = 44_100
     samples: int = 44_100
     channels: int = 1
-
-
-Flaw = tuple[str, str]
-"""Kind and remark."""
-Stamp = tuple[int, int]
-"""Size and modification time of a file."""
 
 
 def check_files(
@@ -78,10 +78,6 @@ def check_files(
             if sink:
                 sink.close()
     return problems, bad
-
-
-Checked = tuple[str, Stamp, list[Flaw], bool]
-Known = dict[str, tuple[Stamp, list[Flaw]]]
 
 
 def _windows(

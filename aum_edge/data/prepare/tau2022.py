@@ -194,8 +194,8 @@ def check_corpus(
     summary = _summary(tables, problems, bad)
     if how.clean:
         rows = [[row[name] for name in META] for row in tables.rows if row["filename"] not in bad]
-        write_text(root / CLEANED, _tabbed(META, rows))
-        write_text(root / EXCLUDED, _tabbed(("filename", "reason"), sorted(bad.items())))
+        write_text(root / CLEANED, _tsv(META, rows))
+        write_text(root / EXCLUDED, _tsv(("filename", "reason"), sorted(bad.items())))
     elif how.decode and not bad:
         # What was taken out before has been repaired: nothing is left to leave out.
         for name in (CLEANED, EXCLUDED):
@@ -227,7 +227,7 @@ def _summary(tables: Tables, problems: Problems, bad: dict[str, str]) -> dict[st
     }
 
 
-def _tabbed(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def _tsv(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, delimiter="\t", lineterminator="\n")
     writer.writerow(header)

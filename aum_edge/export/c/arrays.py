@@ -11,6 +11,13 @@ C_TYPES = {FLOAT: ("float", "float"), HALF: ("uint16_t", "half"), INT8: ("int8_t
 PAD = 16
 """Values beyond the last one: a vector may be read that far. They are no weights."""
 PER_LINE = {FLOAT: 8, HALF: 16, INT8: 24}
+ALIGNED = """\
+#if defined(__GNUC__)
+#define ALIGNED __attribute__((aligned(64)))
+#else
+#define ALIGNED
+#endif
+"""
 
 
 def array_name(prefix: str, kind: int) -> str:
@@ -30,15 +37,6 @@ def declarations(weights: Weights, prefix: str) -> str:
         f"[{len(weights.array(kind)) + PAD}];\n"
         for kind in kinds_of(weights)
     )
-
-
-ALIGNED = """\
-#if defined(__GNUC__)
-#define ALIGNED __attribute__((aligned(64)))
-#else
-#define ALIGNED
-#endif
-"""
 
 
 def definitions(weights: Weights, prefix: str, storage: str) -> str:

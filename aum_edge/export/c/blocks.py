@@ -6,19 +6,16 @@ form is first looked up, so that a new file there is all that a C form takes.
 
 from __future__ import annotations
 
-import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from importlib import import_module
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from torch import nn
 
+from aum_edge.core.modules import import_modules
 from aum_edge.errors import UnsupportedOperatorError
-from aum_edge.export.c import mixers as home
 from aum_edge.export.c.scans import scan_source
 from aum_edge.export.c.tensors import Packed, Weights
 from aum_edge.export.c.tiles import piece
@@ -118,7 +115,7 @@ def c_form(mixer: type[nn.Module]) -> MixerForm:
     Raises:
         UnsupportedOperatorError: If it has none.
     """
-    _import_all()
+    import_modules("aum_edge.export.c.mixers")
     if mixer not in _FORMS:
         known = ", ".join(sorted(kind.__name__ for kind in _FORMS))
         raise UnsupportedOperatorError(
@@ -169,10 +166,3 @@ def number(value: float) -> str:
     """A float32 as C text that reads back as the same number."""
     text = f"{np.float32(value):.9g}"
     return f"{text}f" if "e" in text or "." in text else f"{text}.0f"
-
-
-@cache
-def _import_all() -> None:
-    """Import every module of the folder: each registers what it holds."""
-    for module in pkgutil.iter_modules(home.__path__):
-        import_module(f"{home.__name__}.{module.name}")

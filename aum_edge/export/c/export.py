@@ -32,7 +32,7 @@ STEPS = 3
 
 @dataclass(frozen=True, kw_only=True)
 class CExportReport(ExportedFile):
-    """A finished export; sizes in bytes, ``stream_bytes`` for students that hear streams."""
+    """A finished export; sizes in bytes, ``stream_bytes`` for students that stream."""
 
     files: tuple[str, ...]
     name: str
@@ -192,4 +192,4 @@ def _proof(texts: Mapping[Path, str]) -> tuple[Verification | None, str]:
 
 
 def _nobody(done: int, total: int, what: str) -> None:
-    """Told nothing."""
+    """A progress callback that does nothing."""

@@ -70,7 +70,7 @@ class EnginePlan:
 
     @property
     def streams(self) -> bool:
-        """Whether the student can hear a stream: causal, one token a step, no look at the clip."""
+        """Whether the student streams: causal, one token a step, no statistics of a clip."""
         config = self.config
         grouped = config.frequency_groups > 1
         return not (config.bidirectional or self.whole_clip or grouped)

@@ -23,7 +23,7 @@ def _write(
 
 TARGET = ExportTarget(
     ending=".c",
-    description="C99 and its header, front end inside; hears streams if the model can",
+    description="C99 and its header, front end inside; streams if the model is causal",
     config=CExportConfig,
     write=_write,
     options={

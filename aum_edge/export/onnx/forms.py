@@ -9,15 +9,12 @@ there is all that a form takes.
 
 from __future__ import annotations
 
-import pkgutil
 from collections.abc import Callable
-from functools import cache
-from importlib import import_module
 from typing import Any, TypeVar
 
 from torch import Tensor, nn
 
-from aum_edge.export.onnx import fused as home
+from aum_edge.core.modules import import_modules
 
 Layer = TypeVar("Layer", bound=nn.Module)
 _FORMS: dict[type[nn.Module], Callable[[Any], None]] = {}
@@ -37,7 +34,7 @@ def register_onnx_form(
 
 def fuse(model: nn.Module) -> None:
     """Give the layers of a copy made for capture their forms, in place."""
-    _import_all()
+    import_modules("aum_edge.export.onnx.fused")
     for layer in list(model.modules()):
         if type(layer) in _FORMS:
             _FORMS[type(layer)](layer)
@@ -46,10 +43,3 @@ def fuse(model: nn.Module) -> None:
 def bound(function: Callable[..., Tensor], layer: nn.Module) -> Any:
     """``function`` as a method of ``layer`` with one argument."""
     return lambda x: function(layer, x)
-
-
-@cache
-def _import_all() -> None:
-    """Import every module of the folder: each registers what it holds."""
-    for module in pkgutil.iter_modules(home.__path__):
-        import_module(f"{home.__name__}.{module.name}")

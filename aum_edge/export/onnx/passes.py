@@ -12,6 +12,8 @@ import onnx_ir as ir
 from aum_edge.export.onnx.graph_writer import GraphWriter
 from aum_edge.ssm.scan.ssd import MASKED
 
+INVERSE = {"Squeeze": "Unsqueeze", "Unsqueeze": "Squeeze"}
+
 
 def write_masks_out(graph: ir.Graph) -> None:
     """Replace every stored mask (dirs, 1, L, L) of the fused forwards, in place."""
@@ -42,9 +44,6 @@ def _write_out(graph: ir.Graph, value: ir.Value, array: np.ndarray) -> None:
     writer.insert_before(first)
     if value.name is not None:
         del graph.initializers[value.name]
-
-
-INVERSE = {"Squeeze": "Unsqueeze", "Unsqueeze": "Squeeze"}
 
 
 def cancel_transposes(graph: ir.Graph) -> None:

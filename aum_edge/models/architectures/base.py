@@ -91,6 +91,6 @@ class StreamableBackbone(Backbone, ABC):
 
 
 def first_output(outputs: list[Any]) -> Tensor:
-    """Of a block that may answer a tensor or a tuple that begins with it."""
+    """The tensor, or first tensor of the tuple, that a block returns."""
     output: Tensor = outputs[0][0] if isinstance(outputs[0], tuple) else outputs[0]
     return output

@@ -37,8 +37,8 @@ def resize_patch_kernel(kernel: Tensor, new: Size, method: Method = "pi") -> Ten
     """A patch kernel (d_model, channels, f, t) for patches of another size.
 
     ``pi`` is the pseudo-inverse resize of FlexiViT (arXiv 2212.08013, section 3.4): if B resizes
-    patches bilinearly, the new kernel w' is the least-squares answer to <w', B x> = <w, x> for all
-    patches x, which is pinv(B^T) w. B is a product of one matrix an axis and so is its
+    patches bilinearly, the new kernel w' solves <w', B x> = <w, x> for all patches x by least
+    squares, which is pinv(B^T) w. B is a product of one matrix an axis and so is its
     pseudo-inverse, which stays exact where one axis grows and the other shrinks. ``bilinear``
     interpolates the kernel itself, with low-pass.
 

@@ -41,7 +41,7 @@ class DeviceTuning:
     """Model directory of the deployed general model."""
     rounding: Rounding
     kind: str
-    """The stage whose training settings its teachers' answers are read for."""
+    """The stage whose training settings its teachers' logits are read for."""
 
 
 def tune_devices(run: Run, folder: Path) -> dict[str, Any]:
@@ -137,7 +137,7 @@ def _fine_tuned(
 
 
 def _teachers(run: Run, family: DeviceTuning, device: str) -> Distillation:
-    """The run's teachers by their stored answers, cut to the device's training clips."""
+    """The run's teachers by their stored logits, cut to the device's training clips."""
     kind = run.recipe.control.train.loss if family.kind == "control" else None
     whole = distillation(run, kind)
     rows = torch.from_numpy(run.data.arrays["train"].device_rows(device))
@@ -180,9 +180,7 @@ def _scores(
     for device in rows:
         of_device = arrays.device_rows(device)
         if len(of_device):
-            routed[of_device] = _answers(
-                load(folder / device / "model"), arrays.features, of_device
-            )
+            routed[of_device] = _logits(load(folder / device / "model"), arrays.features, of_device)
     made: dict[str, Any] = {}
     for name, logits in (("general", alone), ("specific", routed)):
         made[name] = {
@@ -193,7 +191,7 @@ def _scores(
     return {"models": rows, **made}
 
 
-def _answers(model: AudioClassifier, features: np.ndarray, rows: np.ndarray) -> Tensor:
+def _logits(model: AudioClassifier, features: np.ndarray, rows: np.ndarray) -> Tensor:
     """Logits of some rows, a batch at a time, so that no copy of them all is made."""
     return torch.cat(
         [

@@ -141,7 +141,7 @@ def _with_front_end(run: Run, frontend: FrontEndConfig | None) -> Run:
 
 
 def distillation(run: Run, kind: Loss | None = None) -> Distillation:
-    """The run's teachers, and their answers to its training clips.
+    """The run's teachers, and their logits of its training clips.
 
     ``kind`` is the loss of who learns from them; the student's when not given.
     """

@@ -20,7 +20,7 @@ DARK = 0.75
 
 
 def matrix_picture(matrix: list[list[float]], labels: Sequence[str], what: str) -> Markup:
-    """Rows are true labels, columns are answers, numbers are clips."""
+    """Rows are true labels, columns are predictions, numbers are clips."""
     classes = len(labels)
     side = min(9.5, max(3.6, 0.5 * classes + 1.9))
     with house_style("confusion"):

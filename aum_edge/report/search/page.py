@@ -74,7 +74,7 @@ def _head(report: Report) -> Section:
     tiles = [
         ("on the front", whole(len(report["front"])), "models that nothing found dominates"),
         ("trained", whole(counts["complete"]), "trials to their last epoch"),
-        ("ended early", whole(counts["pruned"]), "hopeless beside cheaper ones"),
+        ("ended early", whole(counts["pruned"]), "worse than models that cost no more"),
         ("rejected", whole(counts["rejected"]), "over a limit, before any training"),
     ]
     values = {"notes": notes(report), "tiles": tiles}

@@ -13,7 +13,7 @@ from aum_edge.report.tables.table import Cell, Column, Table
 Report = Mapping[str, Any]
 STATES = {
     "complete": "trained to the end",
-    "pruned": "ended early, hopeless",
+    "pruned": "ended early",
     "failed": "failed",
     "rejected": "rejected before training",
     "repeat": "repeats of earlier draws",

@@ -1,6 +1,6 @@
 """Early stopping of trials in a search with several objectives (successive halving by peers).
 
-Optuna's pruners compare one number and refuse studies with several. A small model is not hopeless
+Optuna's pruners compare one number and refuse studies with several. A small model is not bad
 because large ones are ahead of it: it may still be the best of its size. So a trial is compared
 with its peers alone, which are the trials that reached the same epoch and cost as much or less in
 every objective but accuracy. When most of them are ahead, cheaper models dominate it already and

@@ -6,16 +6,14 @@ is all that a new mixer takes.
 
 from __future__ import annotations
 
-import pkgutil
 from collections.abc import Callable
-from functools import cache
-from importlib import import_module
-from pathlib import Path
 from typing import TypeVar
 
+from aum_edge.core.modules import import_modules
 from aum_edge.ssm.mixers.base import StudentMixer
 
 Kind = TypeVar("Kind", bound=type[StudentMixer])
+_HERE = __name__.rpartition(".")[0]
 _MIXERS: dict[str, type[StudentMixer]] = {}
 
 
@@ -40,7 +38,7 @@ def register_mixer(name: str) -> Callable[[Kind], Kind]:
 
 def mixer_names() -> tuple[str, ...]:
     """Names of all student mixers, those that scan first."""
-    _import_all()
+    import_modules(_HERE)
     return tuple(sorted(_MIXERS, key=lambda name: (not _MIXERS[name].scans, name)))
 
 
@@ -50,12 +48,5 @@ def student_mixer(name: str) -> type[StudentMixer]:
     Raises:
         KeyError: If there is none.
     """
-    _import_all()
+    import_modules(_HERE)
     return _MIXERS[name]
-
-
-@cache
-def _import_all() -> None:
-    """Import every module of this folder: each registers what it holds."""
-    for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
-        import_module(f"{__name__.rpartition('.')[0]}.{module.name}")

@@ -120,12 +120,12 @@ def _loaded() -> tuple[ctypes.CDLL | None, str]:
 
 
 def load(path: Path) -> tuple[ctypes.CDLL | None, str]:
-    """A compiled kernel once all its forms have given the right answers, or None and why not."""
+    """A compiled kernel once all its forms have given the right values, or None and why not."""
     try:
         library = ctypes.CDLL(str(path))
         if library.aum_job_size() != ctypes.sizeof(Job):
             return None, "the C kernel was built from other sources: install aum-edge again"
-        wrong = [SETS[i] for i in range(library.aum_sets()) if not _answers(library, i)]
+        wrong = [SETS[i] for i in range(library.aum_sets()) if not _computes(library, i)]
     except (OSError, AttributeError) as error:
         return None, f"the C kernel does not load ({' '.join(str(error).split())[:120]})"
     if wrong:
@@ -133,7 +133,7 @@ def load(path: Path) -> tuple[ctypes.CDLL | None, str]:
     return library, ""
 
 
-def _answers(library: ctypes.CDLL, chosen: int) -> bool:
+def _computes(library: ctypes.CDLL, chosen: int) -> bool:
     """Two tokens, one channel, one state: h = [0.5, 0.5 exp(-1) + 1], y = C h."""
     u, delta = torch.tensor([[[0.5], [1.0]]]), torch.ones(1, 2, 1)
     A, B, C = -torch.ones(1, 1), torch.ones(1, 2, 1, 1), torch.full((1, 2, 1, 1), 2.0)

@@ -223,7 +223,7 @@ class Inspection:
             self.sample = [] if logits is None else logits.double().tolist()
 
     def rows(self, answer: Any, count: int) -> Any:
-        """The logits (count, 10) of an answer of ``predict``; None and findings if it is none."""
+        """The logits (count, 10) of a result of ``predict``; None and findings if it is none."""
         import torch
 
         if not isinstance(answer, tuple | list) or len(answer) != 2:
@@ -292,7 +292,7 @@ def weights(network: Any) -> dict[str, int]:
 
 
 def main() -> None:
-    """Read the job, inspect, write the answer."""
+    """Read the job, inspect, write what was found."""
     job = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     if not job["allow"]:
         sys.meta_path.insert(0, ImportBlocker())

@@ -1,6 +1,6 @@
 """A copy of the modules that a package needs, with imports that stay inside of it.
 
-The package hears and computes with the very source that trained and measured its models, so there
+The package reads and computes with the very source that trained and measured its models, so there
 is one front end and one network. Which modules that takes is found by following imports.
 """
 

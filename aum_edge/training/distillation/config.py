@@ -17,19 +17,19 @@ class DistillConfig:
 
     With ``loss: bce`` every class is a yes or no of its own: KL is that of two coins, the mean
     over clips and classes, as the hard loss is. Sources: Hinton et al., arXiv 1503.02531, with the
-    weighting of the DCASE systems; teachers that hear what the student hears, Beyer et al., arXiv
-    2106.05237; stored answers to augmented clips, Shen & Xing, arXiv 2112.01528.
+    weighting of the DCASE systems; teachers given the student's inputs, Beyer et al., arXiv
+    2106.05237; stored logits of augmented clips, Shen & Xing, arXiv 2112.01528.
     """
 
     temperature: float = 2.0
     """Logits are divided by it before the softmax; above 1 is softer."""
     kd_lambda: float = 0.9
-    """Share of the teacher's voice in the loss; 0 trains on hard labels alone."""
+    """Share of the teachers' soft targets in the loss; 0 trains on hard labels alone."""
     teaching: Teaching = "cached"
-    """cached: answers to the clips as they are, computed once. views: every clip is varied in
+    """cached: logits of the clips as they are, computed once. views: every clip is varied in
     ``views`` ways, drawn from the seed; epoch e trains on way e modulo ``views`` and on the
-    teachers' answers to exactly that, which are computed in the first round and kept on disk for
-    the later ones. online: every epoch draws anew and the teachers answer each batch; nothing is
+    teachers' logits of exactly that, which are computed in the first round and kept on disk for
+    the later ones. online: every epoch draws anew and the teachers run on each batch; nothing is
     stored, and every step costs their forward pass."""
     views: int = 0
     """Ways that each clip is varied; goes with ``teaching: views``. Batches repeat with the
@@ -40,7 +40,7 @@ class DistillConfig:
     """(student block, teacher block), counted from 1; empty pairs each of the student's with the
     teacher's at the same relative depth."""
     store_gb: float = 4.0
-    """The most that stored answers may take on disk, in 10⁹ bytes; they are refused before
+    """The most that stored logits may take on disk, in 10⁹ bytes; they are refused before
     anything is computed. Logits take 4 bytes a class, features 2 bytes a value."""
 
     def __post_init__(self) -> None:

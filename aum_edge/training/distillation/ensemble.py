@@ -26,7 +26,7 @@ class EnsembleMember:
     columns: tuple[int, ...]
     """Which of its outputs are the data's classes, in their order."""
     share: float
-    """Of the common answer; all members' sum to 1."""
+    """Share in the mean of the logits; all members' sum to 1."""
 
     def read(self, logits: Tensor, kind: Loss) -> Tensor:
         """Its logits (B, its classes) as (B, C) for a student with the loss ``kind``."""

@@ -23,7 +23,7 @@ Taken = list[Tensor]
 class FeatureHooks:
     """Reads (B, T, D) tokens, frequency averaged away, behind chosen blocks of a network.
 
-    Hooks sit on the blocks only while :meth:`listening`, so they are never copied or saved. An
+    Hooks sit on the blocks only while :meth:`recording`, so they are never copied or saved. An
     AuM that runs its layers in pairs counts each pair as one block.
 
     Args:

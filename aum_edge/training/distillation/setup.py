@@ -34,6 +34,7 @@ from aum_edge.training.distillation.view_cache import ViewCache, view_key
 from aum_edge.training.loop.history import Row
 from aum_edge.training.metrics.validation import score_rows
 
+log = logging.getLogger(__name__)
 Shapes = list[tuple[int, int]]
 
 
@@ -213,9 +214,6 @@ def _check_live(
                     f"{getattr(theirs, name)} and the student {getattr(frontend, name)}: give "
                     "`teaching: cached`."
                 )
-
-
-log = logging.getLogger(__name__)
 
 
 def teacher_score(distillation: Distillation, data: AudioData, config: TrainConfig) -> float | None:

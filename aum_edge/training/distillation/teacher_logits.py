@@ -131,7 +131,7 @@ def _cached_logits(
     split: Split,
     progress: Progress | None,
 ) -> Tensor:
-    """All that a teacher answers to the clips of a split, (n, its classes)."""
+    """A teacher's logits of the clips of a split, (n, its classes), from the cache if there."""
     path = cache_dir / f"logits-{_key(teacher, data, split)}.safetensors"
     if path.exists():
         try:
@@ -161,7 +161,7 @@ def _features(
     split: Split,
     progress: Progress | None,
 ) -> np.ndarray:
-    """A split as the teacher hears it; a corpus that is read while training is stored nowhere."""
+    """A split by the teacher's front end; nothing is stored of a corpus read while training."""
     if teacher.frontend == data.frontend:
         return data.arrays[split].features
     log.info("The teacher has a front end of its own: its features are made from the audio.")

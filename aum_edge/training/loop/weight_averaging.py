@@ -21,6 +21,8 @@ from aum_edge.training.config import TrainConfig
 from aum_edge.training.loop.checkpoint_io import AtomicCheckpointIO, read_checkpoint
 from aum_edge.training.loop.history import Row
 
+log = logging.getLogger(__name__)
+
 MOST_BATCHES = 32
 """Some thousand clips are enough for precise statistics (Wu & Johnson, arXiv 2105.07576)."""
 
@@ -65,9 +67,6 @@ def recompute_batch_norms(
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     model.train(training)
-
-
-log = logging.getLogger(__name__)
 
 
 class SoupCheckpoints(Checkpoint):

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 PERFECT = 1 - 1e-7
 """d-prime of a perfect order is infinite: an area above this, or below its mirror, counts as it."""
+FEW = 1e-15
 
 
 def average_precision(scores: Floats, truth: Floats) -> Floats:
@@ -56,9 +57,6 @@ def _steps(scores: Floats, truth: Floats) -> tuple[Floats, Floats]:
     ends = np.flatnonzero(np.diff(scores[order], append=-np.inf))
     hits = np.cumsum(truth[order], dtype=np.float64)[ends]
     return hits, (ends + 1).astype(np.float64)
-
-
-FEW = 1e-15
 
 
 def single_label_scores(probabilities: Floats, labels: np.ndarray) -> dict[str, float]:

@@ -16,8 +16,8 @@ class Predictions:
     """Logits and truth of every row, each counted once however often it was seen.
 
     Processes see as many batches of the same sizes, some rows twice (see
-    :class:`~aum_edge.data.sampler.BatchOrder`), so row numbers are gathered as well. Every process
-    ends with the same numbers.
+    :class:`~aum_edge.data.sampler.EpochSampler`), so row numbers are gathered as well. Every
+    process ends with the same numbers.
     """
 
     def __init__(self) -> None:

@@ -26,6 +26,9 @@ from aum_edge.training.pretraining.masking import MaskSampler
 HALF = 0.5
 THRESHOLD = 1e-4
 """Relative gain below which an epoch is no better."""
+NAMES = ("total", "nce", "accuracy", "mse")
+VALIDATION_SEED = 20_240_517
+"""Masks of the validation are the same in every epoch and every run."""
 
 
 class PretrainSchedule:
@@ -69,11 +72,6 @@ class PretrainSchedule:
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a checkpoint."""
         self.factor, self.best, self.waited = state["factor"], state["best"], state["waited"]
-
-
-NAMES = ("total", "nce", "accuracy", "mse")
-VALIDATION_SEED = 20_240_517
-"""Masks of the validation are the same in every epoch and every run."""
 
 
 class MaskedPatchTask(L.LightningModule):

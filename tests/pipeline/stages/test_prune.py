@@ -23,7 +23,7 @@ CUT = ["prune.cut.max_bytes=null", "prune.cut.macs_share=0.6", "prune.cut.bytes_
 
 
 @pytest.fixture(scope="module")
-def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a run up to its student."""
     folder = tmp_path_factory.mktemp("prune")
     (folder / "recipe.yaml").write_text(recipe_text(tones(folder / "corpus")))
@@ -36,15 +36,15 @@ def job(folder: Path, out: Path, *overrides: str) -> Run:
     return Run(recipe=recipe, out=out, cache_dir=folder / "cache")
 
 
-def copied(taught: Path, out: Path, *overrides: str) -> Run:
-    shutil.copytree(taught / "run", out)
-    return job(taught, out, *overrides)
+def copied(trained: Path, out: Path, *overrides: str) -> Run:
+    shutil.copytree(trained / "run", out)
+    return job(trained, out, *overrides)
 
 
 @pytest.fixture(scope="module")
-def finished(taught: Path) -> Run:
+def finished(trained: Path) -> Run:
     """A run that was never stopped."""
-    run = copied(taught, taught / "whole")
+    run = copied(trained, trained / "whole")
     run_stages(run, stages_of("run"), until="prune")
     return run
 
@@ -72,7 +72,7 @@ def test_rounds_end_within_both_limits_and_are_told(finished: Run) -> None:
 
 
 def test_a_killed_stage_goes_on_where_it_was(
-    taught: Path, finished: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trained: Path, finished: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real, seen = prune.fit, []
 
@@ -83,19 +83,19 @@ def test_a_killed_stage_goes_on_where_it_was(
         return real(*values, title=title, **named)
 
     monkeypatch.setattr(prune, "fit", killed)
-    run = copied(taught, tmp_path / "killed", FEW)
+    run = copied(trained, tmp_path / "killed", FEW)
     with pytest.raises(KeyboardInterrupt):
         run_stages(run, stages_of("run"), until="prune")
-    run_stages(job(taught, tmp_path / "killed", FEW), stages_of("run"), until="prune")
+    run_stages(job(trained, tmp_path / "killed", FEW), stages_of("run"), until="prune")
     assert [title[-12:] for title in seen] == ["round 1 of 2", "round 2 of 2", "round 2 of 2"]
     expected, got = (r.model("prune").state_dict() for r in (finished, run))
     assert all(torch.equal(expected[key], value) for key, value in got.items())
 
 
 def test_a_target_out_of_reach_is_refused_before_anything_is_done(
-    taught: Path, tmp_path: Path
+    trained: Path, tmp_path: Path
 ) -> None:
-    run = copied(taught, tmp_path / "run", "prune.cut.macs_share=0.001")
+    run = copied(trained, tmp_path / "run", "prune.cut.macs_share=0.001")
     with pytest.raises(CompressionError, match=r"smallest reachable is .* MACs and .* bytes"):
         run_stages(run, stages_of("run"), until="prune")
     assert not (run.folder("prune") / "round-1").exists()

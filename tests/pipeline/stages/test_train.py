@@ -53,9 +53,9 @@ def test_one_recipe_trains_teachers_of_several_kinds_and_front_ends(tmp_path) ->
     ]
     assert result["ensemble"]["test"]["n"] == 12
     assert run.model("teacher", "model-1").frontend.n_mels == 20
-    taught = distillation(run)
-    assert taught.weights == (1.0, 2.0, 3.0)
-    assert [len(t.labels) for t in taught.teachers] == [3, 3, 3]
+    found = distillation(run)
+    assert found.weights == (1.0, 2.0, 3.0)
+    assert [len(t.labels) for t in found.teachers] == [3, 3, 3]
     assert run.result("distill")["val"]["n"] == 12
 
 

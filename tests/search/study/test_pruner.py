@@ -1,4 +1,4 @@
-"""The rule that ends hopeless trials of a search with several objectives."""
+"""The rule that ends dominated trials of a search with several objectives."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def trial(*curve: float, costs: tuple[float, ...] = (100.0, 10.0)) -> TrialCurve
     return TrialCurve(costs, curve)
 
 
-def test_behind_most_models_that_cost_no_more_is_hopeless() -> None:
+def test_behind_most_models_that_cost_no_more_is_dominated() -> None:
     reason = should_prune(trial(0.2, 0.3), AHEAD, RULE)
     assert "epoch 2: 30.0 %" in reason
     assert "3 of 3" in reason

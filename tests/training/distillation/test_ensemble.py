@@ -111,9 +111,9 @@ def test_the_same_weights_in_another_network_have_another_key() -> None:
 def test_a_teacher_smaller_than_its_student_is_told_with_both_sizes(data, tmp_path, caplog) -> None:
     big, small = student(d_model=24), student()
     sizes = [f"{sum(p.numel() for p in m.parameters()):,}" for m in (small, big)]
-    taught = Distillation(config=DistillConfig(), teachers=(small.eval(),))
+    setup = Distillation(config=DistillConfig(), teachers=(small.eval(),))
     with caplog.at_level(logging.WARNING):
-        fit(big, data, settings(epochs=1), tmp_path, distillation=taught)
+        fit(big, data, settings(epochs=1), tmp_path, distillation=setup)
     line = next(record.message for record in caplog.records if "smaller" in record.message)
     assert sizes[0] in line
     assert sizes[1] in line
@@ -123,10 +123,10 @@ def test_a_teacher_worse_than_its_student_is_told(data, tmp_path, caplog) -> Non
     wrong = student().eval()
     with torch.no_grad():
         wrong.backbone.head.bias[0] += 100.0
-    taught = Distillation(config=DistillConfig(kd_lambda=0.01), teachers=(wrong,))
+    setup = Distillation(config=DistillConfig(kd_lambda=0.01), teachers=(wrong,))
     config = settings(epochs=8, lr=1e-2)
     with caplog.at_level(logging.INFO):
-        result = fit(student(1), data, config, tmp_path / "a", distillation=taught)
+        result = fit(student(1), data, config, tmp_path / "a", distillation=setup)
         assert result.teacher_val == pytest.approx(1 / 3)
         assert "worse than what they teach" in caplog.text
         caplog.clear()
@@ -140,8 +140,8 @@ def test_a_teacher_of_several_labels_teaches_a_student_of_one(data, tmp_path) ->
     bce = cnn(activation="sigmoid")
     for loss in ("cross-entropy", "bce"):
         config: TrainConfig = settings(epochs=1, loss=loss)
-        taught = Distillation(config=DistillConfig(), teachers=(bce, teacher()))
-        result = fit(student(1), data, config, tmp_path / loss, distillation=taught)
+        setup = Distillation(config=DistillConfig(), teachers=(bce, teacher()))
+        result = fit(student(1), data, config, tmp_path / loss, distillation=setup)
         assert result.history[0]["train_loss"] > 0
 
 
@@ -149,8 +149,8 @@ def test_an_int8_teacher_teaches_logits_and_tokens(data, tmp_path) -> None:
     small = quantize(student(3).eval(), QuantizeConfig()).eval()
     for teaching in ("cached", "online"):
         config = DistillConfig(teaching=teaching, feature_weight=1.0)
-        taught = Distillation(config=config, teachers=(small,))
+        setup = Distillation(config=config, teachers=(small,))
         before = teacher_key(small)
-        result = fit(student(1), data, settings(epochs=1), tmp_path / teaching, distillation=taught)
+        result = fit(student(1), data, settings(epochs=1), tmp_path / teaching, distillation=setup)
         assert result.history[0]["train_loss"] > 0
         assert teacher_key(small) == before

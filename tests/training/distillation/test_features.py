@@ -129,8 +129,8 @@ def test_the_projection_is_drawn_from_its_seed_alone() -> None:
 @pytest.mark.parametrize("kind", ["aum", "ast", "cnn", "student"])
 @pytest.mark.parametrize("pupil", [student, cnn])
 def test_any_pair_of_architectures_learns_tokens(data, tmp_path, kind, pupil) -> None:
-    taught = Distillation(config=FEATURES, teachers=(KINDS[kind](),))
-    result = fit(pupil(seed=3), data, settings(epochs=1), tmp_path, distillation=taught)
+    setup = Distillation(config=FEATURES, teachers=(KINDS[kind](),))
+    result = fit(pupil(seed=3), data, settings(epochs=1), tmp_path, distillation=setup)
     assert 0 < result.history[0]["train_loss"] < 5
 
 
@@ -138,8 +138,8 @@ def test_tokens_come_closer_to_the_teachers(data, tmp_path) -> None:
     guide = teacher(5)
     config = settings(epochs=6, lr=1e-2, keep="last", monitor="loss")
     only = DistillConfig(kd_lambda=0.0, feature_weight=20.0, feature_pairs=((2, 2),))
-    taught = Distillation(config=only, teachers=(guide,))
-    result = fit(student(), data, config, tmp_path, distillation=taught)
+    setup = Distillation(config=only, teachers=(guide,))
+    result = fit(student(), data, config, tmp_path, distillation=setup)
     hard = fit(student(), data, config, tmp_path / "hard")
     losses = [row["train_loss"] for row in result.history]
     assert losses[-1] < 0.8 * losses[0]
@@ -157,8 +157,8 @@ def test_tokens_come_closer_to_the_teachers(data, tmp_path) -> None:
 def test_the_projection_trains_and_is_no_part_of_the_model(data, tmp_path) -> None:
     model = student()
     names, size = set(model.state_dict()), sum(p.numel() for p in model.parameters())
-    taught = Distillation(config=FEATURES, teachers=(teacher(),))
-    fit(model, data, settings(epochs=1), tmp_path, distillation=taught)
+    setup = Distillation(config=FEATURES, teachers=(teacher(),))
+    fit(model, data, settings(epochs=1), tmp_path, distillation=setup)
     state = torch.load(tmp_path / "last.ckpt", weights_only=False)["state_dict"]
     made = [name for name in state if name.startswith("token_loss.")]
     assert len(made) == 2
@@ -177,10 +177,10 @@ def test_feature_distillation_resumed_after_a_kill_equals_an_uninterrupted_run(
     data, tmp_path, ema
 ) -> None:
     config = settings(epochs=3, ema_decay=ema)
-    taught = Distillation(config=FEATURES, teachers=(teacher(),))
-    whole = fit(student(), data, config, tmp_path / "whole", seed=3, distillation=taught)
+    setup = Distillation(config=FEATURES, teachers=(teacher(),))
+    whole = fit(student(), data, config, tmp_path / "whole", seed=3, distillation=setup)
     resumed = fit_in_two_parts(
-        student, data, config, tmp_path / "parts", seed=3, distillation=taught
+        student, data, config, tmp_path / "parts", seed=3, distillation=setup
     )
     torch.testing.assert_close(weights(resumed.model), weights(whole.model), rtol=0, atol=0)
     assert resumed.history == whole.history
@@ -211,10 +211,10 @@ def test_stored_tokens_are_made_again_when_they_are_damaged(data, tmp_path, capl
 
 def test_a_full_store_is_refused_before_anything_is_computed(data, tmp_path) -> None:
     config = DistillConfig(feature_weight=1.0, store_gb=1e-6)
-    taught = Distillation(config=config, teachers=(teacher(),))
+    setup = Distillation(config=config, teachers=(teacher(),))
     before = set(data.cache_dir.iterdir())
     with pytest.raises(RecipeError, match=r"`distill.store_gb` allows 1e-06"):
-        fit(student(d_model=24), data, settings(epochs=1), tmp_path, distillation=taught)
+        fit(student(d_model=24), data, settings(epochs=1), tmp_path, distillation=setup)
     assert set(data.cache_dir.iterdir()) == before
 
 
@@ -233,6 +233,6 @@ def test_feature_settings_that_mean_nothing_are_refused(fields, match) -> None:
 
 def test_pairs_beyond_the_network_are_refused(data, tmp_path) -> None:
     config = DistillConfig(feature_weight=1.0, feature_pairs=((1, 9),))
-    taught = Distillation(config=config, teachers=(teacher(),))
+    setup = Distillation(config=config, teachers=(teacher(),))
     with pytest.raises(RecipeError, match="block 9 of AudioMamba, which has 2"):
-        fit(student(), data, settings(), tmp_path, distillation=taught)
+        fit(student(), data, settings(), tmp_path, distillation=setup)

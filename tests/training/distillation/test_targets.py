@@ -33,10 +33,10 @@ WITH_TOKENS = {"feature_weight": 1.0}
 
 
 @pytest.fixture
-def lessons(monkeypatch) -> list[tuple[int, TrainBatch, torch.Tensor]]:
-    """Epoch, what was heard and what was taught, of every step."""
+def steps(monkeypatch) -> list[tuple[int, TrainBatch, torch.Tensor]]:
+    """Epoch, batch and soft targets of every step."""
     seen = []
-    taught = LiveTargets.targets_for
+    targets_for = LiveTargets.targets_for
     start = LiveTargets.start
     epochs = []
 
@@ -44,9 +44,9 @@ def lessons(monkeypatch) -> list[tuple[int, TrainBatch, torch.Tensor]]:
         epochs.append(epoch)
         start(self, epoch, *place)
 
-    def watched(self, heard):
-        answer = taught(self, heard)
-        seen.append((epochs[-1], heard, answer.soft))
+    def watched(self, batch):
+        answer = targets_for(self, batch)
+        seen.append((epochs[-1], batch, answer.soft))
         return answer
 
     monkeypatch.setattr(LiveTargets, "start", started)
@@ -67,34 +67,32 @@ def files(corpus: AudioData) -> list[str]:
 
 
 @pytest.mark.parametrize("config", [VIEWS, ONLINE], ids=["views", "online"])
-def test_the_teacher_answers_to_exactly_what_the_student_hears(
-    corpus, tmp_path, lessons, config
-) -> None:
+def test_soft_targets_are_of_exactly_the_students_batches(corpus, tmp_path, steps, config) -> None:
     guide = teacher(5)
-    taught = Distillation(config=config, teachers=(guide,))
+    setup = Distillation(config=config, teachers=(guide,))
     train = settings(epochs=5, augment=VARIED)
-    fit(student(), corpus, train, tmp_path, seed=2, distillation=taught)
-    assert {epoch for epoch, _, _ in lessons} == set(range(5))
-    for _, heard, soft in lessons:
-        answer = guide.eval()(heard.features)
+    fit(student(), corpus, train, tmp_path, seed=2, distillation=setup)
+    assert {epoch for epoch, _, _ in steps} == set(range(5))
+    for _, batch, soft in steps:
+        answer = guide.eval()(batch.features)
         torch.testing.assert_close(soft, soften(answer, config.temperature, "cross-entropy"))
 
 
-def test_epochs_come_again_after_as_many_as_there_are_views(corpus, tmp_path, lessons) -> None:
-    taught = Distillation(config=VIEWS, teachers=(teacher(5),))
-    fit(student(), corpus, settings(epochs=4, augment=VARIED), tmp_path, distillation=taught)
+def test_epochs_come_again_after_as_many_as_there_are_views(corpus, tmp_path, steps) -> None:
+    setup = Distillation(config=VIEWS, teachers=(teacher(5),))
+    fit(student(), corpus, settings(epochs=4, augment=VARIED), tmp_path, distillation=setup)
     by_epoch = [
-        torch.cat([heard.features for at, heard, _ in lessons if at == epoch]) for epoch in range(4)
+        torch.cat([batch.features for at, batch, _ in steps if at == epoch]) for epoch in range(4)
     ]
     torch.testing.assert_close(by_epoch[2], by_epoch[0], rtol=0, atol=0)
     torch.testing.assert_close(by_epoch[3], by_epoch[1], rtol=0, atol=0)
     assert not torch.equal(by_epoch[1], by_epoch[0])
 
 
-def test_online_epochs_never_come_again(corpus, tmp_path, lessons) -> None:
-    taught = Distillation(config=ONLINE, teachers=(teacher(5),))
-    fit(student(), corpus, settings(epochs=3, augment=VARIED), tmp_path, distillation=taught)
-    firsts = [next(heard.features for at, heard, _ in lessons if at == e) for e in range(3)]
+def test_online_epochs_never_come_again(corpus, tmp_path, steps) -> None:
+    setup = Distillation(config=ONLINE, teachers=(teacher(5),))
+    fit(student(), corpus, settings(epochs=3, augment=VARIED), tmp_path, distillation=setup)
+    firsts = [next(batch.features for at, batch, _ in steps if at == e) for e in range(3)]
     assert not torch.equal(firsts[0], firsts[2])
     assert files(corpus) == []
 
@@ -103,19 +101,19 @@ def test_views_are_answered_once_and_kept(corpus, tmp_path, monkeypatch) -> None
     asked = []
     ask = LiveTargets._run_teachers
     monkeypatch.setattr(LiveTargets, "_run_teachers", lambda *a: asked.append(1) or ask(*a))
-    taught = Distillation(config=VIEWS, teachers=(teacher(5),))
+    setup = Distillation(config=VIEWS, teachers=(teacher(5),))
     train = settings(epochs=5, augment=VARIED)
-    first = fit(student(), corpus, train, tmp_path / "a", distillation=taught)
+    first = fit(student(), corpus, train, tmp_path / "a", distillation=setup)
     assert len(asked) == 2 * 3
     assert len(files(corpus)) == 2
     # Another student of the same training finds all answers, and learns the same from them.
-    second = fit(student(), corpus, train, tmp_path / "b", distillation=taught)
+    second = fit(student(), corpus, train, tmp_path / "b", distillation=setup)
     assert len(asked) == 2 * 3
     torch.testing.assert_close(weights(first.model), weights(second.model), rtol=0, atol=0)
     # Another teacher, seed or augmentation asks anew.
     for options in (
         {"distillation": Distillation(config=VIEWS, teachers=(teacher(6),))},
-        {"distillation": taught, "seed": 9},
+        {"distillation": setup, "seed": 9},
     ):
         before = len(asked)
         fit(
@@ -123,14 +121,14 @@ def test_views_are_answered_once_and_kept(corpus, tmp_path, monkeypatch) -> None
         )
         assert len(asked) == before + 3
     before = len(asked)
-    fit(student(), corpus, settings(epochs=1), tmp_path / "plain", distillation=taught)
+    fit(student(), corpus, settings(epochs=1), tmp_path / "plain", distillation=setup)
     assert len(asked) == before + 3
 
 
 @pytest.mark.parametrize(
     ("config", "fields", "augment", "epoch"),
     [
-        # Killed while a view is heard for the first time, and when it comes again.
+        # Killed while a view is seen for the first time, and when it comes again.
         (VIEWS, WITH_TOKENS, WAVES, 1),
         (VIEWS, {}, VARIED, 2),
         (ONLINE, WITH_TOKENS, VARIED, 1),
@@ -141,13 +139,13 @@ def test_a_training_with_live_teachers_resumes_byte_by_byte(
     corpus, tmp_path, config, fields, augment, epoch
 ) -> None:
     config = dataclasses.replace(config, **fields)
-    taught = Distillation(config=config, teachers=(teacher(5), student(6)), weights=(2, 1))
+    setup = Distillation(config=config, teachers=(teacher(5), student(6)), weights=(2, 1))
     train = settings(epochs=3, augment=augment)
     apart = corpus.derive(batch_size=12)
     apart.cache_dir = tmp_path / "other"
-    whole = fit(student(), corpus, train, tmp_path / "whole", seed=3, distillation=taught)
+    whole = fit(student(), corpus, train, tmp_path / "whole", seed=3, distillation=setup)
     resumed = fit_in_two_parts(
-        student, apart, train, tmp_path / "parts", epoch=epoch, seed=3, distillation=taught
+        student, apart, train, tmp_path / "parts", epoch=epoch, seed=3, distillation=setup
     )
     torch.testing.assert_close(weights(resumed.model), weights(whole.model), rtol=0, atol=0)
     assert resumed.history == whole.history
@@ -164,16 +162,16 @@ def test_dropout_does_not_come_again_with_the_views(corpus, tmp_path, monkeypatc
         return step(self, batch, batch_idx)
 
     monkeypatch.setattr(ClassificationTask, "training_step", watched)
-    taught = Distillation(config=VIEWS, teachers=(teacher(5),))
-    fit(student(), corpus, settings(epochs=4), tmp_path, distillation=taught)
+    setup = Distillation(config=VIEWS, teachers=(teacher(5),))
+    fit(student(), corpus, settings(epochs=4), tmp_path, distillation=setup)
     assert len(set(drawn)) == 4
 
 
 def test_live_teachers_neither_learn_nor_go_into_the_checkpoint(corpus, tmp_path) -> None:
     guide = teacher(5).train()
     before = weights(guide).clone()
-    taught = Distillation(config=ONLINE, teachers=(guide,))
-    fit(student(), corpus, settings(ema_decay=0.9), tmp_path, distillation=taught)
+    setup = Distillation(config=ONLINE, teachers=(guide,))
+    fit(student(), corpus, settings(ema_decay=0.9), tmp_path, distillation=setup)
     torch.testing.assert_close(weights(guide), before, rtol=0, atol=0)
     assert not guide.training
     state = torch.load(tmp_path / "last.ckpt", weights_only=False)["state_dict"]
@@ -191,39 +189,39 @@ def through(**fields) -> AudioClassifier:
     )
 
 
-def test_a_teacher_of_another_front_end_hears_the_same_waveform_and_mix(
-    corpus, tmp_path, lessons
+def test_a_teacher_of_another_front_end_gets_the_same_waveform_and_mix(
+    corpus, tmp_path, steps
 ) -> None:
     guide = through(log_offset=1e-2)
-    taught = Distillation(config=ONLINE, teachers=(guide,))
-    fit(student(), corpus, settings(epochs=1, augment=WAVES), tmp_path, distillation=taught)
-    for _, heard, soft in lessons:
-        own = FrontEnd(guide.frontend)(heard.waveform, heard.lengths).unsqueeze(1)
-        answer = guide(mix_rows(own, *heard.mixes[-1]))
+    setup = Distillation(config=ONLINE, teachers=(guide,))
+    fit(student(), corpus, settings(epochs=1, augment=WAVES), tmp_path, distillation=setup)
+    for _, batch, soft in steps:
+        own = FrontEnd(guide.frontend)(batch.waveform, batch.lengths).unsqueeze(1)
+        answer = guide(mix_rows(own, *batch.mixes[-1]))
         torch.testing.assert_close(soft, soften(answer, 2.0, "cross-entropy"))
-    assert any(float(heard.mixes[-1].lam.min()) < 1 for _, heard, _ in lessons)
+    assert any(float(batch.mixes[-1].lam.min()) < 1 for _, batch, _ in steps)
 
 
 def test_waveforms_come_for_such_a_teacher_even_without_augmentation(
-    corpus, tmp_path, lessons
+    corpus, tmp_path, steps
 ) -> None:
-    taught = Distillation(config=VIEWS, teachers=(through(log_offset=1e-2),))
-    fit(student(), corpus, settings(epochs=1), tmp_path, distillation=taught)
-    assert all(heard.waveform is not None for _, heard, _ in lessons)
+    setup = Distillation(config=VIEWS, teachers=(through(log_offset=1e-2),))
+    fit(student(), corpus, settings(epochs=1), tmp_path, distillation=setup)
+    assert all(batch.waveform is not None for _, batch, _ in steps)
 
 
 @pytest.mark.parametrize("teaching", [VIEWS, ONLINE], ids=["views", "online"])
 def test_a_teacher_that_needs_other_audio_is_refused(corpus, tmp_path, teaching) -> None:
     other = through(sample_rate=16000, hop_length=500, n_fft=512, win_length=512)
-    taught = Distillation(config=teaching, teachers=(other,))
+    setup = Distillation(config=teaching, teachers=(other,))
     with pytest.raises(RecipeError, match="`sample_rate` 16000 and the student 8000: give"):
-        fit(student(), corpus, settings(), tmp_path, distillation=taught)
+        fit(student(), corpus, settings(), tmp_path, distillation=setup)
 
 
 def test_cached_answers_are_made_from_audio_for_any_front_end(corpus, tmp_path) -> None:
     other = through(sample_rate=16000, hop_length=500, n_fft=512, win_length=512)
-    taught = Distillation(config=DistillConfig(**WITH_TOKENS), teachers=(other,))
-    result = fit(student(), corpus, settings(epochs=1), tmp_path, distillation=taught)
+    setup = Distillation(config=DistillConfig(**WITH_TOKENS), teachers=(other,))
+    result = fit(student(), corpus, settings(epochs=1), tmp_path, distillation=setup)
     assert result.teacher_val is not None
 
 
@@ -241,14 +239,14 @@ def test_streamed_clips_reach_a_teacher_of_another_front_end_unstored(data, tmp_
 
 
 def test_answers_about_other_batches_are_not_used(corpus, tmp_path) -> None:
-    taught = Distillation(config=VIEWS, teachers=(teacher(5),))
-    fit(student(), corpus, settings(epochs=1), tmp_path / "a", distillation=taught)
+    setup = Distillation(config=VIEWS, teachers=(teacher(5),))
+    fit(student(), corpus, settings(epochs=1), tmp_path / "a", distillation=setup)
     (folder,) = corpus.cache_dir.glob("views-*")
     index = folder / "index.bin"
     raw = index.read_bytes()
     index.write_bytes(raw[8:16] + raw[:8] + raw[16:])
     # Changed on disk: the checksum tells, and the answers are made again.
-    fit(student(), corpus, settings(epochs=1), tmp_path / "b", distillation=taught)
+    fit(student(), corpus, settings(epochs=1), tmp_path / "b", distillation=setup)
     assert index.read_bytes() == raw
     store = reopened(folder)
     with pytest.raises(AumEdgeError, match="about other batches"):
@@ -264,11 +262,11 @@ def reopened(folder) -> ViewCache:
 
 def test_views_that_do_not_fit_the_store_are_refused(corpus, tmp_path) -> None:
     config = dataclasses.replace(VIEWS, views=1000, store_gb=1e-4)
-    taught = Distillation(config=config, teachers=(teacher(5),))
+    setup = Distillation(config=config, teachers=(teacher(5),))
     with pytest.raises(
         RecipeError, match=r"would take 0.00072 GB, `distill.store_gb` allows 0.0001"
     ):
-        fit(student(), corpus, settings(), tmp_path, distillation=taught)
+        fit(student(), corpus, settings(), tmp_path, distillation=setup)
 
 
 @pytest.mark.parametrize(
@@ -296,10 +294,10 @@ def test_settings_of_teaching_that_mean_nothing_are_refused(fields, match) -> No
 )
 def test_distillation_that_cannot_work_is_refused(corpus, tmp_path, config, train, match) -> None:
     alone = config is not VIEWS
-    taught = Distillation(
+    setup = Distillation(
         config=config,
         logits=torch.zeros(36, 2 if config == DistillConfig() else 3) if alone else None,
         teachers=() if alone else (teacher(),),
     )
     with pytest.raises(RecipeError, match=match):
-        fit(student(), corpus, train, tmp_path, distillation=taught)
+        fit(student(), corpus, train, tmp_path, distillation=setup)

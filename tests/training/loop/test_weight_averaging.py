@@ -75,7 +75,7 @@ def test_weights_that_are_no_longer_among_the_best_go(data, tmp_path) -> None:
     assert len(epochs_of(tmp_path)) <= 3
 
 
-def test_a_soup_without_an_ingredient_says_so(data, tmp_path) -> None:
+def test_a_soup_without_one_of_its_files_says_so(data, tmp_path) -> None:
     result = fit(student(), data, settings(**SOUP), tmp_path)
     checkpoint_path(tmp_path, result.soup[0]).unlink()
     with pytest.raises(CheckpointError, match="missing or damaged"):

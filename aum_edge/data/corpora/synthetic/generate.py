@@ -52,7 +52,7 @@ class SyntheticConfig(CorpusConfig):
     seed: int = 0
     """Of the generated sounds."""
     n_train: int = 1200
-    """Clips of 1 s to learn from; validation is carved from them."""
+    """Clips of 1 s to learn from; validation rows are split off."""
     n_test: int = 450
     """Clips of 1 s from other locations, spread evenly over all nine devices."""
     pieces: int = 2

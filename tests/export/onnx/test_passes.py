@@ -1,4 +1,4 @@
-"""Turns that undo each other leave the graph; those that do not are joined or kept."""
+"""Transposes and squeezes that undo each other leave the graph; others are joined or kept."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ import pytest
 from aum_edge.export.onnx.passes import cancel_transposes
 from aum_edge.runtimes.onnx import open_session
 
-Turn = tuple[str, list[int]]
+Op = tuple[str, list[int]]
 
 
-def chain(turns: list[Turn]) -> ir.Model:
-    """X (2, 1, 3, 4) through turns and an Abs."""
+def chain(ops: list[Op]) -> ir.Model:
+    """X (2, 1, 3, 4) through operators and an Abs."""
     x = ir.val("x", ir.DataType.FLOAT, [2, 1, 3, 4])
     value, nodes, stored = x, [], []
-    for index, (kind, numbers) in enumerate(turns):
+    for index, (kind, numbers) in enumerate(ops):
         if kind == "Transpose":
             node = ir.node(kind, [value], {"perm": numbers})
         else:
@@ -41,7 +41,7 @@ def chain(turns: list[Turn]) -> ir.Model:
 
 
 @pytest.mark.parametrize(
-    ("turns", "left"),
+    ("ops", "left"),
     [
         ([("Transpose", [1, 0, 3, 2]), ("Transpose", [1, 0, 3, 2])], []),
         ([("Transpose", [1, 2, 3, 0]), ("Transpose", [1, 2, 3, 0])], ["Transpose"]),
@@ -59,9 +59,9 @@ def chain(turns: list[Turn]) -> ir.Model:
         ),
     ],
 )
-def test_values_stay_and_pairs_go(turns: list[Turn], left: list[str]) -> None:
+def test_values_stay_and_pairs_go(ops: list[Op], left: list[str]) -> None:
     x = np.random.default_rng(1).standard_normal((2, 1, 3, 4)).astype(np.float32)
-    model = chain(turns)
+    model = chain(ops)
     before = open_session(ir.to_proto(model).SerializeToString()).run(None, {"x": x})[0]
     cancel_transposes(model.graph)
     ir.passes.common.RemoveUnusedNodesPass()(model)
@@ -70,7 +70,7 @@ def test_values_stay_and_pairs_go(turns: list[Turn], left: list[str]) -> None:
     np.testing.assert_array_equal(after, before)
 
 
-def test_an_s6_block_turns_its_convolution_and_B_alone(exported: Callable[[str], Any]) -> None:
+def test_an_s6_block_transposes_its_convolution_and_B_alone(exported: Callable[[str], Any]) -> None:
     nodes = onnx.load(exported("s6").report.path).graph.node
     kinds = Counter(node.op_type for node in nodes if node.name.startswith("/blocks.0/"))
     assert kinds["Transpose"] == 3

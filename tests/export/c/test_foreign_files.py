@@ -1,4 +1,4 @@
-"""What a stranger does to exported files: mixes them up, edits them, gives them odd names."""
+"""Exported files that were mixed up, edited or given odd names."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ def floor(name: str) -> int:
     return next(index for index, parts in enumerate(FLOORS) if part in parts)
 
 
-def test_sub_rooms_import_downwards_only() -> None:
+def test_sub_packages_import_downwards_only() -> None:
     known = sources(PACKAGE)
     files = [name for name in known if name.startswith(f"{ROOT}.")]
     wrong = [
