@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import ast
+import copy
 import inspect
 import logging
+import pickle
 import subprocess
 import sys
 import warnings
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +21,14 @@ import torch
 
 import aum_edge as ae
 from aum_edge.audio.wav import write_wav
-from aum_edge.errors import AudioError, CheckpointError, CompressionError, RecipeError
+from aum_edge.errors import (
+    AudioError,
+    CheckpointError,
+    CompressionError,
+    DiskError,
+    ExportError,
+    RecipeError,
+)
 from aum_edge.models.architectures.masked_patch import MaskedPatchModel, masked_patch_config
 from aum_edge.models.classifier import AudioClassifier
 from tests.small_run import FRONTEND, LABELS, RATE, student, teacher, tones
@@ -237,6 +248,52 @@ def test_what_does_not_fit_is_one_line(data: ae.AudioData, tmp_path: Path) -> No
         ae.export(student(), tmp_path / "m.txt")
     with pytest.raises(RecipeError, match="takes ExportConfig, got CExportConfig"):
         ae.export(student(), tmp_path / "m.onnx", ae.CExportConfig())
+
+
+def test_data_given_as_a_path_is_one_line(tmp_path: Path) -> None:
+    calls: list[Callable[[Any], object]] = [
+        lambda data: ae.fit(student(), data),
+        lambda data: ae.distill(student(), teacher(), data),
+        lambda data: ae.prune(student(), ae.PruneConfig(macs_share=0.7), data),
+        lambda data: ae.quantize(student(), ae.QuantizeConfig(), data),
+    ]
+    for call in calls:
+        for given in ("my_sounds", tmp_path):
+            with pytest.raises(
+                RecipeError, match=rf"must be AudioData, got {type(given).__name__}"
+            ):
+                call(given)
+    wrong: Any = ae.TrainConfig()
+    with pytest.raises(RecipeError, match="must be AudioData, got TrainConfig"):
+        ae.fit(student(), wrong)
+
+
+def test_training_settings_in_the_place_of_distillations_are_one_line(data: ae.AudioData) -> None:
+    wrong: Any = ae.TrainConfig()
+    with pytest.raises(RecipeError, match=r"a DistillConfig, got TrainConfig.*`train=`"):
+        ae.distill(student(), teacher(), data, wrong)
+
+
+def test_files_below_a_file_are_one_line(data: ae.AudioData, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DiskError, match=r"Cannot write m\.onnx in .*file"):
+        ae.export(student(), tmp_path / "file" / "m.onnx")
+    with pytest.raises(DiskError, match="Cannot write checkpoints"):
+        ae.fit(student(), data, ae.TrainConfig(epochs=1), work_dir=tmp_path / "file")
+    (tmp_path / "m.c").mkdir()
+    with pytest.raises(ExportError, match=r"m\.c is a folder"):
+        ae.export(student(), tmp_path / "m.c")
+    with pytest.raises(ExportError, match=r"compilers read \.C as C\+\+"):
+        ae.export(student(), tmp_path / "n.C")
+    with pytest.raises(ExportError, match="name of a preset such as cp-mobile"):
+        ae.bench("cp-mobil")
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_verb_is_pickled_by_its_name(name: str) -> None:
+    verb = getattr(ae, name)
+    assert pickle.loads(pickle.dumps(verb)) is verb
+    assert copy.deepcopy(verb) is verb
 
 
 def _without_classes(config: ae.AudioMambaConfig) -> ae.AudioMambaConfig:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from aum_edge.api.inputs import Model, check_front_end, work_folder
+from aum_edge.api.inputs import Model, check_data, check_front_end, work_folder
 from aum_edge.compression.pruning.config import PruneConfig
 from aum_edge.compression.pruning.importance import Batch
 from aum_edge.compression.pruning.prune import prune as prune_by_batches
@@ -50,6 +50,8 @@ def prune(
     config, model = config or PruneConfig(), as_model(model)
     if data is None:
         return prune_by_batches(model, replace(config, importance="magnitude"), [], progress)
+    if isinstance(data, str | Path):
+        check_data(data)
     if not isinstance(data, AudioData):
         return prune_by_batches(model, config, data, progress)
     check_front_end(model, data)
@@ -83,6 +85,8 @@ def quantize(
         RecipeError: ``qat`` without data, or without teachers where it asks for them.
     """
     config, model = config or QuantizeConfig(), as_model(model)
+    if isinstance(data, str | Path):
+        check_data(data)
     if not isinstance(data, AudioData):
         if config.qat is not None:
             raise RecipeError("`quantize.qat` trains the rounded network: give it AudioData.")

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from aum_edge.core.files import disk_errors
 from aum_edge.data.datamodule import AudioData
 from aum_edge.errors import RecipeError
 from aum_edge.models.classifier import AudioClassifier
@@ -17,11 +18,12 @@ Model = AudioClassifier | str | Path
 
 
 def check_front_end(model: AudioClassifier, data: AudioData) -> None:
-    """Refuse features that the model was not made for.
+    """Refuse features that the model was not made for, and what is no corpus.
 
     Raises:
-        RecipeError: If the front ends differ.
+        RecipeError: If the front ends differ, or ``data`` is a path or another object.
     """
+    check_data(data)
     if model.frontend != data.frontend:
         differences = front_end_differences(data.frontend, model.frontend)
         differences = differences or [f"clips of {data.frontend.clip_seconds} s"]
@@ -31,11 +33,31 @@ def check_front_end(model: AudioClassifier, data: AudioData) -> None:
         )
 
 
+def check_data(data: object) -> None:
+    """Refuse a corpus given as a path, or another argument in its place.
+
+    Raises:
+        RecipeError: If it is no ``AudioData``.
+    """
+    if not isinstance(data, AudioData):
+        raise RecipeError(
+            f"The data must be AudioData, got {type(data).__name__}: make them with "
+            'AudioData.of("folder", "my_sounds", model.frontend).'
+        )
+
+
 @contextlib.contextmanager
 def work_folder(path: str | Path | None) -> Iterator[Path]:
-    """The folder given, or a temporary one that is gone afterwards."""
+    """The folder given, or a temporary one that is gone afterwards.
+
+    Raises:
+        DiskError: If the folder cannot be made.
+    """
     if path is not None:
-        yield Path(path)
+        given = Path(path)
+        with disk_errors(given, "checkpoints"):
+            given.mkdir(parents=True, exist_ok=True)
+        yield given
         return
     with tempfile.TemporaryDirectory(prefix="aum-edge-fit-") as folder:
         yield Path(folder)

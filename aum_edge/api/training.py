@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from aum_edge.api.inputs import Model, check_front_end, work_folder
+from aum_edge.api.inputs import Model, check_data, check_front_end, work_folder
 from aum_edge.checkpoints.initialise import initialise_from
 from aum_edge.data.datamodule import AudioData
 from aum_edge.errors import CheckpointError, RecipeError
@@ -83,6 +83,12 @@ def distill(
     several = [teachers] if isinstance(teachers, Model) else list(teachers)
     if not several:
         raise RecipeError("Distillation needs at least one teacher, got none.")
+    check_data(data)
+    if config is not None and not isinstance(config, DistillConfig):
+        raise RecipeError(
+            f"The fourth argument is a DistillConfig, got {type(config).__name__}: give a "
+            "TrainConfig as `train=`."
+        )
     distillation = Distillation(
         config=config or DistillConfig(),
         teachers=tuple(as_model(teacher) for teacher in several),

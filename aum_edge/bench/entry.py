@@ -56,7 +56,8 @@ def entry_of(path: Path, runtime: str | None, folder: Path) -> Entry | None:
     """
     if not path.exists():
         raise ExportError(
-            f"There is no model {path}: give a model directory, {_kinds_of_files()} file."
+            f"There is no model {path}: give a model directory, {_kinds_of_files()} file "
+            "or the name of a preset such as cp-mobile."
         )
     forms = _forms(path)
     if not forms:

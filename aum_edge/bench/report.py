@@ -71,7 +71,7 @@ class BenchReport:
 
     def __str__(self) -> str:
         """A table, what its columns mean, and the machine."""
-        width = min(NAME_WIDTH, max(len(row.model) for row in self.rows))
+        width = min(NAME_WIDTH, max(len(name) for name in ("model", *(r.model for r in self.rows))))
         head = (
             f"{'model':<{width}} {'runtime':<11} {'thr':>3} {'p50 ms':>8} {'p90':>8} {'p99':>8} "
             f"{'min':>8} {'+-%':>4} {'load ms':>8} {'MB':>6} {'rtf':>8} {'ratio':>5}  sha256"

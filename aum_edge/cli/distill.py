@@ -9,6 +9,7 @@ from aum_edge.cli.options import (
     add_model_options,
     check_recipe_options,
     data_for,
+    model_at,
     model_target,
 )
 from aum_edge.errors import RecipeError
@@ -35,12 +36,11 @@ def run(options: argparse.Namespace) -> int:
 
     target, config = model_target(options), settings_as(DistillSettings, options.set)
     from aum_edge.api.training import distill
-    from aum_edge.models.classifier import load
     from aum_edge.models.storage.directory import save
 
     if not options.teacher:
         raise RecipeError("`aum-edge distill MODEL OUT` needs a teacher: give --teacher MODEL.")
-    student = load(options.recipe)
+    student = model_at(options.recipe, target)
     data = data_for(student, options)
     save(distill(student, options.teacher, data, config.distill, config.train), target)
     print(target)

@@ -101,6 +101,19 @@ def model_target(options: argparse.Namespace) -> Path:
     return Path(options.target)
 
 
+def model_at(start: Path, target: Path) -> AudioClassifier:
+    """The model of MODEL OUT; what stands at OUT is looked at before any work.
+
+    Raises:
+        CheckpointError: If the start is no model, or OUT is something else than a model.
+    """
+    from aum_edge.models.classifier import load
+    from aum_edge.models.storage.directory import check_target
+
+    check_target(target)
+    return load(start)
+
+
 def check_recipe_options(options: argparse.Namespace) -> None:
     """Refuse options of the form with a model where a recipe is given.
 

@@ -9,6 +9,7 @@ from aum_edge.cli.options import (
     add_model_options,
     check_recipe_options,
     data_for,
+    model_at,
     model_target,
 )
 from aum_edge.core.progress import stderr_progress
@@ -49,10 +50,9 @@ def run(options: argparse.Namespace) -> int:
     if limits == (None, None, None, None):
         raise RecipeError("Say how small: give --macs-share, --bytes-share, --max-macs or more.")
     from aum_edge.api.compression import prune
-    from aum_edge.models.classifier import load
     from aum_edge.models.storage.directory import save
 
-    model = load(options.recipe)
+    model = model_at(options.recipe, target)
     data = data_for(model, options) if options.data else None
     save(prune(model, config, data, stderr_progress()), target)
     print(target)

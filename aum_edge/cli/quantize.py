@@ -9,6 +9,7 @@ from aum_edge.cli.options import (
     add_model_options,
     check_recipe_options,
     data_for,
+    model_at,
     model_target,
 )
 
@@ -31,10 +32,9 @@ def run(options: argparse.Namespace) -> int:
     method = [f"method={options.method}"] if options.method else []
     target, config = model_target(options), settings_as(QuantizeConfig, [*options.set, *method])
     from aum_edge.api.compression import quantize
-    from aum_edge.models.classifier import load
     from aum_edge.models.storage.directory import save
 
-    model = load(options.recipe)
+    model = model_at(options.recipe, target)
     save(quantize(model, config, data_for(model, options) if options.data else None), target)
     print(target)
     return 0

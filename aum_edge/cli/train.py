@@ -9,6 +9,7 @@ from aum_edge.cli.options import (
     add_model_options,
     check_recipe_options,
     data_for,
+    model_at,
     model_target,
 )
 
@@ -29,10 +30,9 @@ def run(options: argparse.Namespace) -> int:
 
     target, config = model_target(options), settings_as(TrainConfig, options.set)
     from aum_edge.api.training import fit
-    from aum_edge.models.classifier import load
     from aum_edge.models.storage.directory import save
 
-    model = load(options.recipe)
+    model = model_at(options.recipe, target)
     save(fit(model, data_for(model, options), config), target)
     print(target)
     return 0

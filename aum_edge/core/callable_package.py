@@ -20,6 +20,10 @@ class CallablePackage(ModuleType):
         """Call the function."""
         return self.__wrapped__(*args, **values)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle by name, as functions are: a pool of processes takes the verb as its task."""
+        return import_module, (self.__name__,)
+
     @property
     def __wrapped__(self) -> Any:
         """The function, so that its signature and help are those of the package."""

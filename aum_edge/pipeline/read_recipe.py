@@ -91,9 +91,12 @@ def _registered(kind: type[Made], own: Any, source: str, path: str) -> Made:
 def _place(values: dict[str, Any], key: str, text: str, value: Any) -> None:
     *parents, last = key.split(".")
     for parent in parents:
-        values = values.setdefault(parent, {})
-        if not isinstance(values, dict):
+        inner = values.get(parent, {})
+        if not isinstance(inner, dict):
             raise RecipeError(f"`--set {text}`: `{parent}` is a value and has no settings.")
+        # A copy: by a YAML alias the same mapping may stand in other places too.
+        values[parent] = dict(inner)
+        values = values[parent]
     values[last] = value
 
 

@@ -23,6 +23,7 @@ from aum_edge.models.config import CPMobileConfig
 from aum_edge.models.registry import build
 from aum_edge.models.storage.directory import save
 from aum_edge.runtimes.runtime import example_for
+from tests.small_run import student
 
 FIELDS = "model runtime threads runs p50_ms p90_ms p99_ms min_ms load_ms rss_mb rtf sha256".split()
 QUICK = BenchConfig(runs=7, warmup=1, block=3)
@@ -232,3 +233,12 @@ def test_examples_follow_the_graphs_input() -> None:
     assert np.abs(sound).max() < 1
     assert example_for(["batch", "samples"], frontend, 1, 0).shape == (1, 32000)
     assert features.dtype == sound.dtype == np.float32
+
+
+def test_columns_stand_below_their_heads_where_names_are_short(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    save(student(), "m")
+    head, line, *_ = str(measure(["m"], BenchConfig(runs=2, warmup=0))).splitlines()
+    assert head.index("runtime") == line.index("torch")

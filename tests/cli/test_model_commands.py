@@ -45,6 +45,26 @@ def test_train_fine_tunes_a_model(
     assert load(tmp_path / "tuned").lineage[-1]["step"] == "fit"
 
 
+@pytest.mark.parametrize("command", ["train", "distill", "prune", "quantize"])
+def test_a_place_that_is_taken_is_refused_before_any_work(
+    command: str,
+    corpus: str,
+    model: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    taken = tmp_path / "notes.txt"
+    taken.write_text("mine")
+    words: list[object] = [command, model, taken]
+    words += ["--macs-share", "0.5"] if command == "prune" else data(corpus, tmp_path)
+    words += ["--teacher", model] if command == "distill" else []
+    assert main([str(word) for word in words]) == 1
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 1, "no epoch, no cut, no features before it"
+    assert "notes.txt exists and is no model directory" in said[0]
+    assert not (tmp_path / "cache").exists()
+
+
 def test_distill_takes_a_teacher(
     corpus: str, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

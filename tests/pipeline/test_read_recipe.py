@@ -27,6 +27,20 @@ def recipe(tmp_path: Path, text: str) -> Path:
     return path
 
 
+def test_set_changes_one_place_and_not_its_aliases(tmp_path) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_text(
+        "name: x\nteacher: {train: &train {epochs: 7, augment: &augment {freq_mask: 8}}}\n"
+        "student: {train: *train}\ncontrol: {train: {augment: *augment}}\n"
+    )
+    changes = ["student.train.epochs=3", "student.train.augment.freq_mask=4"]
+    recipe = load_recipe(path, changes)
+    assert recipe.control is not None
+    assert (recipe.student.train.epochs, recipe.teacher.train.epochs) == (3, 7)
+    made = (recipe.student, recipe.teacher, recipe.control)
+    assert [one.train.augment.freq_mask for one in made] == [4, 8, 8]
+
+
 def test_set_wins_over_the_file(tmp_path) -> None:
     text = "name: a\nseed: 1\ndata: {corpus: esc}\nteacher: {train: {lr: 1e-3}}\n"
     path = recipe(tmp_path, text)

@@ -143,8 +143,12 @@ def export_c(
 
 def _check(model: AudioClassifier, out: Path) -> None:
     """Refuse what cannot become a C file before anything is made."""
-    if out.is_dir() or out.suffix != ".c":
-        raise ExportError(f"The C engine is written to a file NAME.c, got {out}.")
+    if out.is_dir():
+        raise ExportError(f"{out} is a folder: give the name of the .c file to write.")
+    if out.suffix != ".c":
+        raise ExportError(
+            f"The C engine is written to a file NAME.c, got {out}: compilers read .C as C++."
+        )
     if not model.labels:
         raise ExportError("An encoder without classes has no logits to export: train it first.")
 

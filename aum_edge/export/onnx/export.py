@@ -14,7 +14,7 @@ import onnx
 import onnx_ir as ir
 from torch import Tensor
 
-from aum_edge.core.files import new_file
+from aum_edge.core.files import disk_errors, new_file
 from aum_edge.core.text import one_line
 from aum_edge.errors import ExportError
 from aum_edge.export.onnx.capture import capture
@@ -161,8 +161,9 @@ def write_checked(
 
     Raises:
         ExportError: If the graph is not valid ONNX; and whatever ``check`` raises.
+        DiskError: If the file cannot be written.
     """
-    with new_file(path) as draft:
+    with disk_errors(path.parent, path.name), new_file(path) as draft:
         draft.write_bytes(data)
         try:
             onnx.checker.check_model(data, full_check=True)

@@ -49,6 +49,18 @@ def model_directory(path: str | Path) -> Path:
     )
 
 
+def check_target(folder: Path) -> None:
+    """Refuse a place for a model that holds something else; long work asks before it starts.
+
+    Raises:
+        CheckpointError: If something is there that is no model directory.
+    """
+    if folder.exists() and not _replaceable(folder):
+        raise CheckpointError(
+            f"{folder} exists and is no model directory: give a new or an empty folder."
+        )
+
+
 def save(model: ModelParts, folder: str | Path, card: str | None = None) -> None:
     """Write a model directory in one step; a model already there is replaced only at the end.
 
@@ -59,10 +71,7 @@ def save(model: ModelParts, folder: str | Path, card: str | None = None) -> None
         CheckpointError: If the folder holds something else than a model, or cannot be written.
     """
     folder = Path(folder).resolve()
-    if folder.exists() and not _replaceable(folder):
-        raise CheckpointError(
-            f"{folder} exists and is no model directory: give a new or an empty folder."
-        )
+    check_target(folder)
     try:
         text = json.dumps(describe(model), indent=1, allow_nan=False)
     except (TypeError, ValueError) as error:
