@@ -181,8 +181,8 @@ def test_models_and_names_that_will_not_do(
     monkeypatch.setenv("CC", "no-such-compiler")
     with pytest.raises(UnsupportedOperatorError):
         export_c(classifier("cp"), tmp_path / "x.c")
-    for name in (tmp_path, tmp_path / "x.onnx"):
-        with pytest.raises(ExportError, match=r"NAME\.c"):
+    for name, message in ((tmp_path, "is a folder: give"), (tmp_path / "x.onnx", r"NAME\.c")):
+        with pytest.raises(ExportError, match=message):
             export_c(classifier("ssd"), name)
     (tmp_path / "file").write_text("")
     with pytest.raises(ExportError, match="Cannot write"):
