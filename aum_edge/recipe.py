@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import io
 import re
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, is_dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar, cast, get_args, get_origin, get_type_hints
@@ -21,10 +21,29 @@ from aum_edge.data.config import DataConfig
 from aum_edge.errors import RecipeError
 from aum_edge.export.config import ExportConfig
 from aum_edge.models.config import BackboneConfig
-from aum_edge.models.presets import preset
+from aum_edge.models.presets import PRESETS, preset
 from aum_edge.training.config import DistillConfig, TrainConfig
 from aum_edge.training.device_config import DevicesConfig
 from aum_edge.training.outside import ExternalData, check_external
+
+PROGRAMS = {"class_path", "init_args", "dict_kwargs", "__path__", "__default_config__", "__orig__"}
+"""Keys by which jsonargparse imports and runs whatever a file names."""
+LOADERS = (yaml.SafeLoader, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+
+
+def check_plain(name: str, value: Any) -> None:
+    """Refuse a setting that is no number, text, true, false, null or list of these.
+
+    Raises:
+        RecipeError: If it is anything else.
+    """
+    if isinstance(value, list | tuple):
+        for item in value:
+            check_plain(name, item)
+    elif not isinstance(value, str | int | float | None):
+        raise RecipeError(
+            f"`{name}` must be a number, text, true, false, null or a list of these, got {value!r}."
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,19 +58,25 @@ class ModelChoice:
     init_rule: Literal["aum", "ssamba"] = "aum"
     """How positions are resized: aum interpolates; ssamba cuts the middle out of a longer table."""
 
+    def __post_init__(self) -> None:
+        if self.preset not in PRESETS:
+            return  # `config` says so, when the model is wanted
+        known = [f.name for f in fields(preset(self.preset, n_classes=1, n_mels=128, n_frames=128))]
+        for name, value in self.overrides.items():
+            if name not in known:
+                raise RecipeError(
+                    f"Preset `{self.preset}` has no such setting `{name}`; its settings are "
+                    f"{', '.join(sorted(known))}."
+                )
+            check_plain(f"overrides.{name}", value)
+
     def config(self, n_classes: int, frontend: FrontEndConfig) -> BackboneConfig:
         """The architecture for this many classes and this front end's features."""
         values = {k: tuple(v) if isinstance(v, list) else v for k, v in self.overrides.items()}
         base = preset(
             self.preset, n_classes=n_classes, n_mels=frontend.n_mels, n_frames=frontend.n_frames
         )
-        try:
-            return replace(base, **values)  # type: ignore[arg-type]
-        except TypeError as error:
-            raise RecipeError(
-                f"Preset `{self.preset}` has no such setting ({error}); "
-                f"its settings are {sorted(asdict(base))}."
-            ) from error
+        return replace(base, **values)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,7 +224,10 @@ def load_recipe_as(kind: type[AnyRecipe], path: Path, overrides: Sequence[str] =
         key, _, value = text.partition("=")
         if not _ or not key:
             raise RecipeError(f"`--set {text}` must read key=value, for example seed=3.")
-        _place(values, key, text, yaml.safe_load(value))
+        try:
+            _place(values, key, text, yaml.safe_load(value))
+        except yaml.YAMLError as error:
+            raise RecipeError(f"`--set {text}` is not YAML: {_one_line(str(error))}") from error
     return _parse(kind, values, str(path))
 
 
@@ -213,12 +241,13 @@ def _place(values: dict[str, Any], key: str, text: str, value: Any) -> None:
 
 
 def _parse(kind: type[AnyRecipe], values: dict[str, Any], source: str) -> AnyRecipe:
+    _refuse_programs(values, source)
     _check_keys(values, kind, source)
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(kind, "recipe")
     try:
         with contextlib.redirect_stderr(io.StringIO()):
-            parsed = parser.parse_object({"recipe": values})
+            parsed = parser.parse_object({"recipe": values}, env=False)
             made = parser.instantiate_classes(Namespace(recipe=parsed.recipe))
             recipe: AnyRecipe = made.recipe
     except RecipeError as error:
@@ -230,6 +259,29 @@ def _parse(kind: type[AnyRecipe], values: dict[str, Any], source: str) -> AnyRec
             f"{source}: `name` may hold letters, digits, '.', '_' and '-', got '{recipe.name}'."
         )
     return recipe
+
+
+def _refuse_programs(values: dict[str, Any], source: str) -> None:
+    for name, _ in _inside(values):
+        found = [key for key in name.split(".") if key in PROGRAMS]
+        if found:
+            raise RecipeError(
+                f"{source}: `{name}` could have a program run, and a recipe holds values alone: "
+                f"take `{found[0]}` out and give numbers, texts or lists."
+            )
+
+
+def _inside(held: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value in dicts and lists under its dotted name; what stands there twice, once."""
+    waiting, seen = [(path, held)], set()
+    while waiting:
+        name, value = waiting.pop(0)
+        yield name, value
+        if not isinstance(value, dict | list) or id(value) in seen:
+            continue
+        seen.add(id(value))
+        entries = value.items() if isinstance(value, dict) else enumerate(value)
+        waiting += [(f"{name}.{key}".removeprefix("."), item) for key, item in entries]
 
 
 def _check_keys(values: dict[str, Any], kind: type, source: str, path: str = "") -> None:
@@ -261,6 +313,8 @@ def _check_keys(values: dict[str, Any], kind: type, source: str, path: str = "")
 def _check_entries(value: Any, hint: Any, source: str, name: str) -> None:
     """The same for settings that the recipe gives names of its own."""
     inner = get_args(hint)[1]
+    if inner is Any or get_origin(inner) is dict:
+        _check_texts(value, source, name)
     if not is_dataclass(inner):
         return
     if not isinstance(value, dict):
@@ -271,6 +325,27 @@ def _check_entries(value: Any, hint: Any, source: str, name: str) -> None:
                 f"{source}: `{name}.{entry}` holds settings of its own, got {settings!r}."
             )
         _check_keys(settings, cast(type, inner), source, f"{name}.{entry}.")
+
+
+def _check_texts(settings: Any, source: str, name: str) -> None:
+    """Refuse texts with YAML inside: where no type is known, jsonargparse reads them again."""
+    for path, value in _inside(settings, name):
+        if isinstance(value, str) and not _is_value(value):
+            raise RecipeError(
+                f"{source}: `{path}` must not be a text that is YAML itself, got {value[:80]!r}: "
+                "write the values without the quotation marks around them."
+            )
+
+
+def _is_value(text: str) -> bool:
+    """Whether every YAML reader finds nothing but one value in the text, and no mapping."""
+    if not set(text) & set("{?:"):
+        return True
+    try:
+        nodes = [yaml.compose(text, loader) for loader in LOADERS]
+    except yaml.YAMLError:
+        return False
+    return all(isinstance(n, yaml.ScalarNode) and n.value == text.strip() for n in nodes)
 
 
 def _one_line(text: str) -> str:

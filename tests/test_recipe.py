@@ -73,6 +73,5 @@ def test_a_missing_recipe_is_named(tmp_path) -> None:
 
 def test_an_override_that_the_preset_lacks_is_named(tmp_path) -> None:
     text = "name: a\nstudent: {model: {preset: cp-mobile, overrides: {d_state: 3}}}\n"
-    loaded = load_recipe(recipe(tmp_path, text))
     with pytest.raises(RecipeError, match="d_state"):
-        loaded.student.model.config(10, loaded.frontend)
+        load_recipe(recipe(tmp_path, text))

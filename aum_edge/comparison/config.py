@@ -20,6 +20,7 @@ from aum_edge.recipe import (
     Recipe,
     StudentConfig,
     TeacherConfig,
+    check_plain,
     plain,
 )
 from aum_edge.training.config import DistillConfig, TrainConfig
@@ -127,6 +128,8 @@ class CompareRecipe:
                 f"{', '.join(self.folds)}."
             )
         for fold in self.folds:
+            for key, value in (self.folds[fold] | self.tuning.get(fold, {})).items():
+                check_plain(f"folds.{fold}.{key}", value)
             self.data_of(fold, tuning=True)
         foreign = {key for values in self.tuning.values() for key in values} - set(TUNABLE)
         if foreign:

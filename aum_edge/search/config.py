@@ -14,7 +14,7 @@ from aum_edge.complexity.limits import get_limits
 from aum_edge.compression.config import QuantizeConfig
 from aum_edge.data.config import DataConfig
 from aum_edge.errors import RecipeError
-from aum_edge.recipe import Recipe, StudentConfig, TeacherConfig, plain
+from aum_edge.recipe import Recipe, StudentConfig, TeacherConfig, check_plain, plain
 from aum_edge.search.possible import require_possible, require_student
 from aum_edge.search.space import Dimension, read_space
 
@@ -154,6 +154,9 @@ class SearchRecipe:
                 f"`pruning.kind: {self.pruning.kind}` is Optuna's and knows one objective, got "
                 f"{len(self.objectives)}: give dominated or none."
             )
+        for model, changes in self.references.items():
+            for key, value in (changes or {}).items():
+                check_plain(f"references.{model}.{key}", value)
         self._check_space()
         if self.full and not Path(self.full).is_file():
             raise RecipeError(

@@ -11,8 +11,10 @@ from typing import Any
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
+from aum_edge.checkpoints.pickles import foreign_global
+from aum_edge.errors import CheckpointError
+
 log = logging.getLogger(__name__)
-DAMAGE = (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError)
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -39,15 +41,39 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 def resumable(path: Path) -> Path | None:
-    """The checkpoint if it can be resumed from; a damaged one is named, and training starts anew.
-
-    It is our own file in the run's folder, so it is read with pickle, as Lightning does.
-    """
+    """The checkpoint if it can be resumed from; of one that cannot, the log says why."""
     if not path.exists():
         return None
     try:
-        torch.load(path, map_location="cpu", weights_only=False)["state_dict"]
-    except DAMAGE as error:
-        log.warning("%s is damaged (%s): training starts from its first epoch.", path, error)
+        _content(path, "state_dict")
+    except CheckpointError as error:
+        log.warning("%s: training starts from its first epoch.", error)
         return None
     return path
+
+
+def read_checkpoint(path: Path, *keys: str) -> dict[str, Any]:
+    """A checkpoint that has these entries, on the CPU; nothing in it is run.
+
+    Raises:
+        CheckpointError: If it is gone or damaged, or holds more than tensors and plain values.
+    """
+    try:
+        return _content(path, *keys)
+    except CheckpointError as error:
+        raise CheckpointError(f"{error}: delete {path.parent} to train again.") from error
+
+
+def _content(path: Path, *keys: str) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        for key in keys:
+            content[key]
+    except pickle.UnpicklingError as error:
+        code = foreign_global(path)
+        why = f"it holds `{code}`, which would run code" if code else "it is no plain checkpoint"
+        raise CheckpointError(f"{path} is damaged and was not opened ({why})") from error
+    except Exception as error:  # a damaged pickle raises anything
+        text = " ".join(f"{type(error).__name__} {error}".split())[:160]
+        raise CheckpointError(f"{path} is missing or damaged ({text})") from error
+    return content

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Literal
 
 import lightning as L
-import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 
-from aum_edge.training.checkpoint_io import resumable
+from aum_edge.training.checkpoint_io import read_checkpoint, resumable
 from aum_edge.training.config import TrainConfig
 from aum_edge.training.launch import barrier
 from aum_edge.training.reached import Reached
@@ -37,6 +36,7 @@ def train_to_end(
     Raises:
         RecipeError: If a logger is asked for that is not installed, or the machine has not what
             the settings need.
+        CheckpointError: If the kept epoch's checkpoint is gone or damaged, or holds code.
         Stopped: If Ctrl-C or SIGTERM stops it; what was reached is kept for the next run.
     """
     progress = Reached(title, config.epochs, quiet)
@@ -47,7 +47,7 @@ def train_to_end(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            trainer.fit(task, datamodule=data, ckpt_path=last, weights_only=False)
+            trainer.fit(task, datamodule=data, ckpt_path=last, weights_only=True)
         if trainer.interrupted:
             raise KeyboardInterrupt
     except (KeyboardInterrupt, SystemExit) as end:
@@ -56,8 +56,7 @@ def train_to_end(
             raise
         raise stop from None
     barrier()
-    # Our own file in the run's folder, read with pickle as Lightning does.
-    reached = torch.load(work_dir / f"{keep}.ckpt", map_location="cpu", weights_only=False)
+    reached = read_checkpoint(work_dir / f"{keep}.ckpt", "state_dict", "epoch")
     task.cpu().requires_grad_(True)
     task.load_state_dict(reached["state_dict"])
     return int(reached["epoch"]) + 1

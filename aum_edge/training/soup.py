@@ -12,9 +12,8 @@ import torch
 from lightning.pytorch.callbacks import Checkpoint
 from torch import Tensor
 
-from aum_edge.errors import CheckpointError
 from aum_edge.models.classifier import AudioClassifier
-from aum_edge.training.checkpoint_io import DAMAGE, AtomicCheckpointIO
+from aum_edge.training.checkpoint_io import AtomicCheckpointIO, read_checkpoint
 from aum_edge.training.config import TrainConfig
 from aum_edge.training.history import Row
 
@@ -69,7 +68,7 @@ def cook(model: AudioClassifier, work_dir: Path, epochs: Sequence[int]) -> None:
     Raises:
         CheckpointError: If the weights of an epoch are gone or damaged.
     """
-    parts = [_read(ingredient(work_dir, epoch)) for epoch in epochs]
+    parts = [read_checkpoint(ingredient(work_dir, epoch), "model")["model"] for epoch in epochs]
     model.load_state_dict({name: _mean([part[name] for part in parts]) for name in parts[0]})
 
 
@@ -84,15 +83,3 @@ def _mean(tensors: Sequence[Tensor]) -> Tensor:
     if not first.is_floating_point():
         return first
     return torch.stack([tensor.double() for tensor in tensors]).mean(dim=0).to(first.dtype)
-
-
-def _read(path: Path) -> dict[str, Tensor]:
-    try:
-        weights: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)[
-            "model"
-        ]
-    except DAMAGE as error:
-        raise CheckpointError(
-            f"{path} is missing or damaged ({error}): delete {path.parent} to train again."
-        ) from error
-    return weights
